@@ -1,0 +1,30 @@
+//! The words of the Erlang distribution protocol, as OTP 25 to 29 speak it.
+//!
+//! This crate knows no socket, no clock, no task and no randomness: bytes, time and challenges are
+//! arguments. `trunkline-node` drives it over real connections.
+//!
+//! Start with [`NodeName`] and [`Cookie`]; the handshake and the connection halves follow.
+#![no_std]
+#![deny(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    clippy::panic,
+    clippy::unwrap_used
+)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod cookie;
+mod creation;
+mod name;
+mod reason;
+mod time;
+
+pub use cookie::{Cookie, CookieError, Digest};
+pub use creation::Creation;
+pub use name::{Basename, NameError, NameForm, NodeName};
+pub use reason::{Reason, Step};
+pub use time::Instant;
