@@ -1,1 +1,3 @@
-//! discovery
+//! Who is out there, and who am I: discovery strategies and platform facts.
+
+pub mod platform;

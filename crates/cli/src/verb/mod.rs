@@ -1,0 +1,30 @@
+//! The verbs: one file each with `Args`, `run` and its output types, one variant here.
+
+mod cookie;
+
+use std::process::ExitCode;
+
+use crate::context::Context;
+use crate::failure::Failure;
+
+/// What trunkline can do.
+#[derive(clap::Subcommand)]
+pub(crate) enum Verb {
+    /// Make a strong cookie, or say what is wrong with the one that is used here
+    Cookie(cookie::Args),
+}
+
+impl Verb {
+    /// Long-running verbs tell what they do; the others speak only of trouble.
+    pub(crate) fn default_log_level(&self) -> &'static str {
+        match self {
+            Self::Cookie(_) => "warn",
+        }
+    }
+
+    pub(crate) fn run(self, cx: &Context) -> Result<ExitCode, Failure> {
+        match self {
+            Self::Cookie(args) => cookie::run(args, cx),
+        }
+    }
+}
