@@ -1,1 +1,15 @@
-//! agent
+//! The service of Trunkline: one agent stands beside one BEAM node, finds its peers, connects them
+//! and says how that goes.
+//!
+//! It does no discovery, no probing and no steering of its own: `trunkline-discovery`,
+//! `trunkline-node` and the crate `trunkline` do. Here is what makes a service of them.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`admin`] | the HTTP address: alive, ready, status; who may ask |
+//! | [`socket`] | the unix socket: one agent for one node, and how other commands find it |
+//! | [`status`] | what the agent says of itself, as JSON |
+
+pub mod admin;
+pub mod socket;
+pub mod status;

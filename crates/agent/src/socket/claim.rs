@@ -1,0 +1,185 @@
+//! One agent for one node.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, Mode, chmod, flock};
+use rustix::net::{
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with,
+};
+use thiserror::Error;
+use tokio::net::UnixListener;
+use trunkline_proto::NodeName;
+
+use super::Folders;
+use super::folders::path_in;
+
+/// The node cannot be claimed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ClaimError {
+    /// Another agent serves it.
+    #[error(
+        "another agent{} already serves {node} · {} · stop it first, a node has one agent",
+        pid_text(pid), path.display()
+    )]
+    Taken {
+        /// The node.
+        node: NodeName,
+        /// The other agent's process, when it is known.
+        pid: Option<u32>,
+        /// What it holds.
+        path: PathBuf,
+    },
+    /// There is no place for the socket.
+    #[error(
+        "no unix socket for {node}: {source} · /run/trunkline · create that folder for this user (systemd: RuntimeDirectory=trunkline), or set XDG_RUNTIME_DIR"
+    )]
+    NoPlace {
+        /// The node.
+        node: NodeName,
+        /// What the system said of the last folder.
+        source: io::Error,
+    },
+}
+
+fn pid_text(pid: &Option<u32>) -> String {
+    pid.map_or_else(String::new, |pid| format!(" (pid {pid})"))
+}
+
+/// The sole right to serve a node, held by a lock that ends with the process. Dropping it removes
+/// the socket.
+#[derive(Debug)]
+pub struct Claim {
+    socket: PathBuf,
+    _lock: File,
+}
+
+impl Claim {
+    /// Claims `node` and opens its socket.
+    ///
+    /// # Errors
+    /// See [`ClaimError`].
+    pub fn take(node: &NodeName, folders: &Folders) -> Result<(Self, UnixListener), ClaimError> {
+        let no_place = |source| {
+            let node = node.clone();
+            ClaimError::NoPlace { node, source }
+        };
+        let dir = folders.writable().map_err(no_place)?;
+        let socket = path_in(dir, node.as_str(), "sock");
+        let lock = lock(node, &path_in(dir, node.as_str(), "lock")).map_err(|e| match e {
+            Refusal::Taken(taken) => taken,
+            Refusal::Io(source) => no_place(source),
+        })?;
+        // An agent of the same user may have started with another XDG_RUNTIME_DIR.
+        let named = socket.file_name();
+        let elsewhere = folders.sockets().into_iter();
+        let mut twins = elsewhere.filter(|path| path.file_name() == named && *path != socket);
+        if let Some(path) = twins.find(|path| UnixStream::connect(path).is_ok()) {
+            let (node, pid) = (node.clone(), None);
+            return Err(ClaimError::Taken { node, pid, path });
+        }
+        let listener = open(&socket).map_err(no_place)?;
+        let claim = Self {
+            socket,
+            _lock: lock,
+        };
+        Ok((claim, listener))
+    }
+
+    /// Where the socket is.
+    pub fn path(&self) -> &Path {
+        &self.socket
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        // The lock file stays: removing it would let two later agents lock two files of one name.
+        if let Err(error) = fs::remove_file(&self.socket) {
+            tracing::debug!("could not remove {}: {error}", self.socket.display());
+        }
+    }
+}
+
+enum Refusal {
+    Taken(ClaimError),
+    Io(io::Error),
+}
+
+fn lock(node: &NodeName, path: &Path) -> Result<File, Refusal> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    let mut file = options.mode(0o600).open(path).map_err(Refusal::Io)?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            let mut holder = String::new();
+            let read = file.read_to_string(&mut holder);
+            let pid = read.ok().and_then(|_| holder.trim().parse().ok());
+            let (node, path) = (node.clone(), path.to_owned());
+            return Err(Refusal::Taken(ClaimError::Taken { node, pid, path }));
+        }
+        Err(error) => return Err(Refusal::Io(error.into())),
+    }
+    let written = file
+        .set_len(0)
+        .and_then(|()| writeln!(file, "{}", std::process::id()));
+    written.map_err(Refusal::Io)?;
+    Ok(file)
+}
+
+/// Binds, narrows the mode, and listens only then: at no moment can another user connect.
+fn open(path: &Path) -> io::Result<UnixListener> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    bind(&socket, &SocketAddrUnix::new(path)?)?;
+    chmod(path, Mode::RUSR | Mode::WUSR)?;
+    listen(&socket, 64)?;
+    UnixListener::from_std(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_second_claim_names_the_first() {
+        let home = tempfile::tempdir().unwrap();
+        let folders = Folders::new(Some(home.path()));
+        let node: NodeName = "app@10.0.0.1".parse().unwrap();
+        let (first, _listener) = Claim::take(&node, &folders).unwrap();
+        let mode = fs::metadata(first.path()).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+
+        let error = Claim::take(&node, &folders).unwrap_err().to_string();
+        let pid = std::process::id();
+        let start = format!("another agent (pid {pid}) already serves app@10.0.0.1 · ");
+        assert!(error.starts_with(&start), "{error}");
+
+        drop(first);
+        Claim::take(&node, &folders).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_socket_left_by_a_killed_agent_is_replaced() {
+        let home = tempfile::tempdir().unwrap();
+        let folders = Folders::new(Some(home.path()));
+        let node: NodeName = "app@10.0.0.2".parse().unwrap();
+        let (claim, listener) = Claim::take(&node, &folders).unwrap();
+        let path = claim.path().to_owned();
+        drop((listener, claim));
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        assert!(path.exists());
+        Claim::take(&node, &folders).unwrap();
+    }
+}

@@ -1,0 +1,146 @@
+//! Asking the agents of this host.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixStream;
+use tokio::time::timeout;
+use trunkline_proto::{Cookie, NodeName};
+use zeroize::Zeroizing;
+
+use super::Folders;
+use crate::status::AgentStatus;
+
+/// An agent answers from memory; one that takes longer hangs.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Far more than the status of a thousand peers.
+const MAX_ANSWER: u64 = 16 << 20;
+
+/// An agent on this host.
+#[derive(Clone, Debug)]
+pub struct LocalAgent {
+    /// The node that it serves.
+    pub node: NodeName,
+    /// What it says of itself.
+    pub status: AgentStatus,
+    socket: PathBuf,
+}
+
+/// There is not exactly one agent on this host.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum LocalError {
+    /// None answers.
+    #[error(
+        "no NODE given, and no agent runs on this host · {} · name the node, or start it with trunkline exec or run",
+        searched.join(", ")
+    )]
+    None {
+        /// The folders in which sockets were looked for.
+        searched: Vec<String>,
+    },
+    /// Several answer.
+    #[error(
+        "no NODE given, and agents on this host serve several · {} · name one of them",
+        nodes.join(", ")
+    )]
+    Several {
+        /// The nodes that they serve.
+        nodes: Vec<String>,
+    },
+}
+
+impl LocalAgent {
+    /// The only agent on this host.
+    ///
+    /// # Errors
+    /// When there is none, or more than one.
+    pub async fn only(folders: &Folders) -> Result<Self, LocalError> {
+        let mut all = Self::all(folders).await;
+        if all.len() > 1 {
+            let nodes = all.iter().map(|agent| agent.node.to_string()).collect();
+            return Err(LocalError::Several { nodes });
+        }
+        all.pop().ok_or_else(|| LocalError::None {
+            searched: folders.names(),
+        })
+    }
+
+    /// Every agent that answers, in the order of their nodes' names. Sockets of dead agents and of
+    /// other users are passed over.
+    pub async fn all(folders: &Folders) -> Vec<Self> {
+        let mut found = Vec::new();
+        for socket in folders.sockets() {
+            match Self::at(&socket).await {
+                Ok(agent) => found.push(agent),
+                Err(error) => tracing::debug!("{}: {error}", socket.display()),
+            }
+        }
+        found.sort_by(|a: &Self, b| a.node.cmp(&b.node));
+        found
+    }
+
+    async fn at(socket: &Path) -> io::Result<Self> {
+        let body = get(socket, "/api/v1/status").await?;
+        let status: AgentStatus = serde_json::from_slice(&body)?;
+        let node = status.node.name.parse().map_err(io::Error::other)?;
+        let socket = socket.to_owned();
+        Ok(Self {
+            node,
+            status,
+            socket,
+        })
+    }
+
+    /// The cookie with which the agent reaches its node.
+    ///
+    /// # Errors
+    /// When the agent no longer answers.
+    pub async fn cookie(&self) -> io::Result<Cookie> {
+        let body = get(&self.socket, "/api/v1/cookie").await?;
+        Cookie::new(body.to_vec()).map_err(io::Error::other)
+    }
+}
+
+/// The body of a 200 answer. HTTP/1.0, so that the answer ends with the connection.
+async fn get(socket: &Path, path: &str) -> io::Result<Zeroizing<Vec<u8>>> {
+    let exchange = async {
+        let mut stream = UnixStream::connect(socket).await?;
+        let request = format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n");
+        stream.write_all(request.as_bytes()).await?;
+        let mut answer = Zeroizing::new(Vec::new());
+        stream.take(MAX_ANSWER).read_to_end(&mut answer).await?;
+        io::Result::Ok(answer)
+    };
+    let answer = timeout(PATIENCE, exchange).await??;
+    body(&answer).ok_or_else(|| io::Error::other("the agent's answer is not understood"))
+}
+
+fn body(answer: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let gap = b"\r\n\r\n";
+    let end = answer.windows(gap.len()).position(|window| window == gap)?;
+    let (head, rest) = answer.split_at_checked(end + gap.len())?;
+    let status = head.split(|byte| *byte == b' ').nth(1)?;
+    (status == b"200").then(|| Zeroizing::new(rest.to_vec()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bodies() {
+        let found = |text: &str| body(text.as_bytes()).map(|b| b.to_vec());
+        assert_eq!(
+            found("HTTP/1.0 200 OK\r\na: b\r\n\r\nhi"),
+            Some(b"hi".to_vec())
+        );
+        assert_eq!(found("HTTP/1.0 404 Not Found\r\n\r\nhi"), None);
+        assert_eq!(found("HTTP/1.0 200 OK\r\n"), None);
+        assert_eq!(found(""), None);
+    }
+}
