@@ -19,12 +19,17 @@ extern crate std;
 
 mod cookie;
 mod creation;
+pub mod epmd;
+mod flags;
+pub mod handshake;
 mod name;
 mod reason;
 mod time;
+mod wire;
 
 pub use cookie::{Cookie, CookieError, Digest};
 pub use creation::Creation;
+pub use flags::Flags;
 pub use name::{Basename, NameError, NameForm, NodeName};
 pub use reason::{Reason, Step};
 pub use time::Instant;
