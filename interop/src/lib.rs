@@ -8,6 +8,7 @@
 //! is missing. Nothing outlives a test: namespaces, their processes and files go when the [`netns::Lab`] is dropped, and
 //! those of a test process that was killed go when the next one starts.
 
+pub mod digitalocean;
 pub mod netns;
 pub mod process;
 pub mod wait;

@@ -97,5 +97,5 @@ fn a_pulled_plug_is_silent() {
 }
 
 fn list() -> String {
-    run(Command::new("ip").args(["netns", "list"])).unwrap()
+    run(Command::new("ip").args(["netns", "list"])).expect("ip lists namespaces")
 }
