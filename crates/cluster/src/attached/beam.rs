@@ -1,0 +1,170 @@
+//! What we ask of the BEAM node: one function for each question, all by erpc.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use trunkline_etf::{Atom, Term};
+use trunkline_node::{Node, RpcError};
+use trunkline_proto::NodeName;
+
+use crate::MemberError;
+
+/// A question that the node answers from memory.
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+
+/// A dial inside a BEAM cannot be cancelled and ends by itself: `net_setuptime` (at most 120 s)
+/// for each of its two stages.
+const DIAL_LIMIT: Duration = Duration::from_secs(250);
+
+/// How long the node waits for a neighbour that it asks in our name, in milliseconds.
+const RELAY_LIMIT_MS: i64 = 5_000;
+
+/// The BEAM node that we are attached to, asked over our hidden connection.
+#[derive(Clone, Debug)]
+pub(super) struct Beam {
+    pub(super) node: Node,
+    pub(super) name: NodeName,
+}
+
+impl Beam {
+    /// `net_kernel:connect_node/1`: whether the link exists now.
+    pub(super) async fn connect_node(&self, peer: &NodeName) -> Result<bool, MemberError> {
+        let answer = self
+            .call("net_kernel", "connect_node", vec![name(peer)?], DIAL_LIMIT)
+            .await?;
+        Ok(answer.is_atom("true"))
+    }
+
+    /// `nodes(Type)`.
+    pub(super) async fn nodes(&self, kind: &str) -> Result<BTreeSet<NodeName>, MemberError> {
+        let answer = self.ask("erlang", "nodes", vec![Term::atom(kind)]).await?;
+        Ok(node_names(&answer))
+    }
+
+    /// `net_kernel:get_net_ticktime/0`; `None` while a change of it is under way.
+    pub(super) async fn net_ticktime(&self) -> Result<Option<Duration>, MemberError> {
+        let answer = self.ask("net_kernel", "get_net_ticktime", vec![]).await?;
+        let ongoing = answer.as_tuple().and_then(|parts| parts.get(1));
+        let seconds = ongoing.unwrap_or(&answer).as_u64();
+        Ok(seconds.map(Duration::from_secs))
+    }
+
+    /// Whether the node was started with `-proto_dist inet6_tcp` or `inet6_tls`.
+    pub(super) async fn uses_ipv6(&self) -> Result<bool, MemberError> {
+        let flag = vec![Term::atom("proto_dist")];
+        let answer = self.ask("init", "get_argument", flag).await?;
+        Ok(answer.to_string().contains("inet6"))
+    }
+
+    /// `global:disconnect/0`: leave the others without tearing their links. Hidden links stay.
+    pub(super) async fn global_disconnect(&self) -> Result<(), MemberError> {
+        self.ask("global", "disconnect", vec![]).await.map(drop)
+    }
+
+    /// `global:disconnect/0` on a neighbour. It cuts the link that its answer would take, so no
+    /// answer is as good as one.
+    pub(super) async fn global_disconnect_at(&self, peer: &NodeName) -> Result<(), MemberError> {
+        match self.relay(peer, "global", "disconnect", vec![]).await {
+            Err(MemberError::Failed(why)) if why.contains("noconnection") => Ok(()),
+            other => other.map(drop),
+        }
+    }
+
+    /// `erlang:disconnect_node/1`.
+    pub(super) async fn disconnect_node(&self, peer: &NodeName) -> Result<(), MemberError> {
+        let peer = vec![name(peer)?];
+        self.ask("erlang", "disconnect_node", peer).await.map(drop)
+    }
+
+    /// The hidden neighbours of a neighbour.
+    pub(super) async fn hidden_at(
+        &self,
+        peer: &NodeName,
+    ) -> Result<BTreeSet<NodeName>, MemberError> {
+        let hidden = vec![Term::atom("hidden")];
+        let answer = self.relay(peer, "erlang", "nodes", hidden).await?;
+        Ok(node_names(&answer))
+    }
+
+    /// Whether a process is registered under this name.
+    pub(super) async fn is_registered(&self, process: &str) -> Result<bool, MemberError> {
+        let answer = self
+            .ask("erlang", "whereis", vec![Term::atom(process)])
+            .await?;
+        Ok(answer.as_pid().is_some())
+    }
+
+    /// The names of the applications that run.
+    pub(super) async fn applications(&self) -> Result<Vec<String>, MemberError> {
+        let answer = self
+            .ask("application", "which_applications", vec![])
+            .await?;
+        let names = answer.as_list().unwrap_or_default().iter();
+        Ok(names
+            .filter_map(|app| app.as_tuple()?.first()?.as_atom())
+            .map(|app| app.as_str().to_owned())
+            .collect())
+    }
+
+    /// Has the node call a function on one of its neighbours: over a link that exists.
+    async fn relay(
+        &self,
+        peer: &NodeName,
+        module: &str,
+        function: &str,
+        args: Vec<Term>,
+    ) -> Result<Term, MemberError> {
+        let args = vec![
+            name(peer)?,
+            Term::atom(module),
+            Term::atom(function),
+            Term::list(args),
+            Term::from(RELAY_LIMIT_MS),
+        ];
+        self.ask("erpc", "call", args).await
+    }
+
+    async fn ask(
+        &self,
+        module: &str,
+        function: &str,
+        args: Vec<Term>,
+    ) -> Result<Term, MemberError> {
+        self.call(module, function, args, ANSWER_LIMIT).await
+    }
+
+    async fn call(
+        &self,
+        module: &str,
+        function: &str,
+        args: Vec<Term>,
+        limit: Duration,
+    ) -> Result<Term, MemberError> {
+        self.node
+            .erpc(&self.name, module, function, args, limit)
+            .await
+            .map_err(|why| failed(module, function, &why))
+    }
+}
+
+fn failed(module: &str, function: &str, why: &RpcError) -> MemberError {
+    match why {
+        RpcError::Disconnected { .. } => MemberError::Detached,
+        _ => MemberError::Failed(format!("{module}:{function} there: {why}")),
+    }
+}
+
+fn name(node: &NodeName) -> Result<Term, MemberError> {
+    match Atom::new(node.as_str()) {
+        Ok(atom) => Ok(Term::from(atom)),
+        Err(why) => Err(MemberError::Failed(format!("{node}: {why}"))),
+    }
+}
+
+/// Names that are no node names (`nonode@nohost` is one, `undefined` is not) are passed over.
+fn node_names(answer: &Term) -> BTreeSet<NodeName> {
+    let items = answer.as_list().unwrap_or_default().iter();
+    items
+        .filter_map(|item| item.as_atom()?.as_str().parse().ok())
+        .collect()
+}

@@ -1,0 +1,198 @@
+//! Staying attached: connect, watch, notice the end, begin again.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use trunkline_node::probe::ProbeConfig;
+use trunkline_node::{Events, Family, LinkEvent, Mailbox, Message, Node, Target};
+use trunkline_proto::{NodeName, Reason, Step};
+
+use super::beam::Beam;
+use super::watcher::{self, Seen};
+use super::{Session, say};
+use crate::{MemberError, MemberEvent};
+
+/// The task behind an attached node.
+pub(super) struct Keeper {
+    pub(super) node: Node,
+    pub(super) target: Target,
+    pub(super) probing: ProbeConfig,
+    pub(super) session: Arc<RwLock<Option<Session>>>,
+    pub(super) events: mpsc::UnboundedSender<MemberEvent>,
+}
+
+/// A node that is not up yet costs a question to the EPMD on its host, which is our own.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// A refused handshake is a line in the node's log: those are made ever more rarely.
+const LASTING_RETRY: Duration = Duration::from_secs(5);
+const LASTING_RETRY_MAX: Duration = Duration::from_secs(600);
+
+/// How often the links are read where no watcher may run.
+const FALLBACK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long the watcher may take to say that it runs.
+const WATCHER_LIMIT: Duration = Duration::from_secs(5);
+
+impl Keeper {
+    /// Runs until dropped.
+    pub(super) async fn run(self) {
+        let mut told: Option<Reason> = None;
+        let mut pause = LASTING_RETRY;
+        loop {
+            let mut links = self.node.events();
+            match self.node.connect(&self.target).await {
+                Ok(_) => {
+                    pause = LASTING_RETRY;
+                    let reason = self.attached(&mut links).await;
+                    self.detached(&mut told, reason);
+                }
+                Err(error) => {
+                    let reason = error.reason().clone();
+                    let lasting = reason.is_lasting();
+                    self.detached(&mut told, reason);
+                    if lasting {
+                        sleep(pause).await;
+                        pause = LASTING_RETRY_MAX.min(pause * 2);
+                        continue;
+                    }
+                }
+            }
+            sleep(RETRY).await;
+        }
+    }
+
+    /// Serves one connection; why it ended.
+    async fn attached(&self, links: &mut Events) -> Reason {
+        let beam = Beam { node: self.node.clone(), name: self.target.name.clone() };
+        let ended = Reason::Closed { step: Step::Connect };
+        let Ok(probing) = self.follow(&beam).await else {
+            return ended;
+        };
+        let mailbox = self.node.mailbox();
+        let watching = self.watch(&beam, mailbox).await;
+        self.set(Some(Session { beam: beam.clone(), probing }));
+        say(&self.events, MemberEvent::Attached { node: beam.name.clone() });
+        self.notice_others(&beam).await;
+        tokio::select! {
+            reason = self.link_down(links) => reason,
+            () = self.forward(&beam, watching) => ended,
+        }
+    }
+
+    fn detached(&self, told: &mut Option<Reason>, reason: Reason) {
+        self.set(None);
+        if told.as_ref() != Some(&reason) || matches!(reason, Reason::Closed { .. }) {
+            say(&self.events, MemberEvent::Detached { reason: reason.clone() });
+        }
+        *told = Some(reason);
+    }
+
+    /// Takes over what the node was started with: its tick time, and the family it dials.
+    async fn follow(&self, beam: &Beam) -> Result<ProbeConfig, MemberError> {
+        let (tick_time, ipv6) = tokio::join!(beam.net_ticktime(), beam.uses_ipv6());
+        if let Some(tick_time) = tick_time? {
+            self.node.set_tick_time(&beam.name, tick_time);
+        }
+        let family = if ipv6? { Family::V6 } else { Family::V4 };
+        Ok(ProbeConfig { family: Some(family), ..self.probing.clone() })
+    }
+
+    /// Starts the watcher; `None` where the node does not allow it.
+    async fn watch(&self, beam: &Beam, mut mailbox: Mailbox) -> Option<Mailbox> {
+        let program = watcher::program(&mailbox.pid());
+        let spawned = mailbox.spawn_link(&beam.name, "erl_eval", "exprs", program).await;
+        if spawned.is_err() {
+            return None;
+        }
+        let deadline = Instant::now() + WATCHER_LIMIT;
+        while let Ok(Some(message)) = timeout(deadline - Instant::now(), mailbox.recv()).await {
+            match message {
+                Message::Term(term) if watcher::parse(&term) == Some(Seen::Watching) => return Some(mailbox),
+                Message::Exit { .. } => return None,
+                _ => {}
+            }
+        }
+        None
+    }
+
+    /// Forwards link changes until the watcher ends; where there is none, reads the links every
+    /// second.
+    async fn forward(&self, beam: &Beam, watching: Option<Mailbox>) {
+        match watching {
+            Some(mailbox) => self.forward_pushed(mailbox).await,
+            None => {
+                let what = "no watcher process may run there, links are read every second";
+                say(&self.events, MemberEvent::Note(format!("{what} · {}", beam.name)));
+                self.forward_read(beam).await;
+            }
+        }
+    }
+
+    async fn forward_pushed(&self, mut mailbox: Mailbox) {
+        while let Some(message) = mailbox.recv().await {
+            match message {
+                Message::Term(term) => match watcher::parse(&term) {
+                    Some(Seen::Up(peer)) => say(&self.events, MemberEvent::LinkUp(peer)),
+                    Some(Seen::Down(peer, why)) => say(&self.events, MemberEvent::LinkDown(peer, why)),
+                    Some(Seen::Watching) | None => {}
+                },
+                Message::Exit { .. } => return,
+                _ => {}
+            }
+        }
+    }
+
+    async fn forward_read(&self, beam: &Beam) {
+        let mut ticks = interval(FALLBACK_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut before: BTreeSet<NodeName> = BTreeSet::new();
+        loop {
+            ticks.tick().await;
+            let now = match beam.nodes("connected").await {
+                Ok(now) => now,
+                Err(MemberError::Detached) => return,
+                Err(MemberError::Failed(_)) => continue,
+            };
+            for peer in now.difference(&before) {
+                say(&self.events, MemberEvent::LinkUp(peer.clone()));
+            }
+            for peer in before.difference(&now) {
+                say(&self.events, MemberEvent::LinkDown(peer.clone(), "no longer in nodes()".into()));
+            }
+            before = now;
+        }
+    }
+
+    async fn link_down(&self, links: &mut Events) -> Reason {
+        loop {
+            match links.next().await {
+                Some(LinkEvent::Down { peer, reason }) if peer == self.target.name => {
+                    return reason.to_reason();
+                }
+                Some(_) => {}
+                None => return Reason::Closed { step: Step::Connect },
+            }
+        }
+    }
+
+    /// Other tools that connect nodes: what they connect is theirs, and is left alone.
+    async fn notice_others(&self, beam: &Beam) {
+        let dns_cluster = beam.is_registered("Elixir.DNSCluster").await.unwrap_or(false);
+        let applications = beam.applications().await.unwrap_or_default();
+        let libcluster = applications.iter().any(|name| name == "libcluster");
+        for (tool, present) in [("dns_cluster", dns_cluster), ("libcluster", libcluster)] {
+            if present {
+                let what = format!("{tool} runs in the application too, what it connects is left alone");
+                say(&self.events, MemberEvent::Note(format!("{what} · {}", beam.name)));
+            }
+        }
+    }
+
+    fn set(&self, session: Option<Session>) {
+        *self.session.write().unwrap_or_else(PoisonError::into_inner) = session;
+    }
+}
