@@ -10,5 +10,6 @@
 
 pub mod digitalocean;
 pub mod netns;
+pub mod otp;
 pub mod process;
 pub mod wait;

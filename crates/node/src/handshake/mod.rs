@@ -123,7 +123,7 @@ mod tests {
         assert_eq!(
             web.to_string(),
             "not an Erlang node on that port: \
-             it answers \"HTTP/1.1 400 Bad Request\\r\\nServer: nginx\""
+             it answers \"HTTP/1.1 400 Bad Request\\r\\nServer: nginx/\""
         );
     }
 }

@@ -1,0 +1,230 @@
+//! Real OTP nodes and port mappers on this host's loopback, each test with its own, on its own EPMD port.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use crate::process::{Process, run};
+use crate::wait;
+
+/// How long an Erlang VM may take to start while others compile.
+const START: Duration = Duration::from_secs(60);
+
+/// How long an expression may take.
+const EVAL: Duration = Duration::from_secs(60);
+
+/// Answers one expression per connection, beside distribution: what a test asks a node must not disturb what it measures.
+const CONTROL: &str = r#"spawn(fun() ->
+    {ok, L} = gen_tcp:listen(0, [{ip, {127,0,0,1}}, binary, {packet, line}, {active, false}, {recbuf, 65536}]),
+    {ok, P} = inet:port(L),
+    io:format("control ~b~n", [P]),
+    Serve = fun(S) ->
+        {ok, Line} = gen_tcp:recv(S, 0),
+        Answer = try
+            {ok, T, _} = erl_scan:string(unicode:characters_to_list(Line)),
+            {ok, E} = erl_parse:parse_exprs(T),
+            {value, V, _} = erl_eval:exprs(E, []),
+            io_lib:format("ok ~0tp~n", [V])
+        catch C:X -> io_lib:format("error ~0tp~n", [{C, X}]) end,
+        gen_tcp:send(S, unicode:characters_to_binary(Answer)), gen_tcp:close(S) end,
+    (fun Accept() ->
+        {ok, S} = gen_tcp:accept(L),
+        Pid = spawn(fun() -> receive go -> Serve(S) end end),
+        gen_tcp:controlling_process(S, Pid), Pid ! go, Accept() end)() end)."#;
+
+/// Which OTP: that of this system, or one unpacked in a folder.
+#[derive(Clone, Debug, Default)]
+pub struct Release(Option<PathBuf>);
+
+impl Release {
+    /// The system's.
+    pub const fn system() -> Self {
+        Self(None)
+    }
+
+    /// The one in the root file system `root`.
+    pub fn in_root(root: impl Into<PathBuf>) -> Self {
+        Self(Some(root.into()))
+    }
+
+    /// The command `program` of this release.
+    fn command(&self, program: &str) -> Command {
+        match &self.0 {
+            None => Command::new(program),
+            Some(root) => {
+                let mut command = Command::new("chroot");
+                command.arg(root).arg(program);
+                command
+            }
+        }
+    }
+}
+
+/// OTP's port mapper.
+#[derive(Debug)]
+pub struct Epmd {
+    /// Where it listens.
+    pub port: u16,
+    process: Option<Process>,
+    dir: TempDir,
+}
+
+impl Epmd {
+    /// Starts one on a free port of all addresses.
+    ///
+    /// # Errors
+    /// When there is no `epmd`; says what to install.
+    pub fn start() -> Result<Self> {
+        let mut epmd = Self {
+            port: free_port()?,
+            process: None,
+            dir: tempfile::tempdir()?,
+        };
+        epmd.restart()?;
+        Ok(epmd)
+    }
+
+    /// Ends it, and every registration.
+    pub fn stop(&mut self) {
+        self.process = None;
+    }
+
+    /// Starts it again on the same port.
+    ///
+    /// # Errors
+    /// When there is no `epmd`.
+    pub fn restart(&mut self) -> Result<()> {
+        self.stop();
+        let mut command = Command::new("epmd");
+        command.args(["-port", &self.port.to_string()]);
+        let log = self.dir.path().join("epmd.log");
+        self.process = Some(start(command, "epmd", &log)?);
+        let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
+        wait::until("epmd listens", START, || TcpStream::connect(addr).ok());
+        Ok(())
+    }
+}
+
+/// A real node.
+#[derive(Debug)]
+pub struct Otp {
+    name: String,
+    control: SocketAddr,
+    process: Process,
+    _dir: TempDir,
+}
+
+impl Otp {
+    /// Starts `erl -name NAME -setcookie COOKIE ARGS…` (`-sname` for a host without a dot or colon), registered with `epmd`.
+    ///
+    /// # Errors
+    /// When there is no `erl`, or the node does not come up; with its output.
+    pub fn start(epmd: &Epmd, name: &str, cookie: &str, args: &[&str]) -> Result<Self> {
+        Self::of_release(&Release::system(), epmd, name, cookie, args)
+    }
+
+    /// The same with another OTP release.
+    ///
+    /// # Errors
+    /// As [`Otp::start`].
+    pub fn of_release(
+        release: &Release,
+        epmd: &Epmd,
+        name: &str,
+        cookie: &str,
+        args: &[&str],
+    ) -> Result<Self> {
+        let dir = tempfile::tempdir()?;
+        let form = match name.split_once('@') {
+            Some((_, host)) if host.contains(['.', ':']) => "-name",
+            _ => "-sname",
+        };
+        let mut command = release.command("erl");
+        command
+            .args([form, name, "-setcookie", cookie, "-noinput"])
+            .args(["-start_epmd", "false"])
+            .args(args)
+            .args(["-eval", CONTROL])
+            .env("ERL_EPMD_PORT", epmd.port.to_string())
+            .env("ERL_CRASH_DUMP_BYTES", "0")
+            .env("LC_ALL", "C.UTF-8")
+            .env("HOME", "/");
+        let mut process = start(command, "erl", &dir.path().join("erl.log"))?;
+        let said = wait::within(START, || match control_port(&process.output()) {
+            Some(port) => Some(Some(port)),
+            None => process.ended().map(|_| None),
+        });
+        let Some(Some(port)) = said else {
+            bail!("{name} does not come up: {}", process.output());
+        };
+        Ok(Self {
+            name: name.to_owned(),
+            control: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+            process,
+            _dir: dir,
+        })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The value of an Erlang expression there, printed.
+    ///
+    /// # Errors
+    /// When it raises, with class and reason; or the node does not answer.
+    pub fn eval(&self, expression: &str) -> Result<String> {
+        let mut stream = TcpStream::connect(self.control)?;
+        stream.set_read_timeout(Some(EVAL))?;
+        let line = expression.trim().trim_end_matches('.').replace('\n', " ");
+        stream.write_all(format!("{line}.\n").as_bytes())?;
+        let mut answer = String::new();
+        BufReader::new(stream)
+            .read_line(&mut answer)
+            .with_context(|| format!("{line} on {}", self.name))?;
+        match answer.trim_end().split_once(' ') {
+            Some(("ok", value)) => Ok(value.to_owned()),
+            _ => bail!("{line} on {}: {answer}", self.name),
+        }
+    }
+
+    /// Everything that it has printed, error reports included.
+    pub fn output(&self) -> String {
+        self.process.output()
+    }
+
+    /// Sends it a signal: STOP and CONT to make it silent, KILL to end it at once.
+    pub fn signal(&self, signal: Signal) {
+        self.process.signal(signal);
+    }
+}
+
+/// A port that was free a moment ago.
+///
+/// # Errors
+/// When the operating system has none.
+pub fn free_port() -> Result<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+    Ok(listener.local_addr()?.port())
+}
+
+fn start(command: Command, program: &str, log: &Path) -> Result<Process> {
+    Process::start(command, log).with_context(|| {
+        // Runs into the same wall, and says what to install.
+        run(&mut Command::new(program))
+            .err()
+            .map_or_else(String::new, |why| format!("{why:#}"))
+    })
+}
+
+fn control_port(output: &str) -> Option<u16> {
+    let line = output.lines().find_map(|l| l.strip_prefix("control "))?;
+    line.parse().ok()
+}
