@@ -69,3 +69,19 @@ pub enum Kind {
 /// The smallest thing that can fail alone: one query and record family, one listing, one list.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SourceId(pub String);
+
+/// What an operator calls one cluster-to-be: `[topologies.web]`. It has one or more sources.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TopologyId(pub String);
+
+impl core::fmt::Display for SourceId {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl core::fmt::Display for TopologyId {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.pad(&self.0)
+    }
+}
