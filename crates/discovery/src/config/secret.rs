@@ -1,0 +1,206 @@
+//! Secrets in a configuration.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
+use zeroize::Zeroizing;
+
+use super::ConfigError;
+use crate::platform::Env;
+
+/// Where a secret is: in the file itself (`"text"`), in the environment (`{ env = "NAME" }`), or in
+/// a file (`{ file = "/path" }`).
+#[derive(Clone, PartialEq, Eq)]
+pub enum Secret {
+    /// Written into the configuration.
+    Text(SecretText),
+    /// The name of an environment variable.
+    Env(String),
+    /// A file whose content it is.
+    File(PathBuf),
+}
+
+/// What a [`Secret`] takes, for error texts.
+pub const ALLOWED: &str = "a text, { env = \"NAME\" } or { file = \"/path\" }";
+
+/// A secret's text: wiped when dropped, absent from `Debug`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretText(Zeroizing<String>);
+
+impl SecretText {
+    /// Takes the text as it is.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(Zeroizing::new(text.into()))
+    }
+
+    /// The secret itself, for the one place that must send it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(hidden)")
+    }
+}
+
+impl Secret {
+    /// Fetches a token: what stands around it (spaces, a final newline) is no part of it, and it
+    /// must be visible ASCII, as a header field is. `key` and `place` are for the error.
+    pub fn token(&self, env: &Env, place: &str, key: &str) -> Result<SecretText, ConfigError> {
+        let text = match self {
+            Self::Text(text) => text.clone(),
+            Self::Env(name) => SecretText::new(env.text(name).ok_or_else(|| {
+                let what = match env.get(name) {
+                    Some(_) => format!("{key} is to come from ${name}, which is not UTF-8"),
+                    None => format!("{key} is to come from ${name}, which is not set or empty"),
+                };
+                ConfigError::new(place, Some(key), what, format!("set {name}"))
+            })?),
+            Self::File(path) => {
+                SecretText::new(std::fs::read_to_string(path).map_err(|error| {
+                    ConfigError::new(
+                        place,
+                        Some(key),
+                        format!("{key} is to come from {}: {error}", path.display()),
+                        "make it a file that this user can read",
+                    )
+                })?)
+            }
+        };
+        let token = text.expose().trim();
+        if token.is_empty() {
+            let what = format!("{key} is empty{}", self.origin());
+            return Err(ConfigError::new(
+                place,
+                Some(key),
+                what,
+                "set it to the API token",
+            ));
+        }
+        if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            let what = format!("{key} has a character that no token has{}", self.origin());
+            let cure = "copy the token again, without spaces or quotes";
+            return Err(ConfigError::new(place, Some(key), what, cure));
+        }
+        Ok(SecretText::new(token))
+    }
+
+    /// Where it comes from, as an addition to a clause.
+    fn origin(&self) -> String {
+        match self {
+            Self::Text(_) => String::new(),
+            Self::Env(name) => format!(" (from ${name})"),
+            Self::File(path) => format!(" (from {})", path.display()),
+        }
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => text.fmt(f),
+            Self::Env(name) => write!(f, "(from ${name})"),
+            Self::File(path) => write!(f, "(from {})", path.display()),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        input.deserialize_any(SecretVisitor)
+    }
+}
+
+struct SecretVisitor;
+
+impl<'de> Visitor<'de> for SecretVisitor {
+    type Value = Secret;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(ALLOWED)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Secret, E> {
+        Ok(Secret::Text(SecretText::new(text)))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Secret, A::Error> {
+        // The texts of these errors hold no value: it may be the secret in the wrong place.
+        let wrong = || de::Error::custom(ALLOWED);
+        let secret = match map.next_key::<String>()?.as_deref() {
+            Some("env") => Secret::Env(map.next_value().map_err(|_: A::Error| wrong())?),
+            Some("file") => Secret::File(map.next_value().map_err(|_: A::Error| wrong())?),
+            _ => return Err(wrong()),
+        };
+        match map.next_key::<String>()? {
+            Some(_) => Err(wrong()),
+            None => Ok(secret),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Secret, toml::de::Error> {
+        #[derive(serde::Deserialize)]
+        struct Holder {
+            token: Secret,
+        }
+        toml::from_str::<Holder>(text).map(|holder| holder.token)
+    }
+
+    #[test]
+    fn three_forms() {
+        let env: Env = [("TOKEN", "dop_v1_x\n"), ("EMPTY", " "), ("ODD", "a b")]
+            .into_iter()
+            .collect();
+        let token = |text: &str| {
+            read(text)
+                .unwrap()
+                .token(&env, "topologies.web", "token")
+                .map(|token| token.expose().to_owned())
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(token("token = 'abc'"), Ok("abc".into()));
+        assert_eq!(token("token = { env = 'TOKEN' }"), Ok("dop_v1_x".into()));
+        for (text, error) in [
+            ("token = ''", "token is empty"),
+            ("token = { env = 'EMPTY' }", "token is empty (from $EMPTY)"),
+            (
+                "token = { env = 'ODD' }",
+                "token has a character that no token has (from $ODD)",
+            ),
+            (
+                "token = { env = 'NONE' }",
+                "token is to come from $NONE, which is not set or empty",
+            ),
+        ] {
+            assert_eq!(
+                token(text),
+                Err(format!("topologies.web: {error}")),
+                "{text}"
+            );
+        }
+        let file = token("token = { file = '/nonexistent/token' }").unwrap_err();
+        assert!(file.contains("/nonexistent/token: No such file"), "{file}");
+    }
+
+    #[test]
+    fn nothing_leaks() {
+        let secret = read("token = 'hunter2'").unwrap();
+        assert_eq!(format!("{secret:?}"), "(hidden)");
+        for text in [
+            "token = { evn = 'hunter2' }",
+            "token = { env = 'A', x = 'hunter2' }",
+        ] {
+            let error = read(text).unwrap_err();
+            assert!(error.message().contains("{ env ="), "{error:?}");
+            assert!(!error.message().contains("hunter2"), "{error:?}");
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Name servers: the system's, or those of the configuration.
+
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig};
+use hickory_resolver::system_conf::parse_resolv_conf;
+use thiserror::Error;
+
+use crate::error::DnsFailure;
+
+/// Where DNS servers listen.
+const PORT: u16 = 53;
+
+/// A text that is no name server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error(
+    "a name server is an address, with a port when it is not 53: \"10.0.0.2\", \"127.0.0.1:5353\", \"[fdaa::3]:53\""
+)]
+pub struct NameserverError;
+
+/// Reads `"10.0.0.2"`, `"127.0.0.1:5353"`, `"fdaa::3"` or `"[fdaa::3]:53"`.
+pub fn parse_nameserver(text: &str) -> Result<SocketAddr, NameserverError> {
+    if let Ok(address) = text.parse::<SocketAddr>() {
+        return Some(address)
+            .filter(|a| a.port() != 0)
+            .ok_or(NameserverError);
+    }
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|t| t.strip_suffix(']'))
+        .unwrap_or(text);
+    bare.parse::<IpAddr>()
+        .map(|ip| (ip, PORT).into())
+        .map_err(|_| NameserverError)
+}
+
+pub(super) fn config(servers: &[SocketAddr]) -> ResolverConfig {
+    ResolverConfig::from_parts(None, Vec::new(), servers.iter().map(server).collect())
+}
+
+fn server(address: &SocketAddr) -> NameServerConfig {
+    let mut transports = [ConnectionConfig::udp(), ConnectionConfig::tcp()];
+    for transport in &mut transports {
+        transport.port = address.port();
+    }
+    NameServerConfig::new(address.ip(), true, transports.into())
+}
+
+/// The system's servers and search list. One that has neither file nor server has its resolver at
+/// home, as resolv.conf(5) says.
+pub(super) fn system() -> Result<ResolverConfig, DnsFailure> {
+    let home = || config(&[(Ipv4Addr::LOCALHOST, PORT).into()]);
+    let text = match std::fs::read("/etc/resolv.conf") {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(home()),
+        Err(error) => return Err(DnsFailure::Other(format!("/etc/resolv.conf: {error}"))),
+    };
+    let lists_server = String::from_utf8_lossy(&text)
+        .lines()
+        .any(|line| line.trim_start().starts_with("nameserver"));
+    if !lists_server {
+        return Ok(home());
+    }
+    parse_resolv_conf(&text)
+        .map(|(config, _)| config)
+        .map_err(|error| DnsFailure::Other(format!("/etc/resolv.conf: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nameservers() {
+        for (text, address) in [
+            ("10.0.0.2", "10.0.0.2:53"),
+            ("127.0.0.1:5353", "127.0.0.1:5353"),
+            ("fdaa::3", "[fdaa::3]:53"),
+            ("[fdaa::3]", "[fdaa::3]:53"),
+            ("[fdaa::3]:54", "[fdaa::3]:54"),
+        ] {
+            assert_eq!(
+                parse_nameserver(text),
+                Ok(address.parse().unwrap()),
+                "{text}"
+            );
+        }
+        for text in ["", "dns.example", "10.0.0.2:0", "10.0.0.2:x", "[::1"] {
+            assert_eq!(parse_nameserver(text), Err(NameserverError), "{text}");
+        }
+    }
+}

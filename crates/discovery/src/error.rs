@@ -1,0 +1,191 @@
+//! Why a source does not know.
+
+use std::time::Duration;
+
+use thiserror::Error;
+use trunkline_reconcile::evidence::Unknown;
+
+/// Why a source could not answer. `Display` is one clause that says what failed and where;
+/// [`cure`](Self::cure) says what to do. Neither holds a secret. The source's last good answer
+/// stands.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum DiscoverError {
+    /// The network or the DNS: a name could not be resolved.
+    #[error("{name} cannot be resolved: {why}")]
+    Dns {
+        /// The name that was asked for.
+        name: String,
+        /// What the resolver said.
+        why: DnsFailure,
+    },
+    /// The network: no connection came to be.
+    #[error("cannot connect to {to}: {why}")]
+    Connect {
+        /// Host and port.
+        to: String,
+        /// Refused, unreachable, …
+        why: String,
+    },
+    /// The peer or our trust in it: the TLS handshake failed.
+    #[error("TLS with {to} failed: {why}")]
+    Tls {
+        /// Host and port.
+        to: String,
+        /// What rustls said.
+        why: String,
+    },
+    /// The network or the peer: no answer in time.
+    #[error("no answer from {from} within {}", crate::config::duration::Human(*.after))]
+    Timeout {
+        /// Who did not answer.
+        from: String,
+        /// How long we waited.
+        after: Duration,
+    },
+    /// The peer refused: it answered with a status that is no answer.
+    #[error("{what}")]
+    Status {
+        /// The HTTP status.
+        status: u16,
+        /// Who said what, one clause.
+        what: String,
+        /// What to do about it.
+        cure: String,
+        /// When it allows the next request, from now.
+        retry_after: Option<Duration>,
+    },
+    /// The peer: more bytes than any honest answer has.
+    #[error("the answer of {from} is larger than {limit} bytes")]
+    BodyTooLarge {
+        /// Who sent it.
+        from: String,
+        /// The cap, in bytes.
+        limit: usize,
+    },
+    /// The peer: the answer is not what its documentation says.
+    #[error("the answer of {from} cannot be read: {why}")]
+    BadBody {
+        /// Who sent it.
+        from: String,
+        /// Where in it, and what is wrong.
+        why: String,
+    },
+    /// The peer: it points to another origin, where our token must not go.
+    #[error("{from} names {next} as its next page, which is another origin")]
+    OtherOrigin {
+        /// Who said so.
+        from: String,
+        /// The origin of the next page.
+        next: String,
+    },
+    /// We: something is not known yet, or not configured.
+    #[error("{what}")]
+    NotReady {
+        /// What is missing, one clause.
+        what: String,
+        /// What to do about it.
+        cure: String,
+    },
+}
+
+/// How a DNS query failed. A name that exists without records of the asked type is no failure.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum DnsFailure {
+    /// The name does not exist (NXDOMAIN).
+    #[error("no such name (NXDOMAIN)")]
+    NoSuchName,
+    /// The server could not find out (SERVFAIL).
+    #[error("the name server failed (SERVFAIL)")]
+    ServerFailure,
+    /// The server does not answer us (REFUSED).
+    #[error("the name server refused to answer (REFUSED)")]
+    Refused,
+    /// No server answered in time.
+    #[error("no name server answered in time")]
+    Timeout,
+    /// The name is no domain name.
+    #[error("not a domain name")]
+    BadName,
+    /// No name server is known.
+    #[error("no name server is configured")]
+    NoServer,
+    /// Anything else: network unreachable, a reply that makes no sense.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl DiscoverError {
+    /// What to do about it, one clause.
+    pub fn cure(&self) -> String {
+        match self {
+            Self::Dns { why, .. } => why.cure().into(),
+            Self::Connect { .. } => {
+                "check that the address is right and that no firewall is between".into()
+            }
+            Self::Tls { .. } => {
+                "check the clock and the certificates of this host, or name the CA with api_ca_file"
+                    .into()
+            }
+            Self::Timeout { .. } => {
+                "wait, it is tried again; check that no firewall drops the packets".into()
+            }
+            Self::Status { cure, .. } | Self::NotReady { cure, .. } => cure.clone(),
+            Self::BodyTooLarge { .. } | Self::BadBody { .. } => {
+                "check that the address is that of the API and not of a proxy or portal".into()
+            }
+            Self::OtherOrigin { .. } => {
+                "set api_url to the origin that the API itself uses in its links".into()
+            }
+        }
+    }
+
+    /// When the peer allows the next request, from now.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Status { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
+    /// Whether only a change made by somebody cures it (a token, a configuration), so that trying
+    /// again soon is of no use.
+    pub fn is_lasting(&self) -> bool {
+        match self {
+            Self::Status { status, .. } => {
+                (400..500).contains(status) && !matches!(status, 408 | 425 | 429)
+            }
+            Self::OtherOrigin { .. } => true,
+            _ => false,
+        }
+    }
+}
+
+impl DnsFailure {
+    fn cure(&self) -> &'static str {
+        match self {
+            Self::NoSuchName | Self::BadName => "check the spelling of the name",
+            Self::Refused => "ask a name server that serves this host: set nameservers",
+            Self::NoServer => "name one in /etc/resolv.conf, or set nameservers",
+            Self::ServerFailure | Self::Timeout | Self::Other(_) => {
+                "wait, it is tried again; check /etc/resolv.conf or nameservers"
+            }
+        }
+    }
+}
+
+impl From<&DiscoverError> for Unknown {
+    fn from(error: &DiscoverError) -> Self {
+        Self {
+            what: error.to_string(),
+            cure: error.cure(),
+        }
+    }
+}
+
+impl From<DiscoverError> for Unknown {
+    fn from(error: DiscoverError) -> Self {
+        Self::from(&error)
+    }
+}
