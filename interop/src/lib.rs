@@ -11,8 +11,5 @@
 pub mod digitalocean;
 pub mod netns;
 pub mod otp;
-pub mod otp27;
 pub mod process;
-pub mod release;
 pub mod wait;
-pub mod workspace;

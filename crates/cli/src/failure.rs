@@ -48,6 +48,11 @@ impl Failure {
         }
     }
 
+    /// Where it happened.
+    pub(crate) fn place(&self) -> &str {
+        &self.place
+    }
+
     /// Writes the line to stderr and gives the exit code.
     pub(crate) fn report(&self) -> ExitCode {
         // A closed stderr changes nothing about the exit code.

@@ -5,17 +5,19 @@
 //! where · cure`. A reader that closes the pipe early is no failure.
 
 mod context;
+mod cookies;
 mod failure;
 mod logging;
 mod output;
 mod panics;
+mod release;
 mod runtime;
 mod usage;
 mod verb;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 
 use crate::context::{Context, Globals};
 use crate::verb::Verb;
@@ -40,7 +42,7 @@ fn main() -> ExitCode {
     panics::install();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return usage::report(&error),
+        Err(error) => return usage::report(&error, &Cli::command()),
     };
     if let Err(failure) = logging::init(&cli.globals, cli.verb.default_log_level()) {
         return failure.report();

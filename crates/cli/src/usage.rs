@@ -2,13 +2,15 @@
 
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Command, Error};
 
 use crate::failure::Failure;
+use crate::{output, release};
 
-/// Prints help or version (exit 0), the help for a bare `trunkline` (exit 2), or the failure in
-/// one line (exit 2).
-pub(crate) fn report(error: &clap::Error) -> ExitCode {
+/// Prints help or version (exit 0), the help for a verb that is missing (exit 2), or the failure
+/// in one line (exit 2).
+pub(crate) fn report(error: &Error, command: &Command) -> ExitCode {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             // A pager that was closed early has seen enough.
@@ -19,43 +21,56 @@ pub(crate) fn report(error: &clap::Error) -> ExitCode {
             error.print().ok();
             ExitCode::from(2)
         }
-        _ => failure(&error.render().to_string()).report(),
+        _ => fail(&failure(error, &verb(command))),
     }
 }
 
-/// From clap's paragraphs: the first says what, `Usage:` names the verb, a tip or the possible
-/// values are the cure.
-fn failure(rendered: &str) -> Failure {
-    let mut paragraphs = rendered.split("\n\n");
+/// A mistyped `trunkline env` inside `eval "$(…)"` must stop the release like any other failure of
+/// it, so the shell gets its line too.
+fn fail(failure: &Failure) -> ExitCode {
+    if failure.place() == "trunkline env" {
+        // The exit code says it as well.
+        output::text(&release::guard(failure)).ok();
+    }
+    failure.report()
+}
+
+/// From clap's rendering the first paragraph; the cure from its tip or the possible values.
+fn failure(error: &Error, verb: &str) -> Failure {
+    let rendered = error.render().to_string();
+    let mut paragraphs = rendered.split("\n\n").map(str::trim);
     let first = paragraphs.next().unwrap_or_default();
     let first = first.strip_prefix("error: ").unwrap_or(first);
-    let (what, values) = match first.split_once("[possible values: ") {
-        Some((what, values)) => (what, values.trim_end().strip_suffix(']')),
-        None => (first, None),
-    };
-    let mut tip = None;
-    let mut verb = "trunkline".to_owned();
-    for paragraph in paragraphs {
-        let paragraph = paragraph.trim();
-        if let Some(text) = paragraph.strip_prefix("tip: ") {
-            tip = tip.or_else(|| text.lines().next());
-        } else if let Some(text) = paragraph.strip_prefix("Usage: ") {
-            verb = verb_path(text);
-        }
-    }
-    let cure = match (tip, values) {
+    let what = first.split("[possible values:").next().unwrap_or(first);
+    let tip = paragraphs.find_map(|paragraph| paragraph.strip_prefix("tip: "));
+    let cure = match (tip.and_then(|tip| tip.lines().next()), valid_values(error)) {
         (Some(tip), _) => tip.to_owned(),
-        (None, Some(values)) => format!("use one of {values}"),
+        (None, Some(values)) => format!("use one of: {values}"),
         (None, None) => format!("see {verb} --help"),
     };
     Failure::usage(what, verb, cure)
 }
 
-/// `trunkline cookie check` of `trunkline cookie check [OPTIONS]`.
-fn verb_path(usage: &str) -> String {
-    let words = usage.split_whitespace();
-    words
-        .take_while(|word| !word.starts_with(['-', '[', '<']))
-        .collect::<Vec<_>>()
-        .join(" ")
+fn valid_values(error: &Error) -> Option<String> {
+    match error.get(ContextKind::ValidValue)? {
+        ContextValue::Strings(values) if !values.is_empty() => Some(values.join(", ")),
+        _ => None,
+    }
+}
+
+/// `trunkline cookie check`: as far as the arguments name verbs that there are. clap's error knows
+/// it only in some cases.
+fn verb(command: &Command) -> String {
+    let mut command = command;
+    let mut path = vec![command.get_name().to_owned()];
+    let arguments = std::env::args_os()
+        .skip(1)
+        .take_while(|argument| argument != "--");
+    for argument in arguments {
+        if let Some(found) = command.find_subcommand(&argument) {
+            path.push(found.get_name().to_owned());
+            command = found;
+        }
+    }
+    path.join(" ")
 }

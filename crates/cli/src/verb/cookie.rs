@@ -1,10 +1,16 @@
-//! `trunkline cookie generate`: a strong cookie.
+//! `trunkline cookie generate|check`: a strong cookie, and what is wrong with this one.
 
+use std::fmt::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
+
+use serde::Serialize;
+use trunkline_discovery::platform::{FoundCookie, Weakness};
 
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::output;
+use crate::output::JsonFlag;
+use crate::{cookies, output};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -16,11 +22,83 @@ pub(crate) struct Args {
 enum Action {
     /// Print a new random cookie: 40 bytes in URL-safe base64
     Generate,
+    /// Say which cookie is used here and what is wrong with it, never the cookie itself
+    Check(CheckArgs),
 }
 
-pub(crate) fn run(args: Args, _cx: &Context) -> Result<ExitCode, Failure> {
+#[derive(clap::Args)]
+struct CheckArgs {
+    /// The file that holds the cookie [default: RELEASE_COOKIE, else the release's, else the user's]
+    #[arg(long, value_name = "FILE")]
+    cookie_file: Option<PathBuf>,
+    #[command(flatten)]
+    output: JsonFlag,
+}
+
+pub(crate) fn run(args: Args, cx: &Context) -> Result<ExitCode, Failure> {
     match args.action {
         Action::Generate => generate(),
+        Action::Check(args) => check(&args, cx),
+    }
+}
+
+/// What `check` prints: where the cookie is from and its faults, worst first.
+#[derive(Serialize)]
+struct Report {
+    /// The variable or file.
+    source: String,
+    /// Empty for a good one.
+    weaknesses: Vec<Fault>,
+}
+
+#[derive(Serialize)]
+struct Fault {
+    code: &'static str,
+    text: String,
+    cure: &'static str,
+}
+
+/// Exit code 1 when there is anything to mend.
+fn check(args: &CheckArgs, cx: &Context) -> Result<ExitCode, Failure> {
+    let found = cookies::look(&cx.env, args.cookie_file.as_deref())?.ok_or_else(cookies::none)?;
+    let report = Report::new(&found);
+    if args.output.json {
+        output::json(&report)?;
+    } else {
+        output::text(&report.text())?;
+    }
+    match report.weaknesses.first() {
+        None => output::done(),
+        Some(worst) => Err(Failure::operation(
+            format!("the cookie is weak: {}", worst.text),
+            report.source.as_str(),
+            worst.cure,
+        )),
+    }
+}
+
+impl Report {
+    fn new(found: &FoundCookie) -> Self {
+        let fault = |weakness: Weakness| Fault {
+            code: weakness.code(),
+            text: weakness.to_string(),
+            cure: weakness.cure(),
+        };
+        Self {
+            source: found.source.to_string(),
+            weaknesses: found.weaknesses().into_iter().map(fault).collect(),
+        }
+    }
+
+    fn text(&self) -> String {
+        let mut text = format!("the cookie in {}\n", self.source);
+        for fault in &self.weaknesses {
+            writeln!(text, "  {} · {}", fault.text, fault.cure).ok();
+        }
+        if self.weaknesses.is_empty() {
+            text.push_str("  no weakness found\n");
+        }
+        text
     }
 }
 

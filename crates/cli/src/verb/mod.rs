@@ -1,6 +1,7 @@
 //! The verbs: one file each with `Args`, `run` and its output types, one variant here.
 
 mod cookie;
+pub(crate) mod env;
 
 use std::process::ExitCode;
 
@@ -12,19 +13,22 @@ use crate::failure::Failure;
 pub(crate) enum Verb {
     /// Make a strong cookie, or say what is wrong with the one that is used here
     Cookie(cookie::Args),
+    /// Print what a release needs in its environment: eval "$(trunkline env)" in env.sh
+    Env(env::Args),
 }
 
 impl Verb {
     /// Long-running verbs tell what they do; the others speak only of trouble.
     pub(crate) fn default_log_level(&self) -> &'static str {
         match self {
-            Self::Cookie(_) => "warn",
+            Self::Cookie(_) | Self::Env(_) => "warn",
         }
     }
 
     pub(crate) fn run(self, cx: &Context) -> Result<ExitCode, Failure> {
         match self {
             Self::Cookie(args) => cookie::run(args, cx),
+            Self::Env(args) => env::run(args, cx),
         }
     }
 }

@@ -8,7 +8,7 @@ mod connect;
 mod session;
 mod watcher;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -178,10 +178,10 @@ impl Member for Attached {
         async move { self.session()?.beam.disconnect_node(&peer).await }.boxed()
     }
 
-    fn find_agents(&self, among: Vec<NodeName>) -> BoxFuture<'_, BTreeMap<NodeName, bool>> {
+    fn find_agents(&self, among: Vec<NodeName>) -> BoxFuture<'_, BTreeSet<NodeName>> {
         async move {
             let Ok(Session { beam, .. }) = self.session() else {
-                return BTreeMap::new();
+                return BTreeSet::new();
             };
             let asked = among.into_iter().map(|peer| has_agent(&beam, peer));
             join_all(asked).await.into_iter().flatten().collect()
@@ -190,15 +190,14 @@ impl Member for Attached {
     }
 }
 
-/// Whether an agent is attached to `peer`; `None` when it does not say. Our own node has one: us.
-async fn has_agent(beam: &Beam, peer: NodeName) -> Option<(NodeName, bool)> {
+/// `peer`, when an agent is attached to it. Our own node has one: us.
+async fn has_agent(beam: &Beam, peer: NodeName) -> Option<NodeName> {
     if peer == beam.name {
-        return Some((peer, true));
+        return Some(peer);
     }
     let hidden = beam.hidden_at(&peer).await.ok()?;
     let agent = format!("trunkline-{}", peer.alive());
-    let found = hidden.iter().any(|node| node.alive() == agent);
-    Some((peer, found))
+    hidden.iter().any(|node| node.alive() == agent).then_some(peer)
 }
 
 const fn detached() -> Result<(), Reason> {

@@ -1,0 +1,14 @@
+//! What a release needs in its environment: shared by `env`, which prints it, and `exec`, which
+//! sets it.
+
+mod args;
+mod exports;
+mod flags;
+mod format;
+mod shell;
+mod vm_args;
+
+pub(crate) use args::{ReleaseArgs, WhoArgs};
+pub(crate) use exports::Plan;
+pub(crate) use format::Format;
+pub(crate) use shell::guard;

@@ -1,0 +1,151 @@
+//! Runs the real binary in an environment that holds only what the test puts there.
+
+#![allow(
+    dead_code,
+    reason = "each test file is a crate of its own and uses some of it"
+)]
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::sync::{Arc, Mutex};
+
+/// The binary under test.
+pub const TRUNKLINE: &str = env!("CARGO_BIN_EXE_trunkline");
+
+/// A command with an empty environment but for `PATH`.
+pub fn trunkline(args: &str) -> Command {
+    let mut command = Command::new(TRUNKLINE);
+    command.args(args.split_whitespace());
+    bare(&mut command);
+    command
+}
+
+/// `sh -c script` with the binary as `trunkline` on the path.
+pub fn sh(script: &str) -> Command {
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", script]);
+    bare(&mut command);
+    command
+}
+
+fn bare(command: &mut Command) {
+    let dir = Path::new(TRUNKLINE).parent().unwrap();
+    let path = format!("{}:/usr/bin:/bin", dir.display());
+    command.env_clear().env("PATH", path).current_dir("/");
+}
+
+/// Exit code, stdout and stderr as one text, for a snapshot.
+pub fn seen(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let code = output.status.code().unwrap();
+    let (out, err) = texts(&output);
+    let mut text = format!("exit {code}\n");
+    for (name, part) in [("stdout", out), ("stderr", err)] {
+        for line in part.lines() {
+            text.push_str(&format!("{name}: {}\n", untimed(line)));
+        }
+    }
+    text
+}
+
+/// A log line without its time.
+fn untimed(line: &str) -> &str {
+    match line.split_once(' ') {
+        Some((time, rest)) if time.starts_with("20") && time.ends_with('Z') => rest.trim_start(),
+        _ => line,
+    }
+}
+
+/// stdout of a command that must succeed.
+pub fn stdout(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let (out, err) = texts(&output);
+    assert!(output.status.success(), "{out}\n{err}");
+    out
+}
+
+pub fn texts(output: &Output) -> (String, String) {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (text(&output.stdout), text(&output.stderr))
+}
+
+/// A metadata service on loopback; unknown paths are 404. It lives as long as the test.
+pub struct Metadata {
+    pub url: String,
+    pub asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Metadata {
+    /// Answers 200 with these texts.
+    pub fn with(answers: &[(&str, &str)]) -> Self {
+        let answers: BTreeMap<String, String> = answers
+            .iter()
+            .map(|(path, text)| (format!("/metadata/v1/{path}"), (*text).to_owned()))
+            .collect();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/metadata/v1", listener.local_addr().unwrap());
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::clone(&asked);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut head = Vec::new();
+                let mut byte = [0];
+                while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).unwrap() == 1 {
+                    head.push(byte[0]);
+                }
+                let head = String::from_utf8(head).unwrap();
+                let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
+                let (status, body) = match answers.get(&path) {
+                    Some(text) if text.starts_with('!') => (text[1..].to_owned(), String::new()),
+                    Some(text) => ("200 OK".to_owned(), text.clone()),
+                    None => ("404 Not Found".to_owned(), "not found".to_owned()),
+                };
+                log.lock().unwrap().push(path);
+                let length = body.len();
+                write!(stream, "HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}").unwrap();
+            }
+        });
+        Self { url, asked }
+    }
+
+    /// A Droplet with a dot in its name, and IPv6 as the real service prints it.
+    pub fn droplet() -> Self {
+        Self::with(&[
+            ("id", "2756294"),
+            ("hostname", "web-1.example"),
+            ("interfaces/private/0/ipv4/address", "10.132.255.113"),
+            ("interfaces/public/0/ipv4/address", "104.131.20.105"),
+            (
+                "interfaces/public/0/ipv6/address",
+                "2604:A880:0800:0010:0000:0000:017D:2001",
+            ),
+        ])
+    }
+}
+
+/// The variables of an `env -0` style dump that a shell made after evaluating a script.
+pub fn after_eval(script: &[u8], env: &[(&str, &OsStr)]) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(script).unwrap();
+    let mut command = Command::new("/bin/sh");
+    command
+        .args(["-c", ". \"$0\"; exec env -0"])
+        .arg(file.path());
+    bare(&mut command);
+    let output = command.envs(env.iter().copied()).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let dump = output
+        .stdout
+        .split(|byte| *byte == 0)
+        .filter(|line| !line.is_empty());
+    dump.map(|line| {
+        let at = line.iter().position(|byte| *byte == b'=').unwrap();
+        (line[..at].to_vec(), line[at + 1..].to_vec())
+    })
+    .collect()
+}
