@@ -6,10 +6,18 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | [`config`] | `trunkline.toml`, or what the environment says without one |
 //! | [`admin`] | the HTTP address: alive, ready, status; who may ask |
 //! | [`socket`] | the unix socket: one agent for one node, and how other commands find it |
 //! | [`status`] | what the agent says of itself, as JSON |
+//! | [`registered`] | which nodes the port mapper of this host knows |
+//! | [`caller`] | the name that a command bears when it talks to a node |
 
 pub mod admin;
+pub mod caller;
+pub mod config;
+pub mod registered;
 pub mod socket;
 pub mod status;
+
+pub use config::{AgentConfig, ConfigError};

@@ -1,7 +1,13 @@
 //! What `/api/v1/status` says. These types are the interface: the engine's own may change without
 //! a key changing here. More keys may come; readers pass over those they do not know.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
+use trunkline_reconcile as engine;
+use trunkline_reconcile::PeerState;
+use trunkline_reconcile::evidence::Kind;
 
 /// The agent, its node and its topologies.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,8 +22,10 @@ pub struct AgentStatus {
     pub node: NodeStatus,
     /// Each topology, in the order of the names.
     pub topologies: Vec<TopologyStatus>,
-    /// Connected to the node and listed by no source, `left` ones and strangers.
-    pub unlisted: Vec<String>,
+    /// Peers that were connected for a topology and that none lists any more.
+    pub unlisted: Vec<PeerStatus>,
+    /// Every node that the own one is connected to, listed or not, hidden ones left out.
+    pub links: Vec<String>,
 }
 
 impl AgentStatus {
@@ -53,13 +61,18 @@ pub struct TopologyStatus {
     pub name: String,
     /// The strategy's name.
     pub strategy: String,
-    /// `active`, or `left` when the own node fell out of an authoritative listing.
+    /// `active`; `left` when the own node fell out of an authoritative listing; `off` when the
+    /// configuration leaves nothing to ask.
     pub state: String,
     /// What is suspicious about its answers, when something is.
     pub alarm: Option<String>,
+    /// How many nodes it lists, the own one counted when it is listed.
+    pub listed: usize,
+    /// Whether it lists the own node.
+    pub lists_self: bool,
     /// What it asks.
     pub sources: Vec<SourceStatus>,
-    /// Who it lists.
+    /// Who it lists, the own node left out.
     pub peers: Vec<PeerStatus>,
 }
 
@@ -68,27 +81,38 @@ pub struct TopologyStatus {
 pub struct SourceStatus {
     /// What it asks, unique in the agent.
     pub id: String,
+    /// `authoritative` or `sampling`: how much absence from an answer means.
+    pub kind: String,
     /// Age of the last good answer in milliseconds; null before the first.
     pub last_answer_ms: Option<u64>,
     /// Why the newest answer is none; null when it is one.
     pub error: Option<String>,
-    /// How many peers the last good answer holds.
-    pub peers: usize,
 }
 
-/// One peer of a topology.
+/// One peer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerStatus {
-    /// Its name.
+    /// The name that it gives itself, as far as known.
     pub node: String,
-    /// `discovered`, `unhealthy`, `connecting`, `connected`, `missing`, …
+    /// Where it lives, when a source says so.
+    pub address: Option<String>,
+    /// Its distribution port, when a source says so.
+    pub port: Option<u16>,
+    /// `discovered`, `checking`, `connecting`, `waiting`, `connected`, `missing` or
+    /// `unlisted_but_connected`.
     pub state: String,
+    /// `unchecked`, `passing` or `failing`.
+    pub health: String,
     /// Why it is not connected, when that is known.
     pub reason: Option<ReasonStatus>,
-    /// Time in this state, in milliseconds.
-    pub since_ms: u64,
-    /// Time until the next attempt, in milliseconds, when one is planned.
+    /// Failed attempts in a row.
+    pub failures: u32,
+    /// Time until the next attempt in milliseconds, when one is planned.
     pub next_attempt_ms: Option<u64>,
+    /// How long it has been connected, in milliseconds.
+    pub connected_ms: Option<u64>,
+    /// What else the sources know.
+    pub labels: BTreeMap<String, String>,
 }
 
 /// A `Reason`: its stable code and its text.
@@ -107,4 +131,68 @@ impl From<&trunkline_proto::Reason> for ReasonStatus {
             text: reason.to_string(),
         }
     }
+}
+
+impl PeerStatus {
+    fn new(peer: &engine::PeerStatus) -> Self {
+        Self {
+            node: peer.node.to_string(),
+            address: peer.address.map(|ip| ip.to_string()),
+            port: peer.port,
+            state: peer.state.as_str().to_owned(),
+            health: peer.health.as_str().to_owned(),
+            reason: peer.reason.as_ref().map(ReasonStatus::from),
+            failures: peer.failures,
+            next_attempt_ms: peer.retry_in.map(millis),
+            connected_ms: peer.connected_for.map(millis),
+            labels: peer.labels.clone(),
+        }
+    }
+}
+
+impl SourceStatus {
+    fn new(source: &engine::SourceStatus) -> Self {
+        let kind = match source.kind {
+            Kind::Authoritative => "authoritative",
+            Kind::Sampling => "sampling",
+        };
+        Self {
+            id: source.source.to_string(),
+            kind: kind.to_owned(),
+            last_answer_ms: source.age.map(millis),
+            error: source.error.as_ref().map(|why| why.what.clone()),
+        }
+    }
+}
+
+impl TopologyStatus {
+    /// What the engine says of a topology; `strategy` it does not know.
+    pub(crate) fn new(
+        topology: &engine::TopologyStatus,
+        strategy: &str,
+        peers: &[engine::PeerStatus],
+    ) -> Self {
+        let listed = |peer: &&engine::PeerStatus| peer.topologies.contains(&topology.topology);
+        let state = if topology.left { "left" } else { "active" };
+        Self {
+            name: topology.topology.to_string(),
+            strategy: strategy.to_owned(),
+            state: state.to_owned(),
+            alarm: topology.alarm.map(|alarm| alarm.to_string()),
+            listed: topology.listed,
+            lists_self: topology.lists_self,
+            sources: topology.sources.iter().map(SourceStatus::new).collect(),
+            peers: peers.iter().filter(listed).map(PeerStatus::new).collect(),
+        }
+    }
+}
+
+/// The peers that no topology lists.
+pub(crate) fn unlisted(peers: &[engine::PeerStatus]) -> Vec<PeerStatus> {
+    let stray = |peer: &&engine::PeerStatus| peer.state == PeerState::UnlistedButConnected;
+    peers.iter().filter(stray).map(PeerStatus::new).collect()
+}
+
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -4,7 +4,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use thiserror::Error;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
@@ -31,27 +30,48 @@ pub struct LocalAgent {
 }
 
 /// There is not exactly one agent on this host.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LocalError {
     /// None answers.
-    #[error(
-        "no NODE given, and no agent runs on this host · {} · name the node, or start it with trunkline exec or run",
-        searched.join(", ")
-    )]
     None {
         /// The folders in which sockets were looked for.
         searched: Vec<String>,
     },
     /// Several answer.
-    #[error(
-        "no NODE given, and agents on this host serve several · {} · name one of them",
-        nodes.join(", ")
-    )]
     Several {
         /// The nodes that they serve.
         nodes: Vec<String>,
     },
+}
+
+impl LocalError {
+    /// What is wrong, one clause.
+    pub fn what(&self) -> String {
+        match self {
+            Self::None { .. } => "no NODE given, and no agent runs on this host".to_owned(),
+            Self::Several { nodes } => format!(
+                "no NODE given, and agents on this host serve several: {}",
+                nodes.join(", ")
+            ),
+        }
+    }
+
+    /// Where.
+    pub fn place(&self) -> String {
+        match self {
+            Self::None { searched } => format!("no socket in {}", searched.join(", ")),
+            Self::Several { .. } => "NODE".to_owned(),
+        }
+    }
+
+    /// What to do about it.
+    pub const fn cure(&self) -> &'static str {
+        match self {
+            Self::None { .. } => "name the node, or start it with trunkline exec or run",
+            Self::Several { .. } => "name one of them",
+        }
+    }
 }
 
 impl LocalAgent {

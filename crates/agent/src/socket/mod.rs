@@ -77,6 +77,7 @@ mod tests {
             node,
             topologies: Vec::new(),
             unlisted: Vec::new(),
+            links: Vec::new(),
         }))
     }
 
@@ -100,7 +101,7 @@ mod tests {
         assert_eq!(ours.len(), 2);
         assert_eq!(ours[0].node.as_str(), "a@10.0.0.1");
         assert_eq!(ours[0].cookie().await.unwrap().expose(), b"hush");
-        let error = LocalAgent::only(&folders).await.unwrap_err().to_string();
+        let error = LocalAgent::only(&folders).await.unwrap_err().what();
         assert!(error.contains("a@10.0.0.1, b@10.0.0.2"), "{error}");
         stop.cancel();
     }

@@ -69,6 +69,11 @@ impl ConfigError {
         }
     }
 
+    /// What is wrong, one clause without the place.
+    pub fn what(&self) -> &str {
+        &self.what
+    }
+
     /// What to do about it, one clause.
     pub fn cure(&self) -> &str {
         &self.cure

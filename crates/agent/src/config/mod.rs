@@ -1,0 +1,198 @@
+//! What the agent shall do: `trunkline.toml`, else the environment.
+//!
+//! Every key is documented in its section's `FIELDS`; an unknown key is an error that names the
+//! nearest known one and the line, a bad value one that names key, value and what is allowed.
+
+mod admin;
+mod document;
+mod engine;
+mod environment;
+mod error;
+mod node;
+
+use std::fs;
+use std::path::Path;
+
+use toml::{Table, Value};
+use trunkline_discovery::Env;
+use trunkline_discovery::config::{self as options, BuildCx, Field, read};
+use trunkline_discovery::strategies::{self, Topology};
+use trunkline_reconcile::Config;
+
+pub use admin::{AdminOptions, FIELDS as ADMIN_FIELDS};
+pub use engine::FIELDS as ENGINE_FIELDS;
+pub use error::ConfigError;
+pub use node::{FIELDS as NODE_FIELDS, NodeOptions};
+
+use document::Document;
+
+/// The sections of the file.
+const SECTIONS: &[Field] = &[
+    Field::new("node", "a table", "the node that the agent serves"),
+    Field::new("engine", "a table", "the knobs of the engine"),
+    Field::new(
+        "topologies",
+        "a table of tables, [topologies.NAME]",
+        "who is out there",
+    ),
+    Field::new("admin", "a table", "where the agent answers, and to whom"),
+];
+
+/// Everything that the agent is told.
+#[derive(Debug)]
+pub struct AgentConfig {
+    /// The node to serve.
+    pub node: NodeOptions,
+    /// The knobs of the engine.
+    pub engine: Config,
+    /// Who is out there, in the order of the names. Never empty.
+    pub topologies: Vec<TopologyOptions>,
+    /// Where the agent answers, and to whom.
+    pub admin: AdminOptions,
+    /// Why these topologies, one clause for the log.
+    pub chosen: String,
+    document: Option<Document>,
+}
+
+/// One `[topologies.NAME]` as it is written.
+#[derive(Clone, PartialEq)]
+pub struct TopologyOptions {
+    /// NAME.
+    pub name: String,
+    /// Its keys, `strategy` included. May hold a secret: absent from `Debug`.
+    table: Table,
+}
+
+impl AgentConfig {
+    /// Reads `file`, or decides by `env` alone. A file without a topology leaves that choice to the
+    /// environment too. Nothing is sent.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn load(file: Option<&Path>, env: &Env) -> Result<Self, ConfigError> {
+        let document = file.map(open).transpose()?;
+        let located = |error| locate(document.as_ref(), error);
+        let empty = Table::new();
+        let root = document.as_ref().map_or(&empty, |document| &document.root);
+        let sections: Sections = read("", root, SECTIONS).map_err(located)?;
+        let engine: engine::EngineOptions =
+            read("engine", &sections.engine, ENGINE_FIELDS).map_err(located)?;
+        let node = NodeOptions::read(&sections.node).map_err(located)?;
+        let admin = AdminOptions::read(&sections.admin, env).map_err(located)?;
+        let mut topologies = topologies(sections.topologies).map_err(located)?;
+        let mut chosen = file.map_or_else(String::new, |file| file.display().to_string());
+        if topologies.is_empty() {
+            let (topology, why) = environment::choose(env)?;
+            topologies.push(topology);
+            chosen = why;
+        }
+        let config = Self {
+            node,
+            engine: engine.config(),
+            topologies,
+            admin,
+            chosen,
+            document,
+        };
+        Ok(config)
+    }
+
+    /// Builds every topology, in their order. Nothing is sent.
+    ///
+    /// # Errors
+    /// The first option that is wrong, and its line.
+    pub fn build(&self, cx: &BuildCx) -> Result<Vec<Topology>, ConfigError> {
+        let each = self.topologies.iter();
+        each.map(|options| {
+            strategies::build(&options.name, &options.table, cx)
+                .map_err(|error| locate(self.document.as_ref(), error))
+        })
+        .collect()
+    }
+}
+
+impl TopologyOptions {
+    /// A topology that no file describes.
+    fn new(name: &str, strategy: &str, mut table: Table) -> Self {
+        table.insert("strategy".into(), strategy.into());
+        let name = name.into();
+        Self { name, table }
+    }
+}
+
+impl TopologyOptions {
+    /// Whether its strategy is this one, by any of its names.
+    pub(crate) fn is(&self, strategy: &str) -> bool {
+        let row = self.text("strategy").and_then(strategies::find);
+        row.is_some_and(|row| row.name == strategy)
+    }
+
+    /// A key that holds a text.
+    pub(crate) fn text(&self, key: &str) -> Option<&str> {
+        self.table.get(key)?.as_str()
+    }
+
+    /// Whether a key is `true`.
+    pub(crate) fn flag(&self, key: &str) -> bool {
+        self.table
+            .get(key)
+            .and_then(Value::as_bool)
+            .unwrap_or(false)
+    }
+}
+
+impl std::fmt::Debug for TopologyOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TopologyOptions")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Default, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Sections {
+    node: Table,
+    engine: Table,
+    topologies: Table,
+    admin: Table,
+}
+
+fn open(file: &Path) -> Result<Document, ConfigError> {
+    let text = fs::read_to_string(file).map_err(|error| {
+        let what = format!("the configuration cannot be read: {error}");
+        ConfigError::new(
+            what,
+            file.display().to_string(),
+            "name a file that this user can read",
+        )
+    })?;
+    Document::parse(file, &text)
+}
+
+fn topologies(tables: Table) -> Result<Vec<TopologyOptions>, options::ConfigError> {
+    let each = tables.into_iter();
+    each.map(|(name, value)| match value {
+        Value::Table(table) => Ok(TopologyOptions { name, table }),
+        _ => Err(options::ConfigError::new(
+            "topologies",
+            Some(&name),
+            format!("{name} is no topology"),
+            format!("write a section [topologies.{name}]"),
+        )),
+    })
+    .collect()
+}
+
+/// Adds file and line to what discovery's readers found.
+fn locate(document: Option<&Document>, error: options::ConfigError) -> ConfigError {
+    let key = error.key.as_deref().unwrap_or_default();
+    let place = match document {
+        Some(document) => document.place(&error.place, key),
+        None => error.place.clone(),
+    };
+    ConfigError::new(error.what(), place, error.cure())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,134 @@
+//! `[node]`: the node that the agent serves.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Deserializer, de};
+use toml::Table;
+use trunkline_discovery::config::{ConfigError, Field, Secret, check_keys, read};
+use trunkline_proto::NodeName;
+
+/// What `[node]` knows.
+pub const FIELDS: &[Field] = &[
+    Field::new(
+        "name",
+        "a node name, \"name@host\"",
+        "the node to serve; by default the release's environment, the platform or the local EPMD names it",
+    ),
+    Field::new("mode", "\"attach\"", "stand beside a BEAM node").default("\"attach\""),
+    Field::new(
+        "cookie",
+        "{ env = \"NAME\" } or { file = \"/path\" }",
+        "where the cookie is; by default as documented in \"Cookies\"",
+    )
+    .secret(),
+    Field::new("tls", "a table", "distribution over TLS"),
+];
+
+/// What `[node.tls]` knows.
+const TLS_FIELDS: &[Field] = &[
+    Field::new("optfile", "a path", "OTP's own -ssl_dist_optfile"),
+    Field::new(
+        "cacertfile",
+        "a path",
+        "the authorities that sign the peers' certificates",
+    ),
+    Field::new("certfile", "a path", "the certificate of this side"),
+    Field::new("keyfile", "a path", "the key of this side"),
+];
+
+/// The node that the agent serves, as far as the configuration says.
+#[derive(Clone, Debug, Default)]
+pub struct NodeOptions {
+    /// Its name; `None`: the environment, the platform or the local EPMD names it.
+    pub name: Option<NodeName>,
+    /// Where its cookie is; `None`: where OTP and releases keep it.
+    pub cookie: Option<Secret>,
+}
+
+impl NodeOptions {
+    /// The section `[node]` of `file` alone, for commands that talk to a node and run no agent.
+    ///
+    /// # Errors
+    /// What is wrong with the file or the section.
+    pub fn load(file: Option<&Path>) -> Result<Self, super::ConfigError> {
+        let Some(file) = file else {
+            return Ok(Self::default());
+        };
+        let document = super::open(file)?;
+        match document.root.get("node") {
+            Some(toml::Value::Table(table)) => {
+                Self::read(table).map_err(|error| super::locate(Some(&document), error))
+            }
+            _ => Ok(Self::default()),
+        }
+    }
+
+    pub(super) fn read(table: &Table) -> Result<Self, ConfigError> {
+        let raw: Raw = read("node", table, FIELDS)?;
+        if let Some(Mode::Member) = raw.mode {
+            return Err(ConfigError::new(
+                "node",
+                Some("mode"),
+                "mode = \"member\" is not built yet",
+                "leave it out, or set it to \"attach\"",
+            ));
+        }
+        if let Some(tls) = &raw.tls {
+            check_keys("node.tls", tls, TLS_FIELDS)?;
+            let _: Tls = read("node.tls", tls, TLS_FIELDS)?;
+            return Err(ConfigError::new(
+                "node",
+                Some("tls"),
+                "distribution over TLS is not built yet",
+                "leave [node.tls] out and start the node without -proto_dist inet_tls",
+            ));
+        }
+        if let Some(Secret::Text(_)) = raw.cookie {
+            return Err(ConfigError::bad_value(
+                "node",
+                "cookie",
+                "(hidden)",
+                "{ env = \"NAME\" } or { file = \"/path\" }",
+            ));
+        }
+        Ok(Self {
+            name: raw.name.map(|Name(name)| name),
+            cookie: raw.cookie,
+        })
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Raw {
+    name: Option<Name>,
+    mode: Option<Mode>,
+    cookie: Option<Secret>,
+    tls: Option<Table>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Mode {
+    Attach,
+    Member,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Tls {
+    optfile: Option<PathBuf>,
+    cacertfile: Option<PathBuf>,
+    certfile: Option<PathBuf>,
+    keyfile: Option<PathBuf>,
+}
+
+#[derive(Debug)]
+struct Name(NodeName);
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(input)?;
+        text.parse().map(Self).map_err(de::Error::custom)
+    }
+}
