@@ -135,6 +135,7 @@ impl Engine {
                 Timer::Audit => self.ask_audit(),
                 Timer::Attempt(peer) => self.settle(&peer),
                 Timer::Look(peer) => self.look(&peer),
+                Timer::Verify(topology, listed) => self.verify_name(&topology, &listed),
                 Timer::Check(topology, listed) => self.check(&topology, &listed),
                 Timer::Removal(topology) => self.judge(&topology),
                 Timer::Unlisted(peer) => self.outstayed(&peer),

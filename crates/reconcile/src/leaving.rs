@@ -33,9 +33,8 @@ impl Engine {
             return;
         }
         let overdue = own.any(Kind::Authoritative) && own.is_overdue(misses, self.now);
-        if overdue && !topology.is_doubted(guard) {
-            topology.left = true;
-            topology.alarm = None;
+        // Our own node counts in the step like any other.
+        if overdue && !topology.is_doubted(guard) && self.begin_step(id, 1) > 0 {
             self.leave(id);
         }
     }
@@ -48,6 +47,10 @@ impl Engine {
             let mut listings = listings.into_iter().flatten();
             listings.any(|(other, listed)| other != id && self.is_dialable(other, listed))
         });
+        if let Some(topology) = self.topologies.get_mut(id) {
+            topology.left = true;
+            topology.alarm = None;
+        }
         let disconnects = !needed && self.up;
         if disconnects {
             let topology = id.clone();

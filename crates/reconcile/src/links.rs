@@ -112,7 +112,6 @@ impl Engine {
         self.odd_links.insert(canonical.clone(), name.clone());
         let listings = (self.peers.get(&canonical)).map(|peer| peer.listings.clone());
         for (id, listed) in listings.into_iter().flatten() {
-            self.say_real_name(&listed, name);
             self.rename(&id, &listed, name);
         }
     }

@@ -20,9 +20,8 @@ impl Engine {
         self.gone.retain(|(name, _)| name != listed);
         let spelled = self.odd_links.get(listed).cloned();
         let checked = self.topologies.get(id).and_then(|t| t.rules.health);
-        if let Some(actual) = spelled {
-            self.say_real_name(listed, &actual);
-            self.set_actual(id, listed, Some(actual));
+        if spelled.is_some() {
+            self.set_actual(id, listed, spelled);
         }
         let Some(name) = self.name_of(id, listed) else {
             return;
@@ -92,18 +91,19 @@ impl Engine {
             return;
         }
         let listings = peer.listings.clone();
-        let failures = peer.failures.saturating_add(1);
+        let before = peer.failures;
         for (id, listed) in listings {
             let again = name != &listed;
-            self.say_real_name(&listed, actual);
+            let failures = before.saturating_add(u32::from(again));
             self.rename(&id, &listed, actual);
+            self.verify_later(&id, &listed, actual);
+            self.unready(actual);
+            if let Some(peer) = self.peers.get_mut(actual) {
+                peer.failures = peer.failures.max(failures);
+            }
             if again {
                 // It keeps changing, or two nodes take turns there: no hurry.
                 let wait = backoff::wait(&self.config, failures, &reason, &mut self.jitter);
-                self.unready(actual);
-                if let Some(peer) = self.peers.get_mut(actual) {
-                    peer.failures = failures;
-                }
                 let at = self.after(wait);
                 self.timers.set(Timer::Attempt(actual.clone()), at);
             }
@@ -145,10 +145,48 @@ impl Engine {
         self.add_listing(id, listed, actual);
     }
 
+    /// Says it when the name is news.
     fn set_actual(&mut self, id: &TopologyId, listed: &NodeName, actual: Option<NodeName>) {
         let topology = self.topologies.get_mut(id);
-        if let Some(member) = topology.and_then(|t| t.members.get_mut(listed)) {
-            member.actual = actual;
+        let Some(member) = topology.and_then(|t| t.members.get_mut(listed)) else {
+            return;
+        };
+        member.actual.clone_from(&actual);
+        let Some(actual) = actual.filter(|name| member.said.as_ref() != Some(name)) else {
+            return;
+        };
+        member.said = Some(actual.clone());
+        let listed = listed.clone();
+        self.say(Event::RealName { listed, actual });
+    }
+
+    /// As long as the name is connected through its own listing nobody would notice that the node
+    /// here has another one by now.
+    fn verify_later(&mut self, id: &TopologyId, listed: &NodeName, actual: &NodeName) {
+        let peer = self.peers.get(actual);
+        if peer.is_some_and(|peer| peer.listings.len() > 1) {
+            let at = self.after(self.config.proof_interval);
+            self.timers
+                .set(Timer::Verify(id.clone(), listed.clone()), at);
+        }
+    }
+
+    /// The listed name is dialled again; its greeting shows what it is called now.
+    pub(crate) fn verify_name(&mut self, id: &TopologyId, listed: &NodeName) {
+        if self.up && self.dialling {
+            self.rename(id, listed, listed);
+            self.settle(listed);
+        } else {
+            let at = self.after(self.config.proof_interval);
+            let timer = Timer::Verify(id.clone(), listed.clone());
+            self.timers.set(timer, at);
+        }
+    }
+
+    /// The timers of a listing.
+    pub(crate) fn cancel_timers(&mut self, id: &TopologyId, listed: &NodeName) {
+        for timer in [Timer::Check, Timer::Verify] {
+            self.timers.cancel(&timer(id.clone(), listed.clone()));
         }
     }
 
@@ -156,21 +194,13 @@ impl Engine {
     fn is_own(&mut self, id: &TopologyId, listed: &NodeName, name: &NodeName) {
         self.own_names.insert(listed.clone());
         self.drop_listing(id, listed, name);
-        self.timers
-            .cancel(&Timer::Check(id.clone(), listed.clone()));
+        self.cancel_timers(id, listed);
         let Some(topology) = self.topologies.get_mut(id) else {
             return;
         };
         if let Some(member) = topology.members.remove(listed) {
             topology.own.0.extend(member.presence.0);
         }
-    }
-
-    pub(crate) fn say_real_name(&mut self, listed: &NodeName, actual: &NodeName) {
-        self.say(Event::RealName {
-            listed: listed.clone(),
-            actual: actual.clone(),
-        });
     }
 
     /// Health of a listed node; unchecked when it is not listed.

@@ -65,7 +65,7 @@ impl Engine {
     }
 
     /// A new step when the last one is over; how many it still allows.
-    fn begin_step(&mut self, id: &TopologyId, wanted: usize) -> usize {
+    pub(crate) fn begin_step(&mut self, id: &TopologyId, wanted: usize) -> usize {
         let now = self.now;
         let end = self.after(self.config.removal_grace);
         let Some(topology) = self.topologies.get_mut(id) else {
@@ -130,8 +130,7 @@ impl Engine {
         let Some(name) = self.name_of(id, listed) else {
             return;
         };
-        self.timers
-            .cancel(&Timer::Check(id.clone(), listed.clone()));
+        self.cancel_timers(id, listed);
         let Some(topology) = self.topologies.get_mut(id) else {
             return;
         };

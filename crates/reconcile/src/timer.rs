@@ -16,6 +16,8 @@ pub(crate) enum Timer {
     Attempt(NodeName),
     /// This peer, whose handshake fails, is looked at: was it restarted?
     Look(NodeName),
+    /// This listed node called itself by the name of another listed one: does it still?
+    Verify(TopologyId, NodeName),
     /// The health of this peer (as listed) in this topology is checked.
     Check(TopologyId, NodeName),
     /// A grace or a removal step of this topology ends.

@@ -46,6 +46,8 @@ pub(crate) struct Member {
     pub(crate) presence: Presence,
     /// The name that it gives itself, where that is another one.
     pub(crate) actual: Option<NodeName>,
+    /// The other name that was said last.
+    pub(crate) said: Option<NodeName>,
     pub(crate) health: Health,
     /// Absent from a sampling source for long enough: does it answer?
     pub(crate) silence: Silence,
@@ -150,6 +152,7 @@ impl Member {
             info,
             presence: Presence::default(),
             actual: None,
+            said: None,
             health: Health::default(),
             silence: Silence::default(),
         }

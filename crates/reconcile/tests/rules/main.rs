@@ -1,0 +1,13 @@
+//! The engine's rules on a virtual clock: one test per rule, its name states the rule.
+#![allow(clippy::unwrap_used)]
+
+mod dialling;
+mod health;
+mod leaving;
+mod links;
+mod naming;
+mod properties;
+mod removal;
+mod sources;
+mod time;
+mod world;
