@@ -1,0 +1,178 @@
+//! [`BigInt`]: integers that need more than 64 bits.
+
+use alloc::{boxed::Box, vec::Vec};
+use core::{cmp::Ordering, fmt};
+
+/// An integer outside the range of `i64`, as sign and magnitude.
+///
+/// Inside a [`Term`](crate::Term) smaller values are always the plain form, so two equal integers have one form.
+/// `Display` is decimal up to 8 KiB of magnitude and `16#…` above (Erlang reads both): decimal costs
+/// quadratic time, and a peer chooses the length.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct BigInt {
+    negative: bool,
+    /// Little endian, no zero at the end.
+    magnitude: Box<[u8]>,
+}
+
+impl BigInt {
+    /// Whether it is below zero.
+    #[must_use]
+    pub fn is_negative(&self) -> bool {
+        self.negative
+    }
+
+    /// The absolute value, little endian, without zeros at the end.
+    #[must_use]
+    pub fn magnitude(&self) -> &[u8] {
+        &self.magnitude
+    }
+
+    /// The value, when it fits.
+    #[must_use]
+    pub fn to_u64(&self) -> Option<u64> {
+        u64::try_from(self.to_i128()?).ok()
+    }
+
+    /// The value, when it fits.
+    #[must_use]
+    pub fn to_i128(&self) -> Option<i128> {
+        let mut bytes = [0; 16];
+        bytes
+            .get_mut(..self.magnitude.len())?
+            .copy_from_slice(&self.magnitude);
+        let value = u128::from_le_bytes(bytes);
+        if self.negative {
+            0_i128.checked_sub_unsigned(value)
+        } else {
+            i128::try_from(value).ok()
+        }
+    }
+
+    /// The normal form of sign and magnitude (little endian): small or big.
+    pub(crate) fn normal(negative: bool, magnitude: &[u8]) -> Normal {
+        let magnitude = trimmed(magnitude);
+        if let Some(value) = small(negative, magnitude) {
+            return Normal::Small(value);
+        }
+        Normal::Big(Self {
+            negative,
+            magnitude: magnitude.into(),
+        })
+    }
+}
+
+pub(crate) enum Normal {
+    Small(i64),
+    Big(BigInt),
+}
+
+/// Without the zeros at the (most significant) end.
+pub(crate) fn trimmed(mut magnitude: &[u8]) -> &[u8] {
+    while let [rest @ .., 0] = magnitude {
+        magnitude = rest;
+    }
+    magnitude
+}
+
+fn small(negative: bool, magnitude: &[u8]) -> Option<i64> {
+    let mut bytes = [0; 8];
+    bytes.get_mut(..magnitude.len())?.copy_from_slice(magnitude);
+    let value = u64::from_le_bytes(bytes);
+    if negative {
+        0_i64.checked_sub_unsigned(value)
+    } else {
+        i64::try_from(value).ok()
+    }
+}
+
+impl PartialOrd for BigInt {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for BigInt {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let size = |a: &Self, b: &Self| {
+            let lengths = a.magnitude.len().cmp(&b.magnitude.len());
+            lengths.then_with(|| a.magnitude.iter().rev().cmp(b.magnitude.iter().rev()))
+        };
+        match (self.negative, other.negative) {
+            (false, true) => Ordering::Greater,
+            (true, false) => Ordering::Less,
+            (false, false) => size(self, other),
+            (true, true) => size(other, self),
+        }
+    }
+}
+
+impl fmt::Display for BigInt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.negative {
+            f.write_str("-")?;
+        }
+        if self.magnitude.len() > DECIMAL_MAX {
+            self.hexadecimal(f)
+        } else {
+            self.decimal(f)
+        }
+    }
+}
+
+impl fmt::Debug for BigInt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl BigInt {
+    fn hexadecimal(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut bytes = self.magnitude.iter().rev();
+        write!(f, "16#{:X}", bytes.next().unwrap_or(&0))?;
+        bytes.try_for_each(|byte| write!(f, "{byte:02X}"))
+    }
+
+    fn decimal(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut limbs = limbs(&self.magnitude);
+        let mut groups = Vec::new();
+        while !limbs.is_empty() {
+            groups.push(divide(&mut limbs));
+        }
+        let mut groups = groups.iter().rev();
+        write!(f, "{}", groups.next().unwrap_or(&0))?;
+        groups.try_for_each(|group| write!(f, "{group:019}"))
+    }
+}
+
+fn limbs(magnitude: &[u8]) -> Vec<u64> {
+    let limb = |chunk: &[u8]| {
+        let mut bytes = [0; 8];
+        for (to, from) in bytes.iter_mut().zip(chunk) {
+            *to = *from;
+        }
+        u64::from_le_bytes(bytes)
+    };
+    magnitude.chunks(8).map(limb).collect()
+}
+
+/// Divides by [`GROUP`] in place and gives the remainder.
+fn divide(limbs: &mut Vec<u64>) -> u64 {
+    let mut remainder = 0_u64;
+    for limb in limbs.iter_mut().rev() {
+        let value = (u128::from(remainder) << 64) | u128::from(*limb);
+        // Both fit: the remainder is below GROUP, hence the quotient below 2^64.
+        *limb = u64::try_from(value / GROUP).unwrap_or(u64::MAX);
+        remainder = u64::try_from(value % GROUP).unwrap_or(u64::MAX);
+    }
+    while limbs.last() == Some(&0) {
+        limbs.pop();
+    }
+    remainder
+}
+
+/// The largest power of ten in 64 bits: 19 digits for each division.
+const GROUP: u128 = 10_000_000_000_000_000_000;
+
+/// Bytes of magnitude up to which decimal is printed: about a millisecond.
+const DECIMAL_MAX: usize = 8 * 1024;

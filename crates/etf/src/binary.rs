@@ -1,0 +1,90 @@
+//! Binaries and bitstrings: slices of the bytes that they came from.
+
+use alloc::{sync::Arc, vec::Vec};
+
+use bytes::Bytes;
+
+/// A part of shared bytes, in 16 bytes: `Bytes` itself would make every term larger.
+#[derive(Clone)]
+pub(crate) struct Binary {
+    source: Arc<Bytes>,
+    start: u32,
+    length: u32,
+}
+
+impl Binary {
+    /// The longest that the format can carry.
+    pub(crate) const MAX: usize = u32::MAX as usize;
+
+    pub(crate) fn new(bytes: Bytes) -> Self {
+        let length = u32::try_from(bytes.len()).expect("a binary is shorter than 4 GiB");
+        Self {
+            source: Arc::new(bytes),
+            start: 0,
+            length,
+        }
+    }
+
+    /// `None` when the source does not have these bytes.
+    pub(crate) fn part(source: &Arc<Bytes>, start: usize, length: usize) -> Option<Self> {
+        source.get(start..start.checked_add(length)?)?;
+        let (start, length) = (u32::try_from(start).ok()?, u32::try_from(length).ok()?);
+        Some(Self {
+            source: Arc::clone(source),
+            start,
+            length,
+        })
+    }
+
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        let (start, length) = self.place();
+        self.source
+            .get(start..)
+            .and_then(|rest| rest.get(..length))
+            .unwrap_or_default()
+    }
+
+    pub(crate) fn to_bytes(&self) -> Bytes {
+        self.source.slice_ref(self.as_slice())
+    }
+
+    fn place(&self) -> (usize, usize) {
+        (self.start as usize, self.length as usize)
+    }
+}
+
+/// A bitstring whose length is not a multiple of eight.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Bits {
+    bytes: Bytes,
+    last: u8,
+}
+
+impl Bits {
+    /// Copies only when bits that do not count are set, as they may be on the wire.
+    pub(crate) fn new(bytes: Bytes, last: u8) -> Self {
+        let padding = u8::MAX.checked_shr(u32::from(last)).unwrap_or(0);
+        let bytes = match &*bytes {
+            [rest @ .., byte] if byte & padding != 0 => {
+                let mut own = Vec::with_capacity(bytes.len());
+                own.extend_from_slice(rest);
+                own.push(byte & !padding);
+                Bytes::from(own)
+            }
+            _ => bytes,
+        };
+        Self { bytes, last }
+    }
+
+    /// The bytes; in the last one the highest [`bits_of_last`](Self::bits_of_last) bits count, the others are 0.
+    #[must_use]
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// How many bits of the last byte count: 1 to 7.
+    #[must_use]
+    pub fn bits_of_last(&self) -> u8 {
+        self.last
+    }
+}

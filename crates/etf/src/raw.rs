@@ -1,0 +1,67 @@
+//! [`RawTerm`]: a term that nobody has decoded yet.
+
+use alloc::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::{Atom, DecodeError, Decoder, Limits, Term};
+
+/// An encoded term without a version byte, with the atoms of its frame where it refers to them.
+///
+/// What it costs to decode is paid by whoever wants it, and limits fail that one message only.
+#[derive(Debug, Clone, Default)]
+pub struct RawTerm {
+    bytes: Bytes,
+    atoms: Arc<[Atom]>,
+}
+
+impl RawTerm {
+    /// A bare term that brings its atoms itself.
+    #[must_use]
+    pub fn new(bytes: Bytes) -> Self {
+        Self {
+            bytes,
+            atoms: Arc::default(),
+        }
+    }
+
+    /// A bare term that may refer to the atoms of its frame.
+    #[must_use]
+    pub fn with_atoms(bytes: Bytes, atoms: Arc<[Atom]>) -> Self {
+        Self { bytes, atoms }
+    }
+
+    /// The encoded term.
+    #[must_use]
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// The atoms of the frame.
+    #[must_use]
+    pub fn atoms(&self) -> &[Atom] {
+        &self.atoms
+    }
+
+    /// Decodes it.
+    ///
+    /// # Errors
+    /// When the bytes are not one term within the limits.
+    pub fn decode(&self, limits: &Limits) -> Result<Term, DecodeError> {
+        let mut decoder = Decoder::new(self.bytes.clone(), limits).atoms(&self.atoms);
+        let term = decoder.term()?;
+        match decoder.remaining().len() {
+            0 => Ok(term),
+            more => Err(DecodeError::Trailing(more)),
+        }
+    }
+}
+
+/// A term that is ours, encoded.
+impl From<&Term> for RawTerm {
+    fn from(term: &Term) -> Self {
+        let mut bytes = alloc::vec::Vec::new();
+        term.encode_bare(&mut bytes);
+        Self::new(bytes.into())
+    }
+}
