@@ -5,6 +5,8 @@ mod nearest;
 mod read;
 mod secret;
 
+use std::time::Duration;
+
 use thiserror::Error;
 
 pub use duration::Millis;
@@ -23,6 +25,8 @@ pub struct BuildCx {
     pub env: Env,
     /// The resolver for every name; the system's when `None`. `nameservers` of a topology go first.
     pub resolver: Option<dns::Resolver>,
+    /// How long one request or lookup may take. Default 10 s.
+    pub timeout: Duration,
 }
 
 impl BuildCx {
@@ -31,6 +35,7 @@ impl BuildCx {
         Self {
             env,
             resolver: None,
+            timeout: Duration::from_secs(10),
         }
     }
 

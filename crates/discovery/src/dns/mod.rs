@@ -21,8 +21,8 @@ use crate::error::DnsFailure;
 /// The whole of one lookup, all servers and attempts. Shorter than a polling timeout, so that the
 /// error says "DNS" and not "timeout".
 const DEADLINE: Duration = Duration::from_secs(8);
-/// One attempt at one server.
-const ATTEMPT: Duration = Duration::from_secs(2);
+/// So many attempts fit into it, each over UDP and, where that fails, TCP.
+const ATTEMPTS: u32 = 4;
 /// Names looked up by one agent are a handful; the cache must not grow with what servers send.
 const CACHE_ENTRIES: u64 = 64;
 /// A record may live longer in its zone, but a cluster wants to see a new peer soon.
@@ -37,6 +37,7 @@ pub struct Resolver(Arc<Inner>);
 struct Inner {
     /// Fixed servers (`nameservers`); empty: the system's.
     servers: Vec<SocketAddr>,
+    deadline: Duration,
     built: Mutex<Option<Built>>,
 }
 
@@ -88,6 +89,18 @@ impl Resolver {
     pub fn with_servers(servers: Vec<SocketAddr>) -> Self {
         Self(Arc::new(Inner {
             servers,
+            deadline: DEADLINE,
+            built: Mutex::new(None),
+        }))
+    }
+
+    /// The same servers, asked for at most `deadline` in one lookup; by default 8 s. The new
+    /// resolver has a cache of its own.
+    #[must_use]
+    pub fn with_deadline(&self, deadline: Duration) -> Self {
+        Self(Arc::new(Inner {
+            servers: self.0.servers.clone(),
+            deadline,
             built: Mutex::new(None),
         }))
     }
@@ -97,7 +110,7 @@ impl Resolver {
     pub async fn lookup(&self, name: &str, family: Family) -> Result<Vec<IpAddr>, DnsFailure> {
         let name: Name = parse(name)?;
         let built = self.built()?;
-        let answer = tokio::time::timeout(DEADLINE, built.dns.lookup(name, family.record()))
+        let answer = tokio::time::timeout(self.0.deadline, built.dns.lookup(name, family.record()))
             .await
             .map_err(|_| DnsFailure::Timeout)?;
         match answer {
@@ -175,7 +188,7 @@ impl Resolver {
         };
         let built = Built {
             stamp,
-            dns: build(config)?,
+            dns: build(config, self.0.deadline / ATTEMPTS)?,
             hosts: Arc::new(hosts),
         };
         *slot = Some(built.clone());
@@ -189,10 +202,10 @@ impl fmt::Debug for Resolver {
     }
 }
 
-fn build(config: ResolverConfig) -> Result<TokioResolver, DnsFailure> {
+fn build(config: ResolverConfig, attempt: Duration) -> Result<TokioResolver, DnsFailure> {
     let mut builder = TokioResolver::builder_with_config(config, Default::default());
     let options = builder.options_mut();
-    options.timeout = ATTEMPT;
+    options.timeout = attempt;
     options.attempts = 2;
     options.cache_size = CACHE_ENTRIES;
     options.positive_max_ttl = Some(MAX_TTL);

@@ -22,6 +22,10 @@ pub(super) fn classify(error: &reqwest::Error, from: &str, timeout: Duration) ->
             why: tls,
         };
     }
+    if error.is_timeout() && error.is_connect() {
+        let why = "no answer in time".into();
+        return DiscoverError::Connect { to: from(), why };
+    }
     if error.is_timeout() {
         return DiscoverError::Timeout {
             from: from(),
@@ -71,22 +75,16 @@ fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a 
     None
 }
 
-/// rustls' errors travel inside `io::Error`, whose `source` skips what it wraps.
+/// rustls' errors travel inside `io::Error`s, whose `source` skips what they wrap.
 fn find_tls(error: &(dyn Error + 'static)) -> Option<String> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        let inner = error
-            .downcast_ref::<io::Error>()
-            .and_then(io::Error::get_ref);
-        let tls = error
-            .downcast_ref::<rustls::Error>()
-            .or_else(|| inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()));
-        if let Some(tls) = tls {
-            return Some(tls.to_string());
-        }
-        next = error.source();
+    if let Some(tls) = error.downcast_ref::<rustls::Error>() {
+        return Some(tls.to_string());
     }
-    None
+    let io = error.downcast_ref::<io::Error>();
+    match io.and_then(io::Error::get_ref) {
+        Some(wrapped) => find_tls(wrapped),
+        None => find_tls(error.source()?),
+    }
 }
 
 fn root(error: &(dyn Error + 'static)) -> String {

@@ -1,7 +1,6 @@
 //! `dns`: every address that a name has is a node. What `dns_cluster` and libcluster's `DNSPoll` do.
 
 use std::net::IpAddr;
-use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use serde::Deserialize;
@@ -92,9 +91,6 @@ enum RecordType {
     Aaaa,
 }
 
-/// One attempt takes 2 s, a lookup 8 s; beyond that nothing comes.
-const TIMEOUT: Duration = Duration::from_secs(10);
-
 fn build(place: &Place<'_>, table: &Table, cx: &BuildCx) -> Result<Sources, ConfigError> {
     let mut config: Config = config::read(place.path, table, STRATEGY.fields)?;
     if config.query.is_empty() {
@@ -117,6 +113,7 @@ fn build(place: &Place<'_>, table: &Table, cx: &BuildCx) -> Result<Sources, Conf
     }
     let basename = options::basename(place.path, config.node_basename.as_deref())?;
     let resolver = resolver(place, &config.nameservers, cx)?;
+    let resolver = resolver.with_deadline(cx.timeout);
     config.resource_types.sort_unstable();
     config.resource_types.dedup();
     let source = |record: &RecordType| {
@@ -133,7 +130,7 @@ fn build(place: &Place<'_>, table: &Table, cx: &BuildCx) -> Result<Sources, Conf
         let polling = Polling::new(question, Kind::Sampling, interval);
         BuiltSource::new(
             format!("{}/{}/{name}", place.topology, config.query),
-            polling.timeout(TIMEOUT),
+            polling,
         )
     };
     Ok(Sources::Ask(

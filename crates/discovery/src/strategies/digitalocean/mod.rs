@@ -164,7 +164,7 @@ fn build(place: &Place<'_>, table: &Table, cx: &BuildCx) -> Result<Sources, Conf
     let resolver = cx.resolver.clone().unwrap_or_default();
     let droplets = Droplets {
         api: api::Api {
-            client: client(place.path, config.api_ca_file.clone(), resolver.clone())?,
+            client: client(place.path, config.api_ca_file.clone(), cx)?,
             first: first_page(&api, &config),
             token,
             filter: filter(&config),
@@ -219,15 +219,14 @@ fn url(path: &str, key: &str, text: &str) -> Result<Url, ConfigError> {
     })
 }
 
-fn client(
-    path: &str,
-    ca_file: Option<PathBuf>,
-    resolver: crate::dns::Resolver,
-) -> Result<http::Client, ConfigError> {
+fn client(path: &str, ca_file: Option<PathBuf>, cx: &BuildCx) -> Result<http::Client, ConfigError> {
+    let defaults = http::Options::default();
     let options = http::Options {
         ca_file,
-        resolver,
-        ..http::Options::default()
+        resolver: cx.resolver.clone().unwrap_or_default(),
+        connect_timeout: defaults.connect_timeout.min(cx.timeout),
+        timeout: cx.timeout,
+        ..defaults
     };
     http::Client::new(options).map_err(|error| {
         let cure = "name a file with the CA's certificate in PEM form";
