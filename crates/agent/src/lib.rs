@@ -7,6 +7,8 @@
 //! | module | holds |
 //! |---|---|
 //! | [`config`] | `trunkline.toml`, or what the environment says without one |
+//! | [`identity`] | which node is meant, and with which cookie it is reached |
+//! | [`look`] | one look through every topology |
 //! | [`admin`] | the HTTP address: alive, ready, status; who may ask |
 //! | [`socket`] | the unix socket: one agent for one node, and how other commands find it |
 //! | [`status`] | what the agent says of itself, as JSON |
@@ -16,6 +18,8 @@
 pub mod admin;
 pub mod caller;
 pub mod config;
+pub mod identity;
+pub mod look;
 pub mod registered;
 pub mod socket;
 pub mod status;

@@ -7,9 +7,11 @@
 mod context;
 mod cookies;
 mod failure;
+mod flags;
 mod logging;
 mod output;
 mod panics;
+mod peer;
 mod release;
 mod runtime;
 mod usage;

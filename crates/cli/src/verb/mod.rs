@@ -1,7 +1,9 @@
 //! The verbs: one file each with `Args`, `run` and its output types, one variant here.
 
 mod cookie;
+mod discover;
 pub(crate) mod env;
+mod ping;
 
 use std::process::ExitCode;
 
@@ -15,13 +17,17 @@ pub(crate) enum Verb {
     Cookie(cookie::Args),
     /// Print what a release needs in its environment: eval "$(trunkline env)" in env.sh
     Env(env::Args),
+    /// Look once through every topology: peers, health, errors
+    Discover(discover::Args),
+    /// Say whether a node can be reached with this cookie, and if not, why
+    Ping(ping::Args),
 }
 
 impl Verb {
     /// Long-running verbs tell what they do; the others speak only of trouble.
     pub(crate) fn default_log_level(&self) -> &'static str {
         match self {
-            Self::Cookie(_) | Self::Env(_) => "warn",
+            Self::Cookie(_) | Self::Env(_) | Self::Discover(_) | Self::Ping(_) => "warn",
         }
     }
 
@@ -29,6 +35,8 @@ impl Verb {
         match self {
             Self::Cookie(args) => cookie::run(args, cx),
             Self::Env(args) => env::run(args, cx),
+            Self::Discover(args) => discover::run(args, cx),
+            Self::Ping(args) => ping::run(args, cx),
         }
     }
 }

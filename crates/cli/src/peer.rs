@@ -1,0 +1,139 @@
+//! The node that a verb talks to: which one, with which cookie, under which name of ours.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use trunkline_agent::caller::{CallerNumber, host_towards};
+use trunkline_agent::config::NodeOptions;
+use trunkline_agent::identity;
+use trunkline_agent::socket::{Folders, LocalAgent};
+use trunkline_node::{Resolve, SystemResolver};
+use trunkline_proto::{Cookie, NodeName, Reason};
+
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::flags::duration;
+
+/// The flags of every verb that talks to a node.
+#[derive(clap::Args, Debug)]
+pub(crate) struct PeerArgs {
+    /// The node, name@host [default: the one that `exec` or `run` on this host serves]
+    #[arg(value_name = "NODE")]
+    pub(crate) node: Option<String>,
+    /// File that holds the cookie [default: the configuration, RELEASE_COOKIE, the release's
+    /// COOKIE file, ~/.erlang.cookie, or the agent on this host]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cookie_file: Option<PathBuf>,
+    /// How long to wait, all steps together: 5s, 500ms
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = duration)]
+    pub(crate) timeout: Duration,
+}
+
+/// A node, and what it takes to talk to it.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub(crate) node: NodeName,
+    pub(crate) secret_cookie: Option<Cookie>,
+    pub(crate) timeout: Duration,
+    pub(crate) epmd_port: u16,
+}
+
+impl Peer {
+    /// The node that the flags mean, and its cookie if there is one anywhere.
+    pub(crate) async fn find(args: &PeerArgs, cx: &Context) -> Result<Self, Failure> {
+        let folders = Folders::new(cx.env.path("XDG_RUNTIME_DIR"));
+        let named = args.node.as_deref().map(parse_name).transpose()?;
+        let (node, agent) = match named {
+            Some(node) => (node, None),
+            None => {
+                let agent = LocalAgent::only(&folders).await.map_err(local_error)?;
+                (agent.node.clone(), Some(agent))
+            }
+        };
+        let agent_cookie = match (&agent, &args.cookie_file) {
+            (Some(agent), None) => agent.cookie().await.ok(),
+            _ => None,
+        };
+        let secret_cookie = match agent_cookie {
+            Some(cookie) => Some(cookie),
+            None => find_cookie(args, cx, &folders).await?,
+        };
+        Ok(Self {
+            node,
+            secret_cookie,
+            timeout: args.timeout,
+            epmd_port: identity::epmd_port(&cx.env)?,
+        })
+    }
+
+    /// The cookie, or the failure that says where it was looked for.
+    pub(crate) fn cookie(&self) -> Result<Cookie, Failure> {
+        self.secret_cookie.clone().ok_or_else(|| {
+            Failure::usage(
+                "no cookie was found",
+                "configuration, RELEASE_COOKIE, $RELEASE_ROOT/releases/COOKIE, ~/.erlang.cookie",
+                "give --cookie-file FILE",
+            )
+        })
+    }
+
+    /// Does `work` under the lowest free name of ours. Where the node still has a connection under
+    /// that name, which no command on this host uses any more, the next one is tried.
+    pub(crate) async fn under_free_name<T>(
+        &self,
+        mut work: impl AsyncFnMut(NodeName) -> Result<T, Reason>,
+    ) -> Result<T, Reason> {
+        let host = host_towards(&self.node, &SystemResolver as &dyn Resolve).await;
+        let mut number = CallerNumber::above(0);
+        for _ in 0..NAME_TRIES {
+            let name = number.name(&host).map_err(|error| Reason::BadName {
+                detail: error.to_string(),
+            })?;
+            match work(name).await {
+                Err(Reason::AlreadyConnected) => number = CallerNumber::above(number.get()),
+                other => return other,
+            }
+        }
+        Err(Reason::AlreadyConnected)
+    }
+}
+
+/// A node that refuses this many names of ours refuses them all.
+const NAME_TRIES: u32 = 5;
+
+pub(crate) fn parse_name(text: &str) -> Result<NodeName, Failure> {
+    text.parse().map_err(|error| {
+        Failure::usage(
+            format!("{text:?} is no node name: {error}"),
+            "NODE",
+            "write it as name@host, for example app@10.0.0.5",
+        )
+    })
+}
+
+/// As documented, and last the agent on this host: its cluster has one cookie.
+async fn find_cookie(
+    args: &PeerArgs,
+    cx: &Context,
+    folders: &Folders,
+) -> Result<Option<Cookie>, Failure> {
+    let options = NodeOptions::load(cx.config_file()?)?;
+    let found = identity::cookie(&cx.env, args.cookie_file.as_deref(), &options)?;
+    if let Some(found) = found {
+        return Ok(Some(found.secret_cookie));
+    }
+    match LocalAgent::only(folders).await {
+        Ok(agent) => Ok(agent.cookie().await.ok()),
+        Err(_) => Ok(None),
+    }
+}
+
+fn local_error(error: trunkline_agent::socket::LocalError) -> Failure {
+    Failure::usage(error.what(), error.place(), error.cure())
+}
+
+impl From<trunkline_agent::ConfigError> for Failure {
+    fn from(error: trunkline_agent::ConfigError) -> Self {
+        Self::usage(error.what, error.place, error.cure)
+    }
+}

@@ -1,0 +1,191 @@
+//! `trunkline discover`: one look through every topology.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use serde::Serialize;
+use trunkline_agent::AgentConfig;
+use trunkline_agent::identity::Identity;
+use trunkline_agent::look::{Look, LookedAt, look};
+use trunkline_discovery::config::BuildCx;
+use trunkline_discovery::health::Verdict;
+
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::flags::duration;
+use crate::output::{self, JsonFlag};
+use crate::runtime::block_on;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// How long to wait for the answers: 5s, 500ms
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
+    timeout: Duration,
+    #[command(flatten)]
+    output: JsonFlag,
+}
+
+pub(crate) fn run(args: Args, cx: &Context) -> Result<ExitCode, Failure> {
+    let config = AgentConfig::load(cx.config_file()?, &cx.env)?;
+    let topologies = config.build(&BuildCx::new(cx.env.clone()))?;
+    block_on(async {
+        // Only some strategies want the own name, and they say so when it is missing.
+        let me = match Identity::find(&config, &cx.env).await {
+            Ok(found) => found.map(|identity| identity.node),
+            Err(error) => {
+                tracing::info!("the own node has no name here: {error}");
+                None
+            }
+        };
+        let looks = look(topologies, me, args.timeout).await;
+        if args.output.json {
+            output::json(&Out::new(&looks))?;
+        } else {
+            output::text(&looks.iter().map(text).collect::<String>())?;
+        }
+        verdict(&looks)
+    })
+}
+
+/// One line on stderr for the first source that does not know.
+fn verdict(looks: &[Look]) -> Result<ExitCode, Failure> {
+    let mut errors = looks.iter().flat_map(|look| &look.errors);
+    let Some((source, error)) = errors.next() else {
+        return output::done();
+    };
+    let more = match errors.count() {
+        0 => String::new(),
+        n => format!(" (and {n} more)"),
+    };
+    let what = format!("{error}{more}");
+    Err(Failure::operation(what, source.to_string(), error.cure()))
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Out<'a> {
+    topologies: Vec<TopologyOut<'a>>,
+}
+
+#[derive(Serialize)]
+struct TopologyOut<'a> {
+    name: &'a str,
+    strategy: &'a str,
+    error: Option<String>,
+    peers: Vec<PeerOut<'a>>,
+    /// What was passed over, and why.
+    notes: &'a [String],
+}
+
+#[derive(Serialize)]
+struct PeerOut<'a> {
+    node: &'a str,
+    address: Option<String>,
+    port: Option<u16>,
+    health: &'static str,
+    reason: Option<ReasonOut<'a>>,
+    labels: &'a BTreeMap<String, String>,
+    /// Whether it is the node of this host.
+    #[serde(rename = "self")]
+    is_self: bool,
+}
+
+#[derive(Serialize)]
+struct ReasonOut<'a> {
+    code: &'static str,
+    text: &'a str,
+}
+
+impl<'a> Out<'a> {
+    fn new(looks: &'a [Look]) -> Self {
+        let topologies = looks.iter().map(|look| TopologyOut {
+            name: &look.topology,
+            strategy: look.strategy,
+            error: joined_errors(look),
+            peers: look.peers.iter().map(PeerOut::new).collect(),
+            notes: &look.notes,
+        });
+        Self {
+            topologies: topologies.collect(),
+        }
+    }
+}
+
+impl<'a> PeerOut<'a> {
+    fn new(looked_at: &'a LookedAt) -> Self {
+        let LookedAt { peer, health } = looked_at;
+        let address = peer.address.or_else(|| peer.node.ip());
+        let reason = match health {
+            Some(Verdict::Fail(text)) => Some(ReasonOut {
+                code: "port_unreachable",
+                text,
+            }),
+            _ => None,
+        };
+        Self {
+            node: peer.node.as_str(),
+            address: address.map(|ip| ip.to_string()),
+            port: peer.port,
+            health: word(health.as_ref()),
+            reason,
+            labels: &peer.labels,
+            is_self: peer.is_self,
+        }
+    }
+}
+
+const fn word(health: Option<&Verdict>) -> &'static str {
+    match health {
+        None => "unchecked",
+        Some(Verdict::Pass) => "passing",
+        Some(Verdict::Fail(_)) => "failing",
+    }
+}
+
+fn joined_errors(look: &Look) -> Option<String> {
+    let texts: Vec<_> = look
+        .errors
+        .iter()
+        .map(|(_, error)| error.to_string())
+        .collect();
+    (!texts.is_empty()).then(|| texts.join("; "))
+}
+
+/// For people: a line for the topology, one for each peer.
+fn text(look: &Look) -> String {
+    let mut out = format!("{} ({}): ", look.topology, look.strategy);
+    match (&look.off, look.peers.len()) {
+        (Some(why), _) => write!(out, "off, {why}"),
+        (None, 0) if !look.errors.is_empty() => write!(out, "not known"),
+        (None, 1) => write!(out, "1 node"),
+        (None, n) => write!(out, "{n} nodes"),
+    }
+    .expect("a String takes everything");
+    out.push('\n');
+    for LookedAt { peer, health } in &look.peers {
+        out.push_str("  ");
+        out.push_str(peer.node.as_str());
+        if peer.is_self {
+            out.push_str("  (this node)");
+        }
+        match health {
+            None => {}
+            Some(Verdict::Pass) => out.push_str("  passing"),
+            Some(Verdict::Fail(why)) => {
+                out.push_str("  failing: ");
+                out.push_str(why);
+            }
+        }
+        out.push('\n');
+    }
+    for (source, error) in &look.errors {
+        writeln!(out, "  error: {error} · {source} · {}", error.cure())
+            .expect("a String takes everything");
+    }
+    for note in &look.notes {
+        writeln!(out, "  note: {note}").expect("a String takes everything");
+    }
+    out
+}

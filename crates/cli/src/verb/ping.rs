@@ -1,0 +1,115 @@
+//! `trunkline ping`: can that node be reached, and if not, why.
+
+use std::process::ExitCode;
+
+use serde::Serialize;
+use trunkline_node::Target;
+use trunkline_node::probe::{Depth, Probe, ProbeConfig, probe};
+use trunkline_proto::{Reason, Step};
+
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::output::{self, JsonFlag};
+use crate::peer::{Peer, PeerArgs, parse_name};
+use crate::runtime::block_on;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    peer: PeerArgs,
+    #[command(flatten)]
+    output: JsonFlag,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Answer<'a> {
+    node: &'a str,
+    result: &'static str,
+    reason: Option<ReasonOut>,
+    /// From our proof of the cookie to the node's own, in microseconds; null without a `pong`.
+    rtt_us: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct ReasonOut {
+    code: &'static str,
+    text: String,
+}
+
+pub(crate) fn run(args: Args, cx: &Context) -> Result<ExitCode, Failure> {
+    if let (Some(text), true) = (&args.peer.node, args.output.json) {
+        bad_name(text)?;
+    }
+    block_on(async {
+        let peer = Peer::find(&args.peer, cx).await?;
+        let secret_cookie = peer.cookie()?;
+        let result = peer
+            .under_free_name(async |me| {
+                let mut config = ProbeConfig::new(me);
+                config.cookie = Some(secret_cookie.clone());
+                config.depth = Depth::Handshake;
+                config.timeout = peer.timeout;
+                config.epmd_port = peer.epmd_port;
+                let found = probe(&config, &Target::new(peer.node.clone())).await;
+                match &found.result {
+                    Ok(_) => Ok(rtt_us(&found)),
+                    Err(why) => Err(why.clone()),
+                }
+            })
+            .await;
+        report(peer.node.as_str(), result, args.output)
+    })
+}
+
+/// A script that asks for JSON gets it for a name that is none, too.
+fn bad_name(text: &str) -> Result<(), Failure> {
+    let Err(failure) = parse_name(text) else {
+        return Ok(());
+    };
+    let detail = text.parse::<trunkline_proto::NodeName>().err();
+    let reason = Reason::BadName {
+        detail: detail.map_or_else(String::new, |error| error.to_string()),
+    };
+    output::json(&answer(text, &Err(reason)))?;
+    Err(failure)
+}
+
+fn report(
+    node: &str,
+    result: Result<Option<u64>, Reason>,
+    flag: JsonFlag,
+) -> Result<ExitCode, Failure> {
+    if flag.json {
+        output::json(&answer(node, &result))?;
+    } else {
+        output::text(&match &result {
+            Ok(None) => "pong\n".to_owned(),
+            Ok(Some(us)) => format!("pong ({}.{:03} ms)\n", us / 1000, us % 1000),
+            Err(why) => format!("pang: {}: {why} · {}\n", why.code(), why.cure()),
+        })?;
+    }
+    Ok(match result {
+        Ok(_) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::from(1),
+    })
+}
+
+fn answer<'a>(node: &'a str, result: &Result<Option<u64>, Reason>) -> Answer<'a> {
+    let reason = result.as_ref().err().map(|why| ReasonOut {
+        code: why.code(),
+        text: why.to_string(),
+    });
+    Answer {
+        node,
+        result: if result.is_ok() { "pong" } else { "pang" },
+        reason,
+        rtt_us: result.as_ref().ok().copied().flatten(),
+    }
+}
+
+/// The last step is one round trip to the node itself: our proof, its proof.
+fn rtt_us(found: &Probe) -> Option<u64> {
+    let proof = found.steps.iter().find(|s| s.step == Step::Handshake)?;
+    u64::try_from(proof.elapsed.as_micros()).ok()
+}
