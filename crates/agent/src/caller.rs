@@ -120,7 +120,7 @@ fn loopback_like(there: IpAddr) -> IpAddr {
 }
 
 /// As `-sname` takes it: up to the first dot.
-fn short_host_name() -> String {
+pub(crate) fn short_host_name() -> String {
     let uname = rustix::system::uname();
     let name = uname.nodename().to_string_lossy();
     let short = name.split('.').next().unwrap_or_default();
@@ -132,7 +132,7 @@ fn short_host_name() -> String {
 
 #[cfg(test)]
 mod tests {
-    use trunkline_node::SystemResolver;
+    use crate::hosts::HostResolver;
 
     use super::*;
 
@@ -147,7 +147,8 @@ mod tests {
 
     #[tokio::test]
     async fn the_host_suits_the_node() {
-        let host = async |node: &str| host_towards(&node.parse().unwrap(), &SystemResolver).await;
+        let host =
+            async |node: &str| host_towards(&node.parse().unwrap(), &HostResolver::default()).await;
         assert_eq!(host("app@127.0.0.1").await, "127.0.0.1");
         assert_eq!(host("app@127.0.0.9").await, "127.0.0.1");
         assert_eq!(host("app@::1").await, "::1");

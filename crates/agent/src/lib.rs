@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`config`] | `trunkline.toml`, or what the environment says without one |
 //! | [`identity`] | which node is meant, and with which cookie it is reached |
+//! | [`hosts`] | turning the hosts of node names into addresses |
 //! | [`look`] | one look through every topology |
 //! | [`admin`] | the HTTP address: alive, ready, status; who may ask |
 //! | [`socket`] | the unix socket: one agent for one node, and how other commands find it |
@@ -18,6 +19,7 @@
 pub mod admin;
 pub mod caller;
 pub mod config;
+pub mod hosts;
 pub mod identity;
 pub mod look;
 pub mod registered;

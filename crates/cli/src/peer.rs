@@ -1,13 +1,15 @@
 //! The node that a verb talks to: which one, with which cookie, under which name of ours.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use trunkline_agent::caller::{CallerNumber, host_towards};
 use trunkline_agent::config::NodeOptions;
+use trunkline_agent::hosts::HostResolver;
 use trunkline_agent::identity;
 use trunkline_agent::socket::{Folders, LocalAgent};
-use trunkline_node::{Resolve, SystemResolver};
+use trunkline_node::Resolve;
 use trunkline_proto::{Cookie, NodeName, Reason};
 
 use crate::context::Context;
@@ -36,6 +38,7 @@ pub(crate) struct Peer {
     pub(crate) secret_cookie: Option<Cookie>,
     pub(crate) timeout: Duration,
     pub(crate) epmd_port: u16,
+    pub(crate) resolver: Arc<dyn Resolve>,
 }
 
 impl Peer {
@@ -63,6 +66,7 @@ impl Peer {
             secret_cookie,
             timeout: args.timeout,
             epmd_port: identity::epmd_port(&cx.env)?,
+            resolver: Arc::new(HostResolver::default()),
         })
     }
 
@@ -83,7 +87,7 @@ impl Peer {
         &self,
         mut work: impl AsyncFnMut(NodeName) -> Result<T, Reason>,
     ) -> Result<T, Reason> {
-        let host = host_towards(&self.node, &SystemResolver as &dyn Resolve).await;
+        let host = host_towards(&self.node, &*self.resolver).await;
         let mut number = CallerNumber::above(0);
         for _ in 0..NAME_TRIES {
             let name = number.name(&host).map_err(|error| Reason::BadName {

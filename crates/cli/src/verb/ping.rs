@@ -1,6 +1,7 @@
 //! `trunkline ping`: can that node be reached, and if not, why.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use serde::Serialize;
 use trunkline_node::Target;
@@ -51,6 +52,7 @@ pub(crate) fn run(args: Args, cx: &Context) -> Result<ExitCode, Failure> {
                 config.depth = Depth::Handshake;
                 config.timeout = peer.timeout;
                 config.epmd_port = peer.epmd_port;
+                config.resolver = Arc::clone(&peer.resolver);
                 let found = probe(&config, &Target::new(peer.node.clone())).await;
                 match &found.result {
                     Ok(_) => Ok(rtt_us(&found)),
