@@ -11,5 +11,8 @@
 pub mod digitalocean;
 pub mod netns;
 pub mod otp;
+pub mod otp27;
 pub mod process;
+pub mod release;
 pub mod wait;
+pub mod workspace;

@@ -81,7 +81,7 @@ impl Lab {
             namespace: Arc::new(namespace),
             n,
         };
-        fs::create_dir_all(host.dir.join("tmp"))?;
+        fs::create_dir_all(host.dir.join("run"))?;
         // No duplicate address detection: IPv6 addresses are usable at once.
         host.namespace.ip(&format!(
             "link set lo up\nlink set eth0 up\n\
@@ -149,11 +149,14 @@ impl Host {
         &self.namespace.name
     }
 
-    /// A command that will run on this host, with an environment that holds nothing of the test's own but `PATH`.
+    /// A command that will run on this host, with its own `/run`, and an environment that holds nothing of the test's own but `PATH`.
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new("ip");
         command
             .args(["netns", "exec", &self.namespace.name])
+            // `ip netns exec` has made a mount namespace for it.
+            .args(["sh", "-c", "mount --bind \"$0\" /run && exec \"$@\""])
+            .arg(self.dir.join("run"))
             .arg(program)
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())

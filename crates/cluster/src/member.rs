@@ -1,6 +1,6 @@
 //! What the engine steers: a node of the cluster, wherever it runs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use futures_util::future::BoxFuture;
@@ -33,8 +33,9 @@ pub trait Member: fmt::Debug + Send + Sync + 'static {
     /// Cuts the member's link to `peer`.
     fn disconnect(&self, peer: NodeName) -> BoxFuture<'_, Result<(), MemberError>>;
 
-    /// Which of `among`, neighbours of the member, have an agent of ours attached.
-    fn find_agents(&self, among: Vec<NodeName>) -> BoxFuture<'_, BTreeSet<NodeName>>;
+    /// Which of `among`, neighbours of the member, have an agent of ours attached. Who does not
+    /// answer is left out.
+    fn find_agents(&self, among: Vec<NodeName>) -> BoxFuture<'_, BTreeMap<NodeName, bool>>;
 }
 
 /// What happens to a member by itself.

@@ -1,6 +1,6 @@
 //! A Rust node as a member: it dials for itself.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures_util::future::{BoxFuture, FutureExt as _};
@@ -108,8 +108,8 @@ impl Member for RustNode {
     }
 
     /// Rust nodes steer themselves: each is its own agent.
-    fn find_agents(&self, among: Vec<NodeName>) -> BoxFuture<'_, BTreeSet<NodeName>> {
-        async move { among.into_iter().collect() }.boxed()
+    fn find_agents(&self, among: Vec<NodeName>) -> BoxFuture<'_, BTreeMap<NodeName, bool>> {
+        async move { among.into_iter().map(|peer| (peer, true)).collect() }.boxed()
     }
 }
 

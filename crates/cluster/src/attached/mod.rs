@@ -8,7 +8,7 @@ mod connect;
 mod session;
 mod watcher;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -178,10 +178,10 @@ impl Member for Attached {
         async move { self.session()?.beam.disconnect_node(&peer).await }.boxed()
     }
 
-    fn find_agents(&self, among: Vec<NodeName>) -> BoxFuture<'_, BTreeSet<NodeName>> {
+    fn find_agents(&self, among: Vec<NodeName>) -> BoxFuture<'_, BTreeMap<NodeName, bool>> {
         async move {
             let Ok(Session { beam, .. }) = self.session() else {
-                return BTreeSet::new();
+                return BTreeMap::new();
             };
             let asked = among.into_iter().map(|peer| has_agent(&beam, peer));
             join_all(asked).await.into_iter().flatten().collect()
@@ -190,14 +190,15 @@ impl Member for Attached {
     }
 }
 
-/// `peer`, when an agent is attached to it. Our own node has one: us.
-async fn has_agent(beam: &Beam, peer: NodeName) -> Option<NodeName> {
+/// Whether an agent is attached to `peer`; `None` when it does not say. Our own node has one: us.
+async fn has_agent(beam: &Beam, peer: NodeName) -> Option<(NodeName, bool)> {
     if peer == beam.name {
-        return Some(peer);
+        return Some((peer, true));
     }
     let hidden = beam.hidden_at(&peer).await.ok()?;
     let agent = format!("trunkline-{}", peer.alive());
-    hidden.iter().any(|node| node.alive() == agent).then_some(peer)
+    let found = hidden.iter().any(|node| node.alive() == agent);
+    Some((peer, found))
 }
 
 const fn detached() -> Result<(), Reason> {

@@ -1,0 +1,67 @@
+//! Where things are: the target directory, the command under test, and what is built once for all tests.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use anyhow::{Context, Result};
+
+use crate::process::run;
+
+/// The workspace's root.
+pub fn root() -> &'static Path {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().expect("interop is a folder of the workspace")
+}
+
+/// Cargo's target directory.
+pub fn target() -> PathBuf {
+    profile_dir()
+        .parent()
+        .expect("a profile is a folder of the target directory")
+        .to_owned()
+}
+
+/// The `trunkline` binary of the profile that the tests were built with, built when it is missing or old.
+///
+/// # Panics
+/// When it does not build.
+pub fn trunkline() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        let profile = profile_dir();
+        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo
+            .current_dir(root())
+            .args(["build", "--quiet", "--package", "trunkline-cli"])
+            .env("CARGO_TARGET_DIR", target());
+        if profile.ends_with("release") {
+            cargo.arg("--release");
+        }
+        run(&mut cargo).expect("the command builds");
+        profile.join("trunkline")
+    })
+}
+
+/// Runs `build` unless `stamp` is already what `file` holds; one process at a time. For things that take seconds to make.
+pub(crate) fn once(file: &Path, stamp: &str, build: impl FnOnce() -> Result<()>) -> Result<()> {
+    let folder = file.parent().context("a stamp is in a folder")?;
+    std::fs::create_dir_all(folder)?;
+    let lock = File::create(file.with_extension("lock"))?;
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive)?;
+    if std::fs::read_to_string(file).is_ok_and(|found| found == stamp) {
+        return Ok(());
+    }
+    build()?;
+    std::fs::write(file, stamp).with_context(|| format!("write {}", file.display()))
+}
+
+/// `target/debug`, from where the running test is: `target/debug/deps/test-0123`.
+fn profile_dir() -> PathBuf {
+    let test = std::env::current_exe().expect("the system knows the running program");
+    let deps = test.parent().expect("a program is in a folder");
+    deps.parent()
+        .expect("cargo puts tests two levels deep")
+        .to_owned()
+}
