@@ -77,13 +77,13 @@ impl<P: Poll> Polling<P> {
             let answer = self.once(&poll_cx).await;
             let asked_at = Instant::now();
             let wait = pace.after(&answer, poll_cx.spent().quota, rand::rng().random());
-            // Without a name there is nobody to ask for: its coming is worth a new question.
-            let nameless = poll_cx.me().is_none();
+            // A question that waits for our name is asked again when the name comes.
+            let waits = matches!(answer, Err(DiscoverError::NotReady { .. }));
             cx.report(answer).await;
             tokio::select! {
                 () = tokio::time::sleep_until(asked_at + wait.sleep) => {}
                 () = cx.poked() => tokio::time::sleep_until(asked_at + wait.at_least.max(POKE_GAP)).await,
-                () = cx.me_changed_from(None), if nameless => {}
+                () = cx.me_changed_from(poll_cx.me()), if waits => {}
             }
         }
     }

@@ -182,7 +182,10 @@ impl Resolver {
             return Ok(built.clone());
         }
         let (config, hosts) = if fixed {
-            (servers::config(&self.0.servers), Hosts::default())
+            (
+                (servers::config(&self.0.servers), servers::NDOTS),
+                Hosts::default(),
+            )
         } else {
             (servers::system()?, Hosts::from_system().unwrap_or_default())
         };
@@ -202,9 +205,13 @@ impl fmt::Debug for Resolver {
     }
 }
 
-fn build(config: ResolverConfig, attempt: Duration) -> Result<TokioResolver, DnsFailure> {
+fn build(
+    (config, ndots): (ResolverConfig, usize),
+    attempt: Duration,
+) -> Result<TokioResolver, DnsFailure> {
     let mut builder = TokioResolver::builder_with_config(config, Default::default());
     let options = builder.options_mut();
+    options.ndots = ndots;
     options.timeout = attempt;
     options.attempts = 2;
     options.cache_size = CACHE_ENTRIES;

@@ -11,6 +11,8 @@ use crate::error::DnsFailure;
 
 /// Where DNS servers listen.
 const PORT: u16 = 53;
+/// The default of resolv.conf(5).
+pub(super) const NDOTS: usize = 1;
 
 /// A text that is no name server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -47,29 +49,49 @@ fn server(address: &SocketAddr) -> NameServerConfig {
     NameServerConfig::new(address.ip(), true, transports.into())
 }
 
-/// The system's servers and search list. One that has neither file nor server has its resolver at
-/// home, as resolv.conf(5) says.
-pub(super) fn system() -> Result<ResolverConfig, DnsFailure> {
-    let home = || config(&[(Ipv4Addr::LOCALHOST, PORT).into()]);
-    let text = match std::fs::read("/etc/resolv.conf") {
-        Ok(text) => text,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(home()),
-        Err(error) => return Err(DnsFailure::Other(format!("/etc/resolv.conf: {error}"))),
-    };
-    let lists_server = String::from_utf8_lossy(&text)
+/// The system's servers and search list, and how many dots a name needs to be tried as it is first
+/// (`ndots`). One that has neither file nor server has its resolver at home, as resolv.conf(5) says.
+pub(super) fn system() -> Result<(ResolverConfig, usize), DnsFailure> {
+    match std::fs::read("/etc/resolv.conf") {
+        Ok(text) => read(&text),
+        Err(error) if error.kind() == ErrorKind::NotFound => read(b""),
+        Err(error) => Err(DnsFailure::Other(format!("/etc/resolv.conf: {error}"))),
+    }
+}
+
+fn read(text: &[u8]) -> Result<(ResolverConfig, usize), DnsFailure> {
+    let lists_server = String::from_utf8_lossy(text)
         .lines()
         .any(|line| line.trim_start().starts_with("nameserver"));
     if !lists_server {
-        return Ok(home());
+        return Ok((config(&[(Ipv4Addr::LOCALHOST, PORT).into()]), NDOTS));
     }
-    parse_resolv_conf(&text)
-        .map(|(config, _)| config)
+    parse_resolv_conf(text)
+        .map(|(config, options)| (config, options.ndots))
         .map_err(|error| DnsFailure::Other(format!("/etc/resolv.conf: {error}")))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn resolv_conf() {
+        let kubernetes = b"search web.svc.cluster.local svc.cluster.local\nnameserver 10.96.0.10\noptions ndots:5\n";
+        let (config, ndots) = read(kubernetes).unwrap();
+        assert_eq!(
+            (config.name_servers()[0].ip.to_string().as_str(), ndots),
+            ("10.96.0.10", 5)
+        );
+        assert_eq!(config.search().len(), 2);
+        for text in ["", "search example.com\n"] {
+            let (config, ndots) = read(text.as_bytes()).unwrap();
+            assert_eq!(
+                (config.name_servers()[0].ip.to_string().as_str(), ndots),
+                ("127.0.0.1", 1)
+            );
+        }
+    }
 
     #[test]
     fn nameservers() {

@@ -35,6 +35,8 @@ pub const USER_AGENT: &str = concat!("trunkline/", env!("CARGO_PKG_VERSION"));
 pub struct Options {
     /// Trust only the certificates in this PEM file; `None`: the web's CAs and the system's.
     pub ca_file: Option<PathBuf>,
+    /// Only plain http is asked, so that no certificates are loaded. Default false.
+    pub plain: bool,
     /// Resolves host names.
     pub resolver: Resolver,
     /// Until TCP and TLS are up. Default 5 s.
@@ -49,6 +51,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             ca_file: None,
+            plain: false,
             resolver: Resolver::system(),
             connect_timeout: Duration::from_secs(5),
             timeout: Duration::from_secs(10),
@@ -84,7 +87,7 @@ pub struct Reply {
 impl Client {
     /// Makes a client; reads certificates, sends nothing.
     pub fn new(options: Options) -> Result<Self, TlsError> {
-        let tls = tls::config(options.ca_file.as_deref())?;
+        let tls = tls::config(&options)?;
         let http = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             .dns_resolver(Lookup(options.resolver))

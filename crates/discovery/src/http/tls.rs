@@ -8,6 +8,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use thiserror::Error;
 
+use super::Options;
+
 /// Why there is no client.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -25,8 +27,9 @@ pub enum TlsError {
     Client(String),
 }
 
-pub(super) fn config(ca_file: Option<&Path>) -> Result<ClientConfig, TlsError> {
-    let roots = match ca_file {
+pub(super) fn config(options: &Options) -> Result<ClientConfig, TlsError> {
+    let roots = match &options.ca_file {
+        _ if options.plain => RootCertStore::empty(),
         Some(path) => only(path)?,
         None => everybody(),
     };

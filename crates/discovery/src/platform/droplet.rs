@@ -52,6 +52,7 @@ impl Metadata {
             connect_timeout: REQUEST_TIMEOUT,
             timeout: REQUEST_TIMEOUT,
             max_body: MAX_BODY,
+            plain: base.scheme() == "http",
             ..Options::default()
         })
         .map_err(|error| PlatformError::Metadata {

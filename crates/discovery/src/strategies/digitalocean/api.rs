@@ -1,13 +1,11 @@
 //! Talking to the API: pages, statuses, quota. Its specification is at
 //! <https://github.com/digitalocean/openapi>, `GET /v2/droplets`.
 
-use std::fmt::Write as _;
-
 use reqwest::Url;
 use serde::Deserialize;
 
 use crate::DiscoverError;
-use crate::config::{SecretText, duration::Human};
+use crate::config::SecretText;
 use crate::http::{self, Client, Reply};
 use crate::source::PollCx;
 
@@ -15,6 +13,12 @@ use crate::source::PollCx;
 const MAX_PAGES: usize = 500;
 /// What of an API's own message is shown.
 const MAX_MESSAGE: usize = 200;
+
+const NEW_TOKEN: &str =
+    "make a token at https://cloud.digitalocean.com/account/api/tokens and set it as token";
+const SLOWER: &str = "wait, it is tried again when the API allows; \
+     raise polling_interval, or use a token of its own here";
+const TRY_AGAIN: &str = "wait, it is tried again; see https://status.digitalocean.com";
 
 /// Lists Droplets.
 #[derive(Debug)]
@@ -126,50 +130,48 @@ impl Api {
         }
     }
 
-    /// What each status means and what to do about it.
     fn refused(&self, reply: &Reply) -> DiscoverError {
-        let api = reply.from();
-        let (what, cure) = match reply.status {
-            300..=399 => {
-                let to = reply.location.as_deref().unwrap_or("somewhere else");
-                (format!("{api} redirects to {}", clip(to)), "set api_url to the API itself".into())
-            }
-            401 => (
-                format!("{api} does not accept the token"),
-                "make a token at https://cloud.digitalocean.com/account/api/tokens and set it as token".into(),
-            ),
-            403 => (
-                format!("{api} does not let this token list Droplets"),
-                "give the token the scope droplet:read".into(),
-            ),
-            404 => (format!("{api} has no {}", self.first.path()), "check api_url".into()),
-            422 => (
-                format!("{api} cannot use the filter ({})", self.filter),
-                "check tag_name and name".into(),
-            ),
-            429 => (format!("the token's request quota at {api} is used up"), self.wait(reply)),
-            500..=599 => (
-                format!("{api} has a fault"),
-                "wait, it is tried again; see https://status.digitalocean.com".into(),
-            ),
-            _ => (format!("{api} gives no list"), "check api_url".into()),
-        };
+        let (what, cure) = self.meaning(reply);
         DiscoverError::Status {
             status: reply.status,
             what: format!("{what} ({}{})", reply.status, self.said(reply)),
-            cure,
+            cure: cure.into(),
             retry_after: reply.retry_after,
         }
     }
 
-    fn wait(&self, reply: &Reply) -> String {
-        let mut cure = String::from("wait");
-        let reset = reply.quota.map(|quota| quota.reset);
-        if let Some(after) = reply.retry_after.or(reset) {
-            write!(cure, ", it is tried again in {}", Human(after))
-                .expect("writing to a String succeeds");
+    /// What each status means, and what to do about it. One outage is one text, and so one line in
+    /// the log: nothing here changes from poll to poll.
+    fn meaning(&self, reply: &Reply) -> (String, &'static str) {
+        let api = reply.from();
+        match reply.status {
+            300..=399 => {
+                let to = reply.location.as_deref().unwrap_or("somewhere else");
+                (
+                    format!("{api} redirects to {}", clip(to)),
+                    "set api_url to the API itself",
+                )
+            }
+            401 => (format!("{api} does not accept the token"), NEW_TOKEN),
+            403 => (
+                format!("{api} does not let this token list Droplets"),
+                "give the token the scope droplet:read",
+            ),
+            404 => (
+                format!("{api} has no {}", self.first.path()),
+                "check api_url",
+            ),
+            422 => (
+                format!("{api} cannot use the filter ({})", self.filter),
+                "check tag_name and name",
+            ),
+            429 => (
+                format!("the token's request quota at {api} is used up"),
+                SLOWER,
+            ),
+            500..=599 => (format!("{api} has a fault"), TRY_AGAIN),
+            _ => (format!("{api} gives no list"), "check api_url"),
         }
-        cure + "; raise polling_interval, or use a token of its own here"
     }
 
     /// The API's own message, if it sent one: one line, not endless, without the token.

@@ -6,6 +6,7 @@ mod listing;
 mod own;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use reqwest::Url;
 use serde::Deserialize;
@@ -83,6 +84,9 @@ pub(super) const STRATEGY: Strategy = Strategy {
 
 const TOKEN: &str = config::SECRET;
 const URL: &str = "an address with http or https";
+
+/// All pages of a listing together. A thousand Droplets are five pages.
+const LISTING: Duration = Duration::from_secs(60);
 
 /// The options of `digitalocean`.
 #[derive(Debug, Deserialize)]
@@ -185,7 +189,7 @@ fn build(place: &Place<'_>, table: &Table, cx: &BuildCx) -> Result<Sources, Conf
             basename,
         },
     };
-    let polling = Polling::new(droplets, Kind::Authoritative, interval);
+    let polling = Polling::new(droplets, Kind::Authoritative, interval).timeout(LISTING);
     let id = format!("{}/droplets", place.topology);
     Ok(Sources::Ask(vec![BuiltSource::new(id, polling)]))
 }

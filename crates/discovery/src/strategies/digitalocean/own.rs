@@ -37,6 +37,7 @@ impl Own {
             connect_timeout: TIMEOUT,
             timeout: TIMEOUT,
             max_body: 4 << 10,
+            plain: metadata.scheme() == "http",
             ..Options::default()
         };
         let mut url = metadata.clone();
