@@ -9,6 +9,7 @@
 //! those of a test process that was killed go when the next one starts.
 
 pub mod digitalocean;
+pub mod fleet;
 pub mod netns;
 pub mod otp;
 pub mod otp27;

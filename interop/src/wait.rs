@@ -1,6 +1,7 @@
 //! Waiting for a condition with a deadline, never for luck.
 
 use std::fmt::Display;
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 /// How often a condition is looked at. Short, because stories measure how long a change takes.
@@ -45,5 +46,30 @@ pub fn stays(what: impl Display, span: Duration, mut look: impl FnMut() -> Resul
             );
         }
         std::thread::sleep(STEP);
+    }
+}
+
+/// Says how long a story took when it is dropped, also to those who see only the names of passed tests.
+#[derive(Debug)]
+pub struct Took {
+    what: String,
+    start: Instant,
+}
+
+impl Took {
+    /// Starts to count.
+    pub fn new(what: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            start: Instant::now(),
+        }
+    }
+}
+
+impl Drop for Took {
+    fn drop(&mut self) {
+        // Past the capturing of tests' output, and nobody minds when it is closed.
+        let (what, took) = (&self.what, self.start.elapsed().as_secs_f32());
+        writeln!(std::io::stderr(), "{what}: {took:.1} s").ok();
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 use axum::Router;
@@ -35,7 +35,9 @@ pub struct Api {
 #[derive(Debug, Clone)]
 pub struct Request {
     /// When it came.
-    pub at: Instant,
+    pub at: SystemTime,
+    /// When it was answered.
+    pub answered: Option<SystemTime>,
     /// Who asked.
     pub from: IpAddr,
     /// Path with query.
@@ -256,7 +258,8 @@ async fn list(
         let mut account = lock(&account);
         account.used += 1;
         account.requests.push(Request {
-            at: Instant::now(),
+            at: SystemTime::now(),
+            answered: None,
             from: remote.ip(),
             uri: uri.to_string(),
             status: None,
@@ -272,7 +275,9 @@ async fn list(
         return std::future::pending().await;
     };
     let mut account = lock(&account);
-    account.requests[logged].status = Some(response.status().as_u16());
+    let request = &mut account.requests[logged];
+    request.status = Some(response.status().as_u16());
+    request.answered = Some(SystemTime::now());
     let remaining = QUOTA.saturating_sub(account.used);
     let limits = response.headers_mut();
     limits.insert("ratelimit-limit", QUOTA.into());
