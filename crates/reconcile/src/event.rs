@@ -70,7 +70,7 @@ pub enum Event {
         /// The peer.
         peer: NodeName,
         /// What the check found.
-        reason: Reason,
+        why: String,
     },
     /// The check passes again.
     Healthy {
@@ -215,10 +215,10 @@ impl fmt::Display for Event {
             Self::Unhealthy {
                 topology,
                 peer,
-                reason,
+                why,
             } => write!(
                 f,
-                "fails its health check: {reason} · {peer} ({topology}) · it is connected once it passes"
+                "fails its health check: {why} · {peer} ({topology}) · it is connected once it passes"
             ),
             Self::Healthy { topology, peer } => {
                 write!(f, "passes its health check again · {peer} ({topology})")

@@ -1,6 +1,8 @@
 //! The gate before the first connect. A connected peer is never dropped for its health.
 
-use trunkline_proto::{Instant, NodeName, Reason};
+use alloc::string::String;
+
+use trunkline_proto::{Instant, NodeName};
 
 use crate::evidence::TopologyId;
 use crate::timer::Timer;
@@ -8,13 +10,14 @@ use crate::topology::Health;
 use crate::{Action, Dial, Engine, Event, HealthRule, Verdict};
 
 impl Engine {
-    /// How an [`Action::Check`] of this topology went, for the peer as listed.
+    /// How an [`Action::Check`] of this topology went, for the peer as listed: passed, or what was
+    /// found, one clause.
     pub fn health(
         &mut self,
         now: Instant,
         topology: &TopologyId,
         peer: &NodeName,
-        verdict: Result<(), Reason>,
+        verdict: Result<(), String>,
     ) {
         self.advance(now);
         let Some(known) = self.topologies.get_mut(topology) else {
@@ -30,12 +33,12 @@ impl Engine {
         let after = member.health.verdict;
         let name = member.name().clone();
         match (before, after, verdict) {
-            (Verdict::Unchecked | Verdict::Passing, Verdict::Failing, Err(reason)) => {
+            (Verdict::Unchecked | Verdict::Passing, Verdict::Failing, Err(why)) => {
                 let (topology, peer) = (topology.clone(), peer.clone());
                 self.say(Event::Unhealthy {
                     topology,
                     peer,
-                    reason,
+                    why,
                 });
             }
             (Verdict::Failing, Verdict::Passing, _) => {

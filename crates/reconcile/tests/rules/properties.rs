@@ -84,7 +84,7 @@ fn happen(world: &mut World, what: Happening) {
 
 proptest! {
     // A failing case prints its seed and is kept beside this file.
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_happened_all_listed_living_peers_are_connected_in_the_end(

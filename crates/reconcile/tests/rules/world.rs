@@ -195,8 +195,9 @@ impl World {
             }
             Action::Check { topology, target } => {
                 let passed = self.healthy.contains(&target.node);
-                let step = Step::Port;
-                let verdict = passed.then_some(()).ok_or(Reason::Timeout { step });
+                let verdict = passed
+                    .then_some(())
+                    .ok_or_else(|| "no answer on port 80".into());
                 self.engine.health(now, &topology, &target.node, verdict);
             }
             Action::Look { target } => {
