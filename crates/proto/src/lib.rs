@@ -3,7 +3,11 @@
 //! This crate knows no socket, no clock, no task and no randomness: bytes, time and challenges are
 //! arguments. `trunkline-node` drives it over real connections.
 //!
-//! Start with [`NodeName`] and [`Cookie`]; the handshake and the connection halves follow.
+//! - [`NodeName`], [`Cookie`], [`Flags`], [`Reason`]: the words. Start here.
+//! - [`epmd`]: who listens where: questions, answers, and the table of names.
+//! - [`handshake`]: from an open connection to two nodes that have proved the cookie to each other.
+//! - [`control`]: what nodes say to each other afterwards.
+//! - [`conn`]: the two halves of a connection: bytes in, signals out, and the other way round.
 #![no_std]
 #![deny(
     clippy::indexing_slicing,
@@ -17,6 +21,8 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod conn;
+pub mod control;
 mod cookie;
 mod creation;
 pub mod epmd;

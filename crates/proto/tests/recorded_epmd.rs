@@ -1,4 +1,5 @@
 //! Every recorded exchange with EPMD, decoded, encoded again, and asked of our own registry.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod support;
 
@@ -55,7 +56,6 @@ fn check(request: &Request, frame: &Frame) {
             assert_eq!(Some(alive), frame.name.as_ref());
         }
         Request::Names | Request::Dump | Request::Kill => {}
-        other => panic!("{other:?}"),
     }
 }
 

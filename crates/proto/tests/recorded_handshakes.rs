@@ -1,4 +1,5 @@
 //! Every recorded handshake, frame by frame and replayed through the state machines of both sides.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod support;
 

@@ -1,6 +1,8 @@
 //! Reads the recorded connections in `tests/vectors` (its README explains the format).
 #![allow(dead_code, reason = "each test program uses a part")]
 
+pub(crate) mod text;
+
 use std::fs;
 use std::path::Path;
 

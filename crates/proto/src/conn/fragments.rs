@@ -1,0 +1,130 @@
+//! Messages that come in fragments (`erl_dist_protocol`, "Distribution Header for fragmented
+//! messages").
+
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+use trunkline_etf::{Atom, RawTerm};
+
+use super::{ConnectionError, Limits, Signal};
+use crate::control::Control;
+
+/// Which fragment of which message.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FragmentId {
+    /// The sender's number for the message, unique while it is unfinished.
+    pub(super) sequence: u64,
+    /// Counts down to 1.
+    pub(super) fragment: u64,
+}
+
+/// The messages of which fragments are still due.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Fragments {
+    open: BTreeMap<u64, Unfinished>,
+    /// Bytes in all of them.
+    held: usize,
+}
+
+#[derive(Clone, Debug)]
+struct Unfinished {
+    control: Control,
+    atoms: Arc<[Atom]>,
+    next: u64,
+    payload: Vec<u8>,
+}
+
+impl Fragments {
+    /// The first fragment of several: it holds header and control message. One that reuses the
+    /// number of an unfinished message takes its place.
+    pub(super) fn first(
+        &mut self,
+        id: FragmentId,
+        control: Control,
+        atoms: Arc<[Atom]>,
+        part: &Bytes,
+        limits: &Limits,
+    ) -> Result<(), ConnectionError> {
+        let next = id
+            .fragment
+            .checked_sub(1)
+            .filter(|next| *next > 0)
+            .ok_or_else(|| id.error())?;
+        if let Some(abandoned) = self.open.remove(&id.sequence) {
+            self.held = self.held.saturating_sub(abandoned.payload.len());
+        }
+        if self.open.len() >= limits.sequences {
+            return Err(ConnectionError::TooManySequences);
+        }
+        if !control.has_payload() {
+            return Err(ConnectionError::Trailing);
+        }
+        self.hold(part.len(), part.len(), limits)?;
+        let unfinished = Unfinished {
+            control,
+            atoms,
+            next,
+            payload: part.to_vec(),
+        };
+        self.open.insert(id.sequence, unfinished);
+        Ok(())
+    }
+
+    /// Any other fragment. The last one gives the message.
+    pub(super) fn next(
+        &mut self,
+        id: FragmentId,
+        part: &Bytes,
+        limits: &Limits,
+    ) -> Result<Option<Signal>, ConnectionError> {
+        let unfinished = self.open.get_mut(&id.sequence).ok_or_else(|| id.error())?;
+        if unfinished.next != id.fragment {
+            return Err(id.error());
+        }
+        let len = unfinished.payload.len().saturating_add(part.len());
+        unfinished.payload.extend_from_slice(part);
+        unfinished.next = unfinished.next.saturating_sub(1);
+        let finished = unfinished.next == 0;
+        self.hold(part.len(), len, limits)?;
+        Ok(if finished {
+            self.finish(id.sequence)
+        } else {
+            None
+        })
+    }
+
+    fn finish(&mut self, sequence: u64) -> Option<Signal> {
+        let Unfinished {
+            control,
+            atoms,
+            payload,
+            ..
+        } = self.open.remove(&sequence)?;
+        self.held = self.held.saturating_sub(payload.len());
+        let payload = RawTerm::with_atoms(payload.into(), atoms);
+        Some(Signal {
+            control,
+            payload: Some(payload),
+        })
+    }
+
+    /// Counts `more` bytes, after which their message has `len`.
+    fn hold(&mut self, more: usize, len: usize, limits: &Limits) -> Result<(), ConnectionError> {
+        self.held = self.held.saturating_add(more);
+        for (bytes, limit) in [(len, limits.message), (self.held, limits.unfinished)] {
+            if bytes > limit {
+                return Err(ConnectionError::FragmentsTooLarge { limit });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl FragmentId {
+    const fn error(self) -> ConnectionError {
+        let Self { sequence, fragment } = self;
+        ConnectionError::FragmentOutOfOrder { sequence, fragment }
+    }
+}

@@ -1,0 +1,67 @@
+//! The kinds of frames (`erl_ext_dist`, "Distribution Header"), told apart by their first bytes.
+
+use bytes::Bytes;
+
+use super::ConnectionError;
+use super::fragments::FragmentId;
+use crate::wire::Reader;
+
+/// Without a header: control message and message with a version byte each.
+pub(super) const PASS_THROUGH: u8 = 112;
+/// Begins every term, and every frame with a header.
+pub(super) const VERSION: u8 = 131;
+/// A whole message.
+pub(super) const HEADER: u8 = 68;
+/// The first fragment of a message.
+const FIRST_FRAGMENT: u8 = 69;
+/// Any other fragment.
+const NEXT_FRAGMENT: u8 = 70;
+
+/// One frame; the bytes begin where the kind and the numbers end.
+#[derive(Clone, Debug)]
+pub(super) enum Frame {
+    PassThrough(Bytes),
+    Whole(Bytes),
+    FirstFragment(FragmentId, Bytes),
+    NextFragment(FragmentId, Bytes),
+}
+
+impl Frame {
+    /// Tells a frame's kind. Where a header was negotiated each frame has one, else none.
+    pub(super) fn parse(body: &Bytes, headers: bool) -> Result<Self, ConnectionError> {
+        let mut reader = Reader::new(body);
+        let first = reader.u8().ok_or(ConnectionError::Truncated)?;
+        match (first, headers) {
+            (PASS_THROUGH, false) => Ok(Self::PassThrough(rest(body, reader))),
+            (VERSION, true) => Self::with_header(body, reader),
+            _ => Err(ConnectionError::UnexpectedFrame(first)),
+        }
+    }
+
+    fn with_header(body: &Bytes, mut reader: Reader<'_>) -> Result<Self, ConnectionError> {
+        let kind = reader.u8().ok_or(ConnectionError::Truncated)?;
+        match kind {
+            HEADER => Ok(Self::Whole(rest(body, reader))),
+            FIRST_FRAGMENT => {
+                let id = fragment_id(&mut reader)?;
+                Ok(Self::FirstFragment(id, rest(body, reader)))
+            }
+            NEXT_FRAGMENT => {
+                let id = fragment_id(&mut reader)?;
+                Ok(Self::NextFragment(id, rest(body, reader)))
+            }
+            other => Err(ConnectionError::UnexpectedFrame(other)),
+        }
+    }
+}
+
+fn fragment_id(reader: &mut Reader<'_>) -> Result<FragmentId, ConnectionError> {
+    let sequence = reader.u64().ok_or(ConnectionError::Truncated)?;
+    let fragment = reader.u64().ok_or(ConnectionError::Truncated)?;
+    Ok(FragmentId { sequence, fragment })
+}
+
+/// What a reader over `body` has not taken.
+pub(super) fn rest(body: &Bytes, reader: Reader<'_>) -> Bytes {
+    body.slice_ref(reader.rest())
+}

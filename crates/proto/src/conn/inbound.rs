@@ -1,0 +1,244 @@
+//! The receiving half.
+
+use alloc::sync::Arc;
+use core::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use trunkline_etf::{Atom, DecodeError, Decoder, RawTerm};
+
+use super::atom_cache::AtomCache;
+use super::fragments::{FragmentId, Fragments};
+use super::frame::{Frame, VERSION, rest};
+use super::{ConnectionError, Limits, Signal, tick_interval};
+use crate::control::Control;
+use crate::wire::Reader;
+use crate::{Flags, Instant};
+
+/// The least that is read at once: many connections are quiet, and each holds this much.
+const MIN_READ: usize = 4 << 10;
+
+/// The most that is read at once. What a frame claims is not taken in advance.
+const MAX_READ: usize = 256 << 10;
+
+/// A length of four bytes precedes each frame.
+const LENGTH: usize = 4;
+
+/// The receiving half of a connection.
+///
+/// Read into [`read_buf`](Self::read_buf), call [`advance`](Self::advance), and take signals until
+/// there is none:
+///
+/// ```
+/// use trunkline_proto::conn::{DEFAULT_TICK_TIME, Inbound, Limits};
+/// use trunkline_proto::{Flags, Instant};
+///
+/// let flags = Flags::hidden_default();
+/// let mut inbound = Inbound::new(Instant::ZERO, flags, DEFAULT_TICK_TIME, Limits::default());
+/// inbound.read_buf().extend_from_slice(&[0, 0, 0, 0]);
+/// inbound.advance(Instant::ZERO);
+/// assert!(inbound.next().is_none(), "a tick is no signal");
+/// ```
+#[derive(Debug)]
+pub struct Inbound {
+    buffer: BytesMut,
+    /// `DIST_HDR_ATOM_CACHE` holds.
+    headers: bool,
+    cache: AtomCache,
+    fragments: Fragments,
+    limits: Limits,
+    tick_time: Duration,
+    /// When something was read last.
+    heard: Instant,
+    state: State,
+}
+
+/// After the first error nothing more comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Open,
+    Failing(ConnectionError),
+    Closed,
+}
+
+impl Inbound {
+    /// `flags` are those that hold on the connection
+    /// ([`Connected::flags`](crate::handshake::Connected::flags)), `tick_time` is the peer's
+    /// `net_ticktime`.
+    pub fn new(now: Instant, flags: Flags, tick_time: Duration, limits: Limits) -> Self {
+        Self {
+            buffer: BytesMut::new(),
+            headers: flags.contains(Flags::DIST_HDR_ATOM_CACHE),
+            cache: AtomCache::default(),
+            fragments: Fragments::default(),
+            limits,
+            tick_time,
+            heard: now,
+            state: State::Open,
+        }
+    }
+
+    /// Begins with what came right behind the handshake
+    /// ([`HandshakeFramer::into_rest`](crate::handshake::HandshakeFramer::into_rest)).
+    #[must_use]
+    pub fn with_rest(mut self, rest: BytesMut) -> Self {
+        if self.buffer.is_empty() {
+            self.buffer = rest;
+        } else {
+            self.buffer.extend_from_slice(&rest);
+        }
+        self
+    }
+
+    /// Where to read into. Its spare capacity is what a read should ask for.
+    pub fn read_buf(&mut self) -> &mut BytesMut {
+        let missing = self.claimed().map_or(0, |len| {
+            len.saturating_add(LENGTH).saturating_sub(self.buffer.len())
+        });
+        self.buffer.reserve(missing.clamp(MIN_READ, MAX_READ));
+        &mut self.buffer
+    }
+
+    /// Something was put into [`read_buf`](Self::read_buf): the peer lives.
+    pub fn advance(&mut self, now: Instant) {
+        self.heard = self.heard.max(now);
+    }
+
+    /// Follows another tick time of the peer.
+    pub fn set_tick_time(&mut self, tick_time: Duration) {
+        self.tick_time = tick_time;
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is due; later after each
+    /// [`advance`](Self::advance). `None` when the connection has failed.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        // OTP counts four intervals in which nothing came, the first of them begun already.
+        let patience = self.tick_time.saturating_add(tick_interval(self.tick_time));
+        (self.state == State::Open).then(|| self.heard + patience)
+    }
+
+    /// Looks whether the peer was silent for too long; [`next`](Iterator::next) says so then.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.poll_timeout().is_some_and(|due| now >= due) {
+            self.state = State::Failing(ConnectionError::TickTimeout);
+        }
+    }
+
+    fn claimed(&self) -> Option<usize> {
+        let len = u32::from_be_bytes(*self.buffer.first_chunk()?);
+        Some(usize::try_from(len).unwrap_or(usize::MAX))
+    }
+
+    /// The next frame that is whole, but no tick.
+    fn next_frame(&mut self) -> Result<Option<Bytes>, ConnectionError> {
+        while let Some(len) = self.claimed() {
+            if len > self.limits.frame {
+                return Err(ConnectionError::FrameTooLarge { len });
+            }
+            if self.buffer.len() < LENGTH.saturating_add(len) {
+                break;
+            }
+            self.buffer.advance(LENGTH);
+            if len > 0 {
+                return Ok(Some(self.buffer.split_to(len).freeze()));
+            }
+        }
+        Ok(None)
+    }
+
+    fn next_signal(&mut self) -> Result<Option<Signal>, ConnectionError> {
+        while let Some(body) = self.next_frame()? {
+            let signal = match Frame::parse(&body, self.headers)? {
+                Frame::PassThrough(body) => Some(self.pass_through(&body)?),
+                Frame::Whole(body) => Some(self.whole(&body)?),
+                Frame::FirstFragment(id, body) => self.first_fragment(id, &body)?,
+                Frame::NextFragment(id, part) => self.fragments.next(id, &part, &self.limits)?,
+            };
+            if signal.is_some() {
+                return Ok(signal);
+            }
+        }
+        Ok(None)
+    }
+
+    fn pass_through(&self, body: &Bytes) -> Result<Signal, ConnectionError> {
+        let (control, left) = self.control(versioned(body)?, &[])?;
+        let left = if left.is_empty() {
+            left
+        } else {
+            versioned(&left)?
+        };
+        signal(control, left, Arc::default())
+    }
+
+    fn whole(&mut self, body: &Bytes) -> Result<Signal, ConnectionError> {
+        let (control, atoms, left) = self.headed(body)?;
+        signal(control, left, atoms)
+    }
+
+    fn first_fragment(
+        &mut self,
+        id: FragmentId,
+        body: &Bytes,
+    ) -> Result<Option<Signal>, ConnectionError> {
+        let (control, atoms, left) = self.headed(body)?;
+        if id.fragment == 1 {
+            return signal(control, left, atoms).map(Some);
+        }
+        self.fragments
+            .first(id, control, atoms, &left, &self.limits)?;
+        Ok(None)
+    }
+
+    /// Reads header and control message, which are never split.
+    fn headed(&mut self, body: &Bytes) -> Result<(Control, Arc<[Atom]>, Bytes), ConnectionError> {
+        let mut reader = Reader::new(body);
+        let atoms: Arc<[Atom]> = self.cache.header(&mut reader)?.into();
+        let (control, left) = self.control(rest(body, reader), &atoms)?;
+        Ok((control, atoms, left))
+    }
+
+    fn control(&self, terms: Bytes, atoms: &[Atom]) -> Result<(Control, Bytes), ConnectionError> {
+        let mut decoder = Decoder::new(terms, &self.limits.control).atoms(atoms);
+        let tuple = decoder.term()?;
+        Ok((Control::from_term(&tuple)?, decoder.remaining()))
+    }
+}
+
+/// Gives the signals of all whole frames, one after another. `None` means: read more. An error is
+/// the last item.
+impl Iterator for Inbound {
+    type Item = Result<Signal, ConnectionError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.state == State::Open {
+            match self.next_signal() {
+                Ok(signal) => return signal.map(Ok),
+                Err(error) => self.state = State::Failing(error),
+            }
+        }
+        match core::mem::replace(&mut self.state, State::Closed) {
+            State::Failing(error) => Some(Err(error)),
+            State::Open | State::Closed => None,
+        }
+    }
+}
+
+fn signal(control: Control, left: Bytes, atoms: Arc<[Atom]>) -> Result<Signal, ConnectionError> {
+    let payload = match (control.has_payload(), left.is_empty()) {
+        (true, false) => Some(RawTerm::with_atoms(left, atoms)),
+        (false, true) => None,
+        (true, true) => return Err(ConnectionError::NoPayload),
+        (false, false) => return Err(ConnectionError::Trailing),
+    };
+    Ok(Signal { control, payload })
+}
+
+/// The term without its version byte.
+fn versioned(body: &Bytes) -> Result<Bytes, ConnectionError> {
+    let mut reader = Reader::new(body);
+    match reader.u8() {
+        Some(VERSION) => Ok(rest(body, reader)),
+        Some(other) => Err(ConnectionError::Term(DecodeError::Version(other))),
+        None => Err(ConnectionError::Truncated),
+    }
+}
