@@ -87,7 +87,9 @@ impl<'a> Decoder<'a> {
         // Parts that open containers still await: each has a byte at least.
         let mut owed = 0_usize;
         loop {
-            match self.head(owed.saturating_sub(1))? {
+            // What comes now is owed no longer, whatever it owes itself.
+            owed = owed.saturating_sub(1);
+            match self.head(owed)? {
                 Head::Leaf(term) => values.push(term),
                 Head::Open(kind, missing) => {
                     if open.len() >= self.limits.depth {
@@ -111,7 +113,6 @@ impl<'a> Decoder<'a> {
                     return values.pop().ok_or(DecodeError::Truncated);
                 };
                 frame.missing = frame.missing.saturating_sub(1);
-                owed = owed.saturating_sub(1);
                 if frame.missing > 0 || self.awaits_more(frame, &mut values, &mut owed)? {
                     break;
                 }

@@ -176,7 +176,7 @@ impl Decoder<'_> {
                     }
                 }
                 tag::STRING => {
-                    let Head::Leaf(rest) = self.head(*owed)? else {
+                    let Head::Leaf(rest) = self.head(owed.saturating_sub(1))? else {
                         return Err(DecodeError::Part);
                     };
                     values.extend(rest.as_list().unwrap_or_default().iter().cloned());
