@@ -26,6 +26,12 @@ impl Instant {
     pub const fn saturating_since(self, earlier: Self) -> Duration {
         self.0.saturating_sub(earlier.0)
     }
+
+    /// `wait` later; saturates at the end of time.
+    #[must_use]
+    pub const fn saturating_add(self, wait: Duration) -> Self {
+        Self(self.0.saturating_add(wait))
+    }
 }
 
 impl Add<Duration> for Instant {
@@ -33,6 +39,6 @@ impl Add<Duration> for Instant {
 
     /// Saturates at the end of time.
     fn add(self, rhs: Duration) -> Self {
-        Self(self.0.saturating_add(rhs))
+        self.saturating_add(rhs)
     }
 }

@@ -113,7 +113,7 @@ impl Inbound {
     pub fn poll_timeout(&self) -> Option<Instant> {
         // OTP counts four intervals in which nothing came, the first of them begun already.
         let patience = self.tick_time.saturating_add(tick_interval(self.tick_time));
-        (self.state == State::Open).then(|| self.heard + patience)
+        (self.state == State::Open).then(|| self.heard.saturating_add(patience))
     }
 
     /// Looks whether the peer was silent for too long; [`next`](Iterator::next) says so then.

@@ -162,13 +162,13 @@ impl Outbound {
     /// When [`handle_timeout`](Self::handle_timeout) is due; later after each
     /// [`push`](Self::push).
     pub fn poll_timeout(&self) -> Option<Instant> {
-        Some(self.quiet_since + self.interval)
+        Some(self.due())
     }
 
     /// Queues a tick when nothing was queued for an interval. A hidden peer gets one at each
     /// interval: some, built on `erl_interface`, speak only when they hear a tick.
     pub fn handle_timeout(&mut self, now: Instant) {
-        if now < self.quiet_since + self.interval {
+        if now < self.due() {
             return;
         }
         self.quiet_since = now;
@@ -177,6 +177,10 @@ impl Outbound {
             self.tail.extend_from_slice(&TICK);
             self.bytes = TICK.len();
         }
+    }
+
+    fn due(&self) -> Instant {
+        self.quiet_since.saturating_add(self.interval)
     }
 
     fn encode(&mut self, term: &Term) {

@@ -7,6 +7,8 @@ use trunkline_etf::{Fun, Pid, Reference, Term, View};
 /// The text of `term`.
 pub(crate) fn text(term: &Term) -> String {
     match term.view() {
+        // That decoder leaves ASCII only without quotes, Erlang other letters too.
+        View::Atom(atom) if !atom.as_str().is_ascii() => format!("'{}'", atom.as_str()),
         View::Tuple(items) => format!("{{{}}}", joined(items)),
         View::List(items) => list(items),
         View::Improper(items, tail) => format!("[{}|{}]", joined(items), text(tail)),
