@@ -108,9 +108,6 @@ pub enum DnsFailure {
     /// The name is no domain name.
     #[error("not a domain name")]
     BadName,
-    /// No name server is known.
-    #[error("no name server is configured")]
-    NoServer,
     /// Anything else: network unreachable, a reply that makes no sense.
     #[error("{0}")]
     Other(String),
@@ -167,7 +164,6 @@ impl DnsFailure {
         match self {
             Self::NoSuchName | Self::BadName => "check the spelling of the name",
             Self::Refused => "ask a name server that serves this host: set nameservers",
-            Self::NoServer => "name one in /etc/resolv.conf, or set nameservers",
             Self::ServerFailure | Self::Timeout | Self::Other(_) => {
                 "wait, it is tried again; check /etc/resolv.conf or nameservers"
             }

@@ -19,6 +19,29 @@
 //! | [`health`] | the check that gates a first connect |
 //! | [`platform`] | who am I here: the node's name, its cookie, the platform |
 //! | [`error`] | [`DiscoverError`]: why a source does not know |
+//!
+//! ```
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use tokio::sync::{mpsc, watch};
+//! use trunkline_discovery::{config::BuildCx, strategies};
+//!
+//! let options = r#"
+//!     strategy = "epmd"
+//!     hosts = ["app@10.0.0.5", "app@10.0.0.6"]
+//! "#;
+//! let topology = strategies::build("fixed", &options.parse()?, &BuildCx::from_process())?;
+//! let (sender, mut reports) = mpsc::channel(8);
+//! // Who we are, so that the answers can say which peer is ourselves.
+//! let (_me, me) = watch::channel(Some("app@10.0.0.5".parse()?));
+//! for source in topology.sources {
+//!     let _running = source.start(sender.clone(), me.clone());
+//!     let answer = reports.recv().await.expect("it runs").answer?;
+//!     assert_eq!(answer.peers.len(), 2);
+//! }
+//! # Ok(())
+//! # }
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(example()).unwrap();
+//! ```
 
 pub mod config;
 pub mod dns;

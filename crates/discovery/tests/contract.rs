@@ -357,6 +357,16 @@ fn every_strategy_has_a_page_that_names_every_option() {
                 );
             }
         }
+        let list = format!(
+            "{}/../../docs/strategies/README.md",
+            env!("CARGO_MANIFEST_DIR")
+        );
+        let list = std::fs::read_to_string(&list).unwrap_or_else(|error| panic!("{list}: {error}"));
+        let link = format!("| [`{0}`]({0}.md) | {1} |", row.name, row.summary);
+        assert!(
+            list.contains(&link),
+            "docs/strategies/README.md has no row {link}"
+        );
         for module in row.modules {
             assert!(page.contains(module), "{path} does not name {module}");
         }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use support::http_server::{HttpServer, Reply, Request, ok, status};
 use support::{fixture, line, start};
+use trunkline_discovery::config::BuildCx;
 use trunkline_discovery::{DiscoverError, Report};
 use trunkline_reconcile::evidence::{Answer, Peer};
 
@@ -436,6 +437,48 @@ async fn a_quota_that_is_used_up_is_waited_for() {
         early.is_err(),
         "asked again before it was allowed: {early:?}"
     );
+}
+
+#[tokio::test]
+async fn a_quota_that_nears_its_end_slows_polling_down() {
+    let limits = || {
+        vec![
+            ("ratelimit-limit", "5000".into()),
+            ("ratelimit-remaining", "5".into()),
+            ("ratelimit-reset", "4102444800".into()),
+        ]
+    };
+    let body = page(&[], None);
+    let server = api(move |_| Reply::Say(200, limits(), body.clone())).await;
+    let mut running = start(&options(&server, "polling_interval = '100ms'\n"), None);
+    assert!(running.next().await.answer.is_ok());
+    let early = tokio::time::timeout(Duration::from_millis(700), running.reports.recv()).await;
+    assert!(early.is_err(), "250 times slower than asked for: {early:?}");
+}
+
+#[tokio::test]
+async fn a_list_without_an_end_is_given_up() {
+    let many: Vec<_> = (1..=25_000).map(|id| droplet(id, "w", &[], &[])).collect();
+    let body = page(&many, Some("?page=NEXT".into()));
+    let server = api(move |request| {
+        let page = request.target.len();
+        ok(body.replace("NEXT", &"9".repeat(page)))
+    })
+    .await;
+    let patient = BuildCx {
+        timeout: support::DEADLINE,
+        ..support::cx()
+    };
+    let report = support::start_with(&options(&server, ""), None, &patient)
+        .next()
+        .await;
+    let error = report.answer.expect_err("no list is that long");
+    assert!(error.to_string().contains("the list has no end"), "{error}");
+    let listings = server
+        .requests()
+        .into_iter()
+        .filter(|r| r.target.starts_with("/v2"));
+    assert!(listings.count() < 10);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ mod support;
 
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::pki_types::PrivateKeyDer;
 use support::http_server::{HttpServer, Reply, ok};
 use tokio_rustls::TlsAcceptor;
@@ -16,16 +16,21 @@ use trunkline_discovery::http::{Client, Options, parse_url};
 
 /// A CA in a file, and a server's TLS that it signed for `name`.
 fn tls(name: &str) -> (tempfile::NamedTempFile, TlsAcceptor) {
+    tls_until(name, None)
+}
+
+fn tls_until(name: &str, until: Option<(i32, u8, u8)>) -> (tempfile::NamedTempFile, TlsAcceptor) {
     let ca_key = KeyPair::generate().unwrap();
     let mut ca = CertificateParams::new(Vec::new()).unwrap();
     ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let ca_cert = ca.self_signed(&ca_key).unwrap();
     let key = KeyPair::generate().unwrap();
     let issuer = Issuer::new(ca, ca_key);
-    let cert = CertificateParams::new(vec![name.into()])
-        .unwrap()
-        .signed_by(&key, &issuer)
-        .unwrap();
+    let mut leaf = CertificateParams::new(vec![name.into()]).unwrap();
+    if let Some(until) = until {
+        leaf.not_after = date_time_ymd(until.0, until.1, until.2);
+    }
+    let cert = leaf.signed_by(&key, &issuer).unwrap();
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), ca_cert.pem()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -68,23 +73,27 @@ async fn only_the_named_ca_is_trusted() {
     );
 
     let (other, _) = tls("127.0.0.1");
-    for client in [client(None), client(Some(other.path()))] {
-        let error = get(&client, &url).await.unwrap_err();
+    let localhost = url.replace("127.0.0.1", "localhost");
+    for (client, url, why) in [
+        (client(None), &url, "is signed by a CA that is not trusted"),
+        (client(Some(ca.path())), &localhost, "is for another name"),
+        (client(Some(other.path())), &url, "BadSignature"),
+    ] {
+        let error = get(&client, url).await.unwrap_err();
         assert!(matches!(error, DiscoverError::Tls { .. }), "{error:?}");
-        assert!(
-            error.to_string().contains("invalid peer certificate"),
-            "{error}"
-        );
+        assert!(error.to_string().contains(why), "{error}");
     }
-    let wrong_name = get(
-        &client(Some(ca.path())),
-        &url.replace("127.0.0.1", "localhost"),
-    )
-    .await
-    .unwrap_err();
-    assert!(
-        matches!(wrong_name, DiscoverError::Tls { .. }),
-        "{wrong_name:?}"
+}
+
+#[tokio::test]
+async fn a_certificate_that_has_expired_says_so_in_one_text() {
+    let (ca, acceptor) = tls_until("127.0.0.1", Some((2020, 1, 1)));
+    let server = HttpServer::serve(|_| ok("hello"), Some(acceptor)).await;
+    let url = format!("https://127.0.0.1:{}", server.port);
+    let error = get(&client(Some(ca.path())), &url).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!("TLS with {url} failed: its certificate has expired")
     );
 }
 

@@ -13,7 +13,7 @@ pub(super) fn read(error: &NetError) -> Option<DnsFailure> {
         NetError::Timeout => DnsFailure::Timeout,
         NetError::Dns(DnsError::NoRecordsFound(none)) => return code(none.response_code),
         NetError::Dns(DnsError::ResponseCode(response)) => return code(*response),
-        NetError::NoConnections => DnsFailure::NoServer,
+        NetError::NoConnections => DnsFailure::Other("no name server can be reached".into()),
         NetError::Io(io) if io.kind() == ErrorKind::TimedOut => DnsFailure::Timeout,
         NetError::Io(io) if io.kind() == ErrorKind::ConnectionRefused => {
             DnsFailure::Other("nothing answers at the name server's port".into())

@@ -4,6 +4,8 @@ use std::error::Error;
 use std::io;
 use std::time::Duration;
 
+use rustls::CertificateError;
+
 use crate::DiscoverError;
 use crate::error::DnsFailure;
 
@@ -78,12 +80,34 @@ fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a 
 /// rustls' errors travel inside `io::Error`s, whose `source` skips what they wrap.
 fn find_tls(error: &(dyn Error + 'static)) -> Option<String> {
     if let Some(tls) = error.downcast_ref::<rustls::Error>() {
-        return Some(tls.to_string());
+        return Some(tls_text(tls));
     }
     let io = error.downcast_ref::<io::Error>();
     match io.and_then(io::Error::get_ref) {
         Some(wrapped) => find_tls(wrapped),
         None => find_tls(error.source()?),
+    }
+}
+
+/// Without the times that rustls adds: one fault is one text, and one line in the log.
+fn tls_text(error: &rustls::Error) -> String {
+    let rustls::Error::InvalidCertificate(reason) = error else {
+        return error.to_string();
+    };
+    match reason {
+        CertificateError::UnknownIssuer => {
+            "its certificate is signed by a CA that is not trusted".into()
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "its certificate has expired".into()
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "its certificate is not valid yet".into()
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "its certificate is for another name".into()
+        }
+        _ => error.to_string(),
     }
 }
 

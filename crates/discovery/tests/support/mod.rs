@@ -34,10 +34,15 @@ pub struct Running {
 }
 
 pub fn start(options: &str, me: Option<&str>) -> Running {
+    start_with(options, me, &cx())
+}
+
+pub fn start_with(options: &str, me: Option<&str>, cx: &BuildCx) -> Running {
     let me = me.map(|name| name.parse().expect("a node name"));
     let (tx, reports) = mpsc::channel(16);
     let (me, seen) = watch::channel(me);
-    let topology = build(options).expect("the options are good");
+    let topology = strategies::build("web", &options.parse().expect("TOML"), cx);
+    let topology = topology.expect("the options are good");
     let handles = topology.sources.into_iter();
     let handles = handles.map(|source| source.start(tx.clone(), seen.clone()));
     Running {

@@ -9,8 +9,10 @@ use crate::config::SecretText;
 use crate::http::{self, Client, Reply};
 use crate::source::PollCx;
 
-/// 100,000 Droplets: more is a server that never ends.
+/// More is a server that never ends.
 const MAX_PAGES: usize = 500;
+/// As many as that many pages hold. A page could hold more than 200, and memory would grow with it.
+const MAX_DROPLETS: usize = 200 * MAX_PAGES;
 /// What of an API's own message is shown.
 const MAX_MESSAGE: usize = 200;
 
@@ -95,6 +97,9 @@ impl Api {
         for _ in 0..MAX_PAGES {
             let page = self.page(&url, cx).await?;
             droplets.extend(page.droplets);
+            if droplets.len() > MAX_DROPLETS {
+                break;
+            }
             let next = page.links.pages.and_then(|pages| pages.next);
             let Some(next) = next.filter(|next| !next.is_empty()) else {
                 // A Droplet made meanwhile shifts the pages, and one is listed twice.
