@@ -15,5 +15,6 @@ pub mod otp;
 pub mod otp27;
 pub mod process;
 pub mod release;
+pub mod verb;
 pub mod wait;
 pub mod workspace;

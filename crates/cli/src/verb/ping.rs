@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use trunkline_node::Target;
 use trunkline_node::probe::{Depth, Probe, ProbeConfig, probe};
-use trunkline_proto::{Reason, Step};
+use trunkline_proto::{NodeName, Reason, Step};
 
 use crate::context::Context;
 use crate::failure::Failure;
@@ -56,7 +56,7 @@ pub(crate) fn run(args: Args, cx: &Context) -> Result<ExitCode, Failure> {
                 let found = probe(&config, &Target::new(peer.node.clone())).await;
                 match &found.result {
                     Ok(_) => Ok(rtt_us(&found)),
-                    Err(why) => Err(why.clone()),
+                    Err(why) => Err(form_first(why.clone(), &peer.node)),
                 }
             })
             .await;
@@ -69,7 +69,7 @@ fn bad_name(text: &str) -> Result<(), Failure> {
     let Err(failure) = parse_name(text) else {
         return Ok(());
     };
-    let detail = text.parse::<trunkline_proto::NodeName>().err();
+    let detail = text.parse::<NodeName>().err();
     let reason = Reason::BadName {
         detail: detail.map_or_else(String::new, |error| error.to_string()),
     };
@@ -107,6 +107,22 @@ fn answer<'a>(node: &'a str, result: &Result<Option<u64>, Reason>) -> Answer<'a>
         result: if result.is_ok() { "pong" } else { "pang" },
         reason,
         rtt_us: result.as_ref().ok().copied().flatten(),
+    }
+}
+
+/// Our own name takes the form of the one that was asked for, so the node's answer alone tells that
+/// it was started with the other form; that explains more than the two names do.
+fn form_first(why: Reason, asked: &NodeName) -> Reason {
+    match why {
+        Reason::NameMismatch { actual }
+            if actual.alive() == asked.alive() && actual.form() != asked.form() =>
+        {
+            Reason::NameForm {
+                ours: asked.form(),
+                theirs: actual.form(),
+            }
+        }
+        other => other,
     }
 }
 
