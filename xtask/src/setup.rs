@@ -21,6 +21,11 @@ const NEEDS: &[Need] = &[
         purpose: "linking",
     },
     Need {
+        program: "curl",
+        package: "curl",
+        purpose: "asking the stand-ins",
+    },
+    Need {
         program: "erl",
         package: "erlang",
         purpose: "real OTP nodes to talk to",

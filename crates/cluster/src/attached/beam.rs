@@ -36,7 +36,7 @@ impl Beam {
     }
 
     /// `nodes(Type)`.
-    pub(super) async fn nodes(&self, kind: &str) -> Result<BTreeSet<NodeName>, MemberError> {
+    pub(super) async fn nodes(&self, kind: &'static str) -> Result<BTreeSet<NodeName>, MemberError> {
         let answer = self.ask("erlang", "nodes", vec![Term::atom(kind)]).await?;
         Ok(node_names(&answer))
     }
@@ -87,7 +87,7 @@ impl Beam {
     }
 
     /// Whether a process is registered under this name.
-    pub(super) async fn is_registered(&self, process: &str) -> Result<bool, MemberError> {
+    pub(super) async fn is_registered(&self, process: &'static str) -> Result<bool, MemberError> {
         let answer = self
             .ask("erlang", "whereis", vec![Term::atom(process)])
             .await?;
@@ -110,8 +110,8 @@ impl Beam {
     async fn relay(
         &self,
         peer: &NodeName,
-        module: &str,
-        function: &str,
+        module: &'static str,
+        function: &'static str,
         args: Vec<Term>,
     ) -> Result<Term, MemberError> {
         let args = vec![
@@ -126,8 +126,8 @@ impl Beam {
 
     async fn ask(
         &self,
-        module: &str,
-        function: &str,
+        module: &'static str,
+        function: &'static str,
         args: Vec<Term>,
     ) -> Result<Term, MemberError> {
         self.call(module, function, args, ANSWER_LIMIT).await
@@ -135,8 +135,8 @@ impl Beam {
 
     async fn call(
         &self,
-        module: &str,
-        function: &str,
+        module: &'static str,
+        function: &'static str,
         args: Vec<Term>,
         limit: Duration,
     ) -> Result<Term, MemberError> {
@@ -147,7 +147,7 @@ impl Beam {
     }
 }
 
-fn failed(module: &str, function: &str, why: &RpcError) -> MemberError {
+fn failed(module: &'static str, function: &'static str, why: &RpcError) -> MemberError {
     match why {
         RpcError::Disconnected { .. } => MemberError::Detached,
         _ => MemberError::Failed(format!("{module}:{function} there: {why}")),

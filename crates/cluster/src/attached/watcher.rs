@@ -89,7 +89,7 @@ const WATCHING: &str = "trunkline_watching";
 /// The line that the abstract form says it stands on.
 const ANNO: i64 = 1;
 
-fn atom(text: &str) -> Term {
+fn atom(text: &'static str) -> Term {
     Term::atom(text)
 }
 
@@ -101,11 +101,11 @@ fn list<const N: usize>(items: [Term; N]) -> Term {
     Term::list(items)
 }
 
-fn lit(text: &str) -> Term {
+fn lit(text: &'static str) -> Term {
     tuple([atom("atom"), ANNO.into(), atom(text)])
 }
 
-fn var(name: &str) -> Term {
+fn var(name: &'static str) -> Term {
     tuple([atom("var"), ANNO.into(), atom(name)])
 }
 
@@ -133,7 +133,7 @@ fn cons(items: &[Term]) -> Term {
 mod tests {
     use super::*;
 
-    fn event(text: &str, info: Vec<Term>) -> Term {
+    fn event(text: &'static str, info: Vec<Term>) -> Term {
         Term::tuple([Term::atom(text), Term::atom("b@h"), Term::list(info)])
     }
 
