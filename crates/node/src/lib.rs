@@ -2,20 +2,39 @@
 //!
 //! To OTP 25 and newer a [`Node`] is a hidden peer: it dials and listens over TCP, IPv4 and IPv6,
 //! with EPMD or without, keeps its connections alive, calls functions ([`Node::erpc`]), and has
-//! [`Mailbox`]es that send, link and monitor. [`probe`] says why a node cannot be reached.
-//! [`epmd`] asks port mappers, and can be one.
+//! processes ([`Mailbox`]) that send, link and monitor. [`probe`] says why a node cannot be
+//! reached. [`epmd`] asks port mappers, and can be one.
 //!
-//! It finds nobody by itself: the crate `trunkline` puts sources and the engine on top.
+//! It finds nobody by itself: the crate `trunkline` puts sources and the engine on top. It starts
+//! nothing for others: requests to spawn are answered with `notsup`.
+//!
+//! The map: [`probe`] and `shared` walk the way to a node that `reach` knows; `handshake` and
+//! `accept` make a connection of it; `link` runs that; `dispatch` decides what a message does, and
+//! `process` keeps who links to and monitors whom.
 
+mod accept;
+mod builder;
+mod dispatch;
 pub mod epmd;
 mod events;
 mod handshake;
+mod link;
+mod mailbox;
+mod node;
 pub mod probe;
+mod process;
 mod reach;
+mod registration;
 mod resolve;
+mod rpc;
+mod shared;
 mod socket;
 mod target;
 
+pub use builder::{NodeBuilder, StartError, WantsCookie};
 pub use events::{DownReason, Events, LinkEvent};
+pub use mailbox::{Mailbox, Message, SendError, SpawnError};
+pub use node::{ConnectError, Connected, Node};
 pub use resolve::{Family, Resolve, SystemResolver};
+pub use rpc::RpcError;
 pub use target::Target;

@@ -3,6 +3,7 @@
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
+use core::borrow::Borrow;
 use core::fmt;
 use core::net::IpAddr;
 use core::str::FromStr;
@@ -113,6 +114,13 @@ impl fmt::Display for NodeName {
 impl fmt::Debug for NodeName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// Maps keyed by names are asked with the text: equality, order and hash are those of the text.
+impl Borrow<str> for NodeName {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 

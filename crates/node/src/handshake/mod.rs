@@ -1,5 +1,6 @@
 //! The handshake of `trunkline-proto` over a TCP connection, one file per role.
 
+pub(crate) mod acceptor;
 pub(crate) mod initiator;
 
 use std::io;

@@ -1,0 +1,97 @@
+//! Connections that come in.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep};
+use trunkline_proto::NodeName;
+use trunkline_proto::handshake::{Greeting, Race, race};
+
+use crate::handshake::Framed;
+use crate::handshake::acceptor::{self, Host, Me, Verdict};
+use crate::shared::Shared;
+use crate::{DownReason, socket};
+
+/// Per step of the handshake; OTP's `net_setuptime`.
+const STEP_LIMIT: Duration = Duration::from_secs(7);
+
+/// How many strangers may be in their handshake at once; more wait to be accepted.
+const MAX_STRANGERS: usize = 512;
+
+/// The pause after a failed accept (out of file descriptors), so that it does not spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Accepts until the node stops.
+pub(crate) fn spawn(listener: TcpListener, shared: Arc<Shared>) {
+    let stop = shared.stop.clone();
+    let strangers = Arc::new(Semaphore::new(MAX_STRANGERS));
+    tokio::spawn(stop.run_until_cancelled_owned(async move {
+        loop {
+            let Ok(permit) = Arc::clone(&strangers).acquire_owned().await else {
+                return;
+            };
+            match listener.accept().await {
+                Ok((stream, from)) => {
+                    socket::set_options(&stream);
+                    let shared = Arc::clone(&shared);
+                    let stop = shared.stop.clone();
+                    tokio::spawn(stop.run_until_cancelled_owned(async move {
+                        tracing::debug!(%from, "incoming connection");
+                        welcome(shared, stream).await;
+                        drop(permit);
+                    }));
+                }
+                Err(why) => {
+                    tracing::warn!(
+                        "cannot accept a connection: {why} · distribution port · raise the file limit"
+                    );
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }));
+}
+
+async fn welcome(shared: Arc<Shared>, stream: TcpStream) {
+    let from = stream.peer_addr();
+    let mut framed = Framed::new(stream, Instant::now() + STEP_LIMIT);
+    let settings = &shared.settings;
+    let me = Me {
+        name: settings.route.me.clone(),
+        flags: settings.flags,
+        creation: settings.creation,
+    };
+    let done = acceptor::accept(&mut framed, me, &*shared, &settings.cookie, STEP_LIMIT).await;
+    match done {
+        Ok(connected) => shared.install(connected, framed),
+        Err(why) => tracing::info!("an incoming connection failed: {why} · from {from:?}"),
+    }
+}
+
+impl Host for Shared {
+    fn verdict(&self, caller: &Greeting) -> Verdict {
+        let me = &self.settings.route.me;
+        if caller.name == *me {
+            return Verdict::NotAllowed;
+        }
+        let state = self.state();
+        if state.links.contains_key(caller.name.as_str()) {
+            return Verdict::Alive;
+        }
+        if !state.dials.contains_key(caller.name.as_str()) {
+            return Verdict::Accept;
+        }
+        match race(me, &caller.name) {
+            Race::Theirs => Verdict::Simultaneous,
+            Race::Ours => Verdict::Nok,
+        }
+    }
+
+    fn proved(&self, peer: &NodeName) {
+        if let Some(old) = self.link(peer.as_str()) {
+            self.end(&old, DownReason::Replaced);
+        }
+    }
+}

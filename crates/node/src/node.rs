@@ -1,0 +1,141 @@
+//! The handle of a running node.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio_util::sync::DropGuard;
+pub use trunkline_proto::handshake::Connected;
+use trunkline_proto::{Creation, NodeName, Reason};
+
+use crate::shared::Shared;
+use crate::{DownReason, Events, Mailbox, NodeBuilder, Target};
+
+/// A node of an Erlang cluster, hidden from `nodes()` there and outside of `global`. A cheap handle;
+/// the node stops, and its connections end, with the last one.
+#[derive(Clone, Debug)]
+pub struct Node {
+    pub(crate) shared: Arc<Shared>,
+    _running: Arc<Running>,
+}
+
+/// Ends the node when the last handle goes.
+#[derive(Debug)]
+struct Running {
+    shared: Arc<Shared>,
+    _guard: DropGuard,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.shared.end_all();
+    }
+}
+
+impl Node {
+    /// Begins to set up a node with this name.
+    ///
+    /// ```no_run
+    /// # async fn start(cookie: trunkline_proto::Cookie) -> Result<(), Box<dyn std::error::Error>> {
+    /// use trunkline_node::{Node, Target};
+    ///
+    /// let node = Node::builder("me@10.0.0.5".parse()?).cookie(cookie).start().await?;
+    /// node.connect(&Target::new("app@10.0.0.1".parse()?)).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn builder(name: NodeName) -> NodeBuilder {
+        NodeBuilder::new(name)
+    }
+
+    pub(crate) fn new(shared: Arc<Shared>, guard: DropGuard) -> Self {
+        let running = Running {
+            shared: Arc::clone(&shared),
+            _guard: guard,
+        };
+        Self {
+            shared,
+            _running: Arc::new(running),
+        }
+    }
+
+    /// The node's name.
+    pub fn name(&self) -> &NodeName {
+        &self.shared.settings.route.me
+    }
+
+    /// Which incarnation it is.
+    pub fn creation(&self) -> Creation {
+        self.shared.settings.creation
+    }
+
+    /// Where it listens; `None` when it only dials.
+    pub fn port(&self) -> Option<u16> {
+        self.shared.settings.port
+    }
+
+    /// Connects to a node; at once when the connection exists. When both sides dial at the same
+    /// moment this is good with whichever connection comes to be. Cancel safe: an attempt goes on
+    /// to its end.
+    ///
+    /// # Errors
+    /// Why there is no connection. Nothing of the attempt is left behind.
+    pub async fn connect(&self, target: &Target) -> Result<Connected, ConnectError> {
+        self.shared.connect(target).await.map_err(ConnectError)
+    }
+
+    /// Ends the connection to a node; nothing when there is none.
+    pub fn disconnect(&self, peer: &NodeName) {
+        if let Some(link) = self.shared.link(peer.as_str()) {
+            self.shared.end(&link, DownReason::Disconnected);
+        }
+    }
+
+    /// The nodes that this one is connected to, sorted.
+    pub fn connected(&self) -> Vec<NodeName> {
+        let mut peers: Vec<_> = self.shared.state().links.keys().cloned().collect();
+        peers.sort();
+        peers
+    }
+
+    /// What was agreed with a connected node.
+    pub fn connection(&self, peer: &NodeName) -> Option<Connected> {
+        self.shared
+            .link(peer.as_str())
+            .map(|link| link.info.clone())
+    }
+
+    /// Connections that come and go, from now on.
+    pub fn events(&self) -> Events {
+        self.shared.events.subscribe()
+    }
+
+    /// The tick time to use with a connected node from now on: its own `net_ticktime`.
+    pub fn set_tick_time(&self, peer: &NodeName, tick_time: Duration) {
+        if let Some(link) = self.shared.link(peer.as_str()) {
+            link.set_tick_time(tick_time);
+        }
+    }
+
+    /// A new process: a pid that others can send to, link and monitor.
+    pub fn mailbox(&self) -> Mailbox {
+        Mailbox::new(Arc::clone(&self.shared))
+    }
+}
+
+/// A connection attempt failed. Nothing of it is left behind.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{0}")]
+pub struct ConnectError(Reason);
+
+impl ConnectError {
+    /// Why, in the words that every part of the project uses.
+    pub const fn reason(&self) -> &Reason {
+        &self.0
+    }
+
+    /// Why, in the words that every part of the project uses.
+    pub fn into_reason(self) -> Reason {
+        self.0
+    }
+}

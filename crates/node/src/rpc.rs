@@ -1,0 +1,246 @@
+//! Calling functions on other nodes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::time::timeout;
+use trunkline_etf::{Atom, Reference, Term, atom};
+use trunkline_proto::{Flags, NodeName};
+
+use crate::link::Link;
+use crate::mailbox::atom_of;
+use crate::shared::Shared;
+use crate::{Mailbox, Message, Node, SendError, SpawnError};
+
+impl Node {
+    /// Calls a function on a connected node and waits for its value, at most `limit`: `erpc:call/5`
+    /// by way of SPAWN_REQUEST, or the old `rex` where that is not offered. What the function
+    /// prints is dropped. After a timeout the call may still run there.
+    ///
+    /// # Errors
+    /// How the call failed, told apart as `erpc` does.
+    pub async fn erpc(
+        &self,
+        node: &NodeName,
+        module: &str,
+        function: &str,
+        args: Vec<Term>,
+        limit: Duration,
+    ) -> Result<Term, RpcError> {
+        call(&self.shared, node, module, function, args, limit).await
+    }
+}
+
+async fn call(
+    shared: &Arc<Shared>,
+    node: &NodeName,
+    module: &str,
+    function: &str,
+    args: Vec<Term>,
+    limit: Duration,
+) -> Result<Term, RpcError> {
+    let call = Call {
+        mailbox: Mailbox::new(Arc::clone(shared)),
+        node,
+        module: Atom::new(module).map_err(|_| SendError::BadName)?,
+        function: Atom::new(function).map_err(|_| SendError::BadName)?,
+        args,
+    };
+    let spawns = shared.agreed(&atom_of(node)?, Flags::SPAWN);
+    let answer = async {
+        if spawns {
+            call.by_spawn().await
+        } else {
+            call.by_rex().await
+        }
+    };
+    timeout(limit, answer)
+        .await
+        .unwrap_or(Err(RpcError::Timeout))
+}
+
+/// Asks a peer that has just been connected for its `net_ticktime` and uses that with it.
+pub(crate) async fn follow_tick_time(shared: Arc<Shared>, link: Arc<Link>) {
+    let (module, function) = ("net_kernel", "get_net_ticktime");
+    let peer = &link.info.peer;
+    match call(&shared, peer, module, function, Vec::new(), TICK_TIME_LIMIT).await {
+        Ok(answer) => {
+            // `{ongoing_change_to, Seconds}` while it changes.
+            let seconds = answer.as_tuple().and_then(|parts| parts.get(1));
+            if let Some(seconds @ 1..) = seconds.unwrap_or(&answer).as_u64() {
+                link.set_tick_time(Duration::from_secs(seconds));
+            }
+        }
+        // A peer that is no BEAM: ours, in most cases. It has the time that both were started with.
+        Err(why) => tracing::debug!(%peer, %why, "its tick time is not known"),
+    }
+}
+
+/// The peer has its tick time in memory.
+const TICK_TIME_LIMIT: Duration = Duration::from_secs(10);
+
+/// One call, made by a process of its own: dropping it takes back what has not come to be.
+struct Call<'a> {
+    mailbox: Mailbox,
+    node: &'a NodeName,
+    module: Atom,
+    function: Atom,
+    args: Vec<Term>,
+}
+
+impl Call<'_> {
+    async fn by_spawn(mut self) -> Result<Term, RpcError> {
+        let id = self.mailbox.shared().processes.reference();
+        let args = vec![
+            Term::from(&id),
+            self.module.into(),
+            self.function.into(),
+            Term::list(self.args),
+        ];
+        let spawned = self
+            .mailbox
+            .spawn_monitor(self.node, "erpc", "execute_call", args);
+        let (_, monitor) = spawned.await?;
+        loop {
+            match self.mailbox.recv().await {
+                Some(Message::Down {
+                    reference, reason, ..
+                }) if reference == monitor => return outcome(&id, reason),
+                Some(_) => {}
+                None => return Err(RpcError::Disconnected),
+            }
+        }
+    }
+
+    /// `rpc:call/4` as before OTP 23: a call of the server `rex`.
+    async fn by_rex(mut self) -> Result<Term, RpcError> {
+        let rex = atom!("rex");
+        let monitor = self.mailbox.monitor_name(self.node, &rex)?;
+        let group_leader = self.mailbox.shared().processes.group_leader();
+        let request = Term::tuple([
+            Term::atom("call"),
+            self.module.into(),
+            self.function.into(),
+            Term::list(self.args),
+            Term::from(group_leader),
+        ]);
+        let from = Term::tuple([Term::from(self.mailbox.pid()), Term::from(&monitor)]);
+        let call = Term::tuple([Term::atom("$gen_call"), from, request]);
+        self.mailbox.send_name(self.node, &rex, &call).await?;
+        loop {
+            match self.mailbox.recv().await {
+                Some(Message::Term(term)) => match term.as_tuple() {
+                    Some([tag, value]) if tag.as_reference() == Some(&monitor) => {
+                        return rex_outcome(value);
+                    }
+                    _ => {}
+                },
+                Some(Message::Down {
+                    reference, reason, ..
+                }) if reference == monitor => return Err(ended(reason)),
+                Some(_) => {}
+                None => return Err(RpcError::Disconnected),
+            }
+        }
+    }
+}
+
+/// What the reason of the called process's end says.
+fn outcome(id: &Reference, reason: Term) -> Result<Term, RpcError> {
+    match reason.as_tuple() {
+        Some([own, kind, rest @ ..]) if own.as_reference() == Some(id) => {
+            match (kind.as_atom().map(Atom::as_str), rest) {
+                (Some("return"), [value]) => Ok(value.clone()),
+                (Some("throw"), [value]) => Err(RpcError::Throw(value.clone())),
+                (Some("exit"), [value]) => Err(RpcError::Exit(value.clone())),
+                (Some("error"), [reason, stack]) => Err(RpcError::Error {
+                    reason: reason.clone(),
+                    stack: stack.clone(),
+                }),
+                (Some("error"), [reason]) => Err(RpcError::Error {
+                    reason: reason.clone(),
+                    stack: Term::nil(),
+                }),
+                _ => Err(RpcError::Exit(reason)),
+            }
+        }
+        _ => Err(ended(reason)),
+    }
+}
+
+fn rex_outcome(value: &Term) -> Result<Term, RpcError> {
+    let Some([tag, reason]) = value.as_tuple().filter(|parts| parts.len() == 2) else {
+        return Ok(value.clone());
+    };
+    if !tag.is_atom("badrpc") {
+        return Ok(value.clone());
+    }
+    match reason.as_tuple() {
+        Some([exit, why]) if exit.is_atom("EXIT") => Err(RpcError::Exit(why.clone())),
+        _ => Err(RpcError::Exit(reason.clone())),
+    }
+}
+
+/// The process that was to answer ended otherwise.
+fn ended(reason: Term) -> RpcError {
+    if reason.is_atom("noconnection") {
+        RpcError::Disconnected
+    } else {
+        RpcError::Exit(reason)
+    }
+}
+
+/// How a call failed.
+#[derive(Clone, Debug, PartialEq, Error)]
+#[non_exhaustive]
+pub enum RpcError {
+    /// The function threw this.
+    #[error("it threw {0}")]
+    Throw(Term),
+    /// The function, or something that killed it, exited with this.
+    #[error("it exited with {0}")]
+    Exit(Term),
+    /// The function failed.
+    #[error("it failed with {reason}")]
+    Error {
+        /// The error: `undef`, `badarg`, `{badmatch, …}`.
+        reason: Term,
+        /// The stack trace.
+        stack: Term,
+    },
+    /// The node takes no calls.
+    #[error("the node takes no calls (notsup)")]
+    NotSupported,
+    /// The node cannot start a process for the call; its own word.
+    #[error("the node refuses the call: {0}")]
+    Refused(Atom),
+    /// No answer in time. The call may still run.
+    #[error("no answer in time")]
+    Timeout,
+    /// The node is not connected, or the connection was lost. The call may have run.
+    #[error("the node is not connected")]
+    Disconnected,
+    /// Arguments that no frame can hold, or a name that is no atom. Nothing was sent.
+    #[error("the call cannot be sent: {0}")]
+    Unsendable(SendError),
+}
+
+impl From<SendError> for RpcError {
+    fn from(why: SendError) -> Self {
+        match why {
+            SendError::NotConnected => Self::Disconnected,
+            other => Self::Unsendable(other),
+        }
+    }
+}
+
+impl From<SpawnError> for RpcError {
+    fn from(why: SpawnError) -> Self {
+        match why {
+            SpawnError::Send(why) => why.into(),
+            SpawnError::NotSupported => Self::NotSupported,
+            SpawnError::Refused(error) => Self::Refused(error),
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! What all handles and tasks of one node share.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use trunkline_etf::Atom;
+use trunkline_proto::handshake::{Connected, Local};
+use trunkline_proto::{Cookie, Creation, Flags, NodeName, Reason};
+
+use crate::events::Subscribers;
+use crate::handshake::{Framed, initiator};
+use crate::link::{self, Link};
+use crate::probe::Steps;
+use crate::process::Processes;
+use crate::reach::{Route, left};
+use crate::{DownReason, LinkEvent, Target, rpc};
+
+/// What does not change while the node runs.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) route: Route,
+    pub(crate) cookie: Cookie,
+    pub(crate) flags: Flags,
+    pub(crate) creation: Creation,
+    /// Where it listens, if it does.
+    pub(crate) port: Option<u16>,
+    pub(crate) tick_time: Duration,
+    pub(crate) follow_tick_time: bool,
+    pub(crate) connect_timeout: Duration,
+}
+
+/// The node.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) settings: Settings,
+    /// The node's name as pids hold it.
+    pub(crate) atom: Atom,
+    pub(crate) stop: CancellationToken,
+    pub(crate) events: Subscribers,
+    pub(crate) processes: Processes,
+    state: Mutex<State>,
+    /// Changes whenever `state.links` does.
+    changed: watch::Sender<u64>,
+}
+
+/// Connections and attempts by the peer's name.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub(crate) links: HashMap<NodeName, Arc<Link>>,
+    pub(crate) dials: HashMap<NodeName, watch::Receiver<Option<Outcome>>>,
+}
+
+/// What came of a dial.
+pub(crate) type Outcome = Result<Connected, Reason>;
+
+impl Shared {
+    pub(crate) fn new(settings: Settings, stop: CancellationToken) -> Arc<Self> {
+        let atom = Atom::new(settings.route.me.as_str())
+            .expect("a node name has at most 255 characters, as an atom");
+        Arc::new(Self {
+            processes: Processes::new(atom.clone(), settings.creation),
+            settings,
+            atom,
+            stop,
+            events: Subscribers::default(),
+            state: Mutex::default(),
+            changed: watch::Sender::new(0),
+        })
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The live connection to a node.
+    pub(crate) fn link(&self, peer: &str) -> Option<Arc<Link>> {
+        self.state().links.get(peer).cloned()
+    }
+
+    /// Dials, or joins the attempt that is under way. Goes on when the caller loses interest: what
+    /// has been begun ends by itself, in time.
+    pub(crate) async fn connect(self: &Arc<Self>, target: &Target) -> Outcome {
+        let mut outcome = {
+            let mut state = self.state();
+            if let Some(link) = state.links.get(&target.name) {
+                return Ok(link.info.clone());
+            }
+            match state.dials.get(&target.name) {
+                Some(dial) => dial.clone(),
+                None => {
+                    let dial = self.spawn_dial(target.clone());
+                    state.dials.insert(target.name.clone(), dial.clone());
+                    dial
+                }
+            }
+        };
+        let closed = || Reason::Closed {
+            step: trunkline_proto::Step::Connect,
+        };
+        match outcome.wait_for(Option::is_some).await {
+            Ok(done) => done.clone().unwrap_or_else(|| Err(closed())),
+            // The node stops.
+            Err(_) => Err(closed()),
+        }
+    }
+
+    fn spawn_dial(self: &Arc<Self>, target: Target) -> watch::Receiver<Option<Outcome>> {
+        let (done, outcome) = watch::channel(None);
+        let shared = Arc::clone(self);
+        tokio::spawn(self.stop.clone().run_until_cancelled_owned(async move {
+            let deadline = Instant::now() + shared.settings.connect_timeout;
+            let mut result = shared.dial(&target, deadline).await;
+            if result == Err(Reason::LostRace) {
+                // The other side's dial won: its connection is on its way.
+                result = shared.await_link(&target.name, deadline).await;
+            }
+            shared.state().dials.remove(&target.name);
+            done.send_replace(Some(result));
+        }));
+        outcome
+    }
+
+    async fn dial(self: &Arc<Self>, target: &Target, deadline: Instant) -> Outcome {
+        let Settings {
+            route,
+            cookie,
+            flags,
+            creation,
+            ..
+        } = &self.settings;
+        // A dial keeps no record of its steps: who wants them probes.
+        let mut steps = Steps::default();
+        let addresses = route.resolve(target, deadline, &mut steps).await?;
+        let location = route
+            .locate(target, addresses, deadline, &mut steps)
+            .await?;
+        let (stream, _) = route.open(&location, deadline, &mut steps).await?;
+        let me = Local::new(route.me.clone(), *flags, *creation);
+        let (connected, framed) =
+            initiator::connect(stream, me, &target.name, cookie, deadline).await?;
+        self.install(connected.clone(), framed);
+        Ok(connected)
+    }
+
+    async fn await_link(&self, peer: &NodeName, deadline: Instant) -> Outcome {
+        let mut changes = self.changed.subscribe();
+        let up = changes.wait_for(|_| self.link(peer.as_str()).is_some());
+        let _in_time = tokio::time::timeout(left(deadline), up).await.is_ok();
+        self.link(peer.as_str())
+            .map(|link| link.info.clone())
+            .ok_or(Reason::LostRace)
+    }
+
+    /// The handshake is through: the connection lives.
+    pub(crate) fn install(self: &Arc<Self>, connected: Connected, framed: Framed) {
+        let (stream, rest) = framed.into_parts();
+        let peer = connected.peer.clone();
+        let up = LinkEvent::Up {
+            peer: peer.clone(),
+            creation: connected.creation,
+            hidden: !connected.peer_flags.contains(Flags::PUBLISHED),
+        };
+        let link = Link::new(connected, self.settings.tick_time);
+        if let Some(old) = self.link(peer.as_str()) {
+            self.end(&old, DownReason::Replaced);
+        }
+        self.state().links.insert(peer, Arc::clone(&link));
+        self.events.publish(&up);
+        self.changed.send_modify(|n| *n = n.wrapping_add(1));
+        link::spawn(Arc::clone(self), Arc::clone(&link), stream, rest);
+        if self.settings.follow_tick_time && link.info.flags.contains(Flags::SPAWN) {
+            tokio::spawn(rpc::follow_tick_time(Arc::clone(self), link));
+        }
+    }
+
+    /// The connection is over; everybody who relied on it hears so. Does nothing the second time.
+    pub(crate) fn end(&self, link: &Arc<Link>, reason: DownReason) {
+        let peer = &link.info.peer;
+        {
+            let mut state = self.state();
+            match state.links.get(peer) {
+                Some(current) if Arc::ptr_eq(current, link) => state.links.remove(peer),
+                _ => return,
+            };
+        }
+        link.stop.cancel();
+        self.processes.node_down(&link.atom);
+        self.events.publish(&LinkEvent::Down {
+            peer: peer.clone(),
+            reason,
+        });
+        self.changed.send_modify(|n| *n = n.wrapping_add(1));
+    }
+
+    /// Ends every connection.
+    pub(crate) fn end_all(&self) {
+        let links: Vec<_> = self.state().links.values().cloned().collect();
+        for link in links {
+            self.end(&link, DownReason::Disconnected);
+        }
+    }
+}
