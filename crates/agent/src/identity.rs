@@ -97,7 +97,7 @@ impl Identity {
 impl AgentConfig {
     /// What the configuration says of the own node's name: `[node] name`, and on a Droplet the
     /// address and basename that its topology looks for, so that both ends agree.
-    fn name_options(&self) -> NameOptions {
+    pub fn name_options(&self) -> NameOptions {
         let mut options = NameOptions {
             config: self.node.name.clone(),
             ..NameOptions::default()

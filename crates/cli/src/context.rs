@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use trunkline_discovery::platform::Env;
+use trunkline_agent::config::{AgentConfig, NodeOptions};
+use trunkline_discovery::platform::{Env, NameOptions};
 
 use crate::failure::Failure;
 
@@ -35,6 +36,19 @@ impl Context {
             globals,
             env: Env::from_process(),
         }
+    }
+
+    /// What the configuration says of this node's name.
+    pub(crate) fn name_options(&self) -> Result<NameOptions, Failure> {
+        match self.config_file()? {
+            Some(file) => Ok(AgentConfig::load(Some(file), &self.env)?.name_options()),
+            None => Ok(NameOptions::default()),
+        }
+    }
+
+    /// `[node]` of the configuration.
+    pub(crate) fn node_options(&self) -> Result<NodeOptions, Failure> {
+        Ok(NodeOptions::load(self.config_file()?)?)
     }
 
     /// The configuration file to read: the one that `--config` names, which must be there, else

@@ -2,14 +2,20 @@
 
 use std::path::Path;
 
-use trunkline_discovery::platform::{self, CookieFileError, Env, FoundCookie, Weakness};
+use trunkline_agent::identity;
+use trunkline_discovery::platform::{Env, FoundCookie, Weakness};
 
+use crate::context::Context;
 use crate::failure::Failure;
 
-/// The cookie that is used here, if there is one. Which one it is, and the one weakness that breaks
-/// connections, are logged.
-pub(crate) fn find(env: &Env, flag: Option<&Path>) -> Result<Option<FoundCookie>, Failure> {
-    let found = look(env, flag)?;
+/// The cookie that is used in `env`, if there is one. Which one it is, and the one weakness that
+/// breaks connections, are logged.
+pub(crate) fn find(
+    env: &Env,
+    flag: Option<&Path>,
+    cx: &Context,
+) -> Result<Option<FoundCookie>, Failure> {
+    let found = look(env, flag, cx)?;
     if let Some(found) = &found {
         tracing::info!("the cookie is the one in {}", found.source);
         if found.weaknesses().contains(&Weakness::TrailingNewline) {
@@ -21,8 +27,12 @@ pub(crate) fn find(env: &Env, flag: Option<&Path>) -> Result<Option<FoundCookie>
 }
 
 /// As [`find`], silently.
-pub(crate) fn look(env: &Env, flag: Option<&Path>) -> Result<Option<FoundCookie>, Failure> {
-    platform::cookie(env, flag, None).map_err(|error| unreadable(&error))
+pub(crate) fn look(
+    env: &Env,
+    flag: Option<&Path>,
+    cx: &Context,
+) -> Result<Option<FoundCookie>, Failure> {
+    Ok(identity::cookie(env, flag, &cx.node_options()?)?)
 }
 
 /// There is no cookie anywhere.
@@ -31,13 +41,5 @@ pub(crate) fn none() -> Failure {
         "there is no cookie",
         "RELEASE_COOKIE, $RELEASE_ROOT/releases/COOKIE, $HOME/.erlang.cookie",
         "make one (trunkline cookie generate) and give every node the same",
-    )
-}
-
-fn unreadable(error: &CookieFileError) -> Failure {
-    Failure::operation(
-        format!("cannot use the cookie: {}", error.why),
-        &error.place,
-        "correct it, or name another file with --cookie-file",
     )
 }

@@ -4,6 +4,8 @@
 //! Data goes to stdout, everything else to stderr, one line for a failure: `trunkline: what ·
 //! where · cure`. A reader that closes the pipe early is no failure.
 
+mod beside;
+mod child;
 mod context;
 mod cookies;
 mod failure;

@@ -43,6 +43,14 @@ fn failure(error: &Error, verb: &str) -> Failure {
     let first = first.strip_prefix("error: ").unwrap_or(first);
     let what = first.split("[possible values:").next().unwrap_or(first);
     let tip = paragraphs.find_map(|paragraph| paragraph.strip_prefix("tip: "));
+    let no_dashes = error.kind() == ErrorKind::UnknownArgument && verb == "trunkline exec";
+    if no_dashes && !what.contains("'-") {
+        return Failure::usage(
+            what,
+            verb,
+            "put -- before the program: trunkline exec -- CMD",
+        );
+    }
     let cure = match (tip.and_then(|tip| tip.lines().next()), valid_values(error)) {
         (Some(tip), _) => tip.to_owned(),
         (None, Some(values)) => format!("use one of: {values}"),

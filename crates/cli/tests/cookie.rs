@@ -96,12 +96,12 @@ fn none_at_all() {
     stderr: trunkline: there is no cookie · RELEASE_COOKIE, $RELEASE_ROOT/releases/COOKIE, $HOME/.erlang.cookie · make one (trunkline cookie generate) and give every node the same
     ");
     assert_snapshot!(seen(&mut trunkline("cookie check --cookie-file /nowhere")), @r"
-    exit 1
-    stderr: trunkline: cannot use the cookie: there is no such file · /nowhere · correct it, or name another file with --cookie-file
+    exit 2
+    stderr: trunkline: there is no such file · /nowhere · put the cookie there, or name another place
     ");
     assert_snapshot!(seen(trunkline("cookie check").env("RELEASE_COOKIE", "x".repeat(256))), @r"
-    exit 1
-    stderr: trunkline: cannot use the cookie: the cookie is longer than 255 characters · RELEASE_COOKIE · correct it, or name another file with --cookie-file
+    exit 2
+    stderr: trunkline: the cookie is longer than 255 characters · RELEASE_COOKIE · put the cookie there, or name another place
     ");
 }
 

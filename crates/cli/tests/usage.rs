@@ -24,7 +24,7 @@ fn help_names_every_verb() {
 fn unknown_verb() {
     assert_snapshot!(seen(&mut trunkline("pingg")), @r"
     exit 2
-    stderr: trunkline: unrecognized subcommand 'pingg' · trunkline · see trunkline --help
+    stderr: trunkline: unrecognized subcommand 'pingg' · trunkline · a similar subcommand exists: 'ping'
     ");
     assert_snapshot!(seen(&mut trunkline("cookie bake")), @r"
     exit 2

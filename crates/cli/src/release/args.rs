@@ -3,6 +3,9 @@
 use trunkline_discovery::platform::{NameOptions, Network, Platform};
 use trunkline_proto::{Basename, NodeName};
 
+use crate::context::Context;
+use crate::failure::Failure;
+
 /// What the operator says about the node's name.
 #[derive(clap::Args, Debug, Clone)]
 pub(crate) struct WhoArgs {
@@ -12,9 +15,9 @@ pub(crate) struct WhoArgs {
     /// Where this runs: fly, droplet [default: recognised]
     #[arg(long, value_name = "PLATFORM")]
     pub(crate) platform: Option<Platform>,
-    /// Droplets: the network whose address is in the name: private, public
-    #[arg(long, value_name = "NETWORK", default_value_t = Network::Private)]
-    pub(crate) network: Network,
+    /// Droplets: the network whose address is in the name: private, public [default: private]
+    #[arg(long, value_name = "NETWORK")]
+    pub(crate) network: Option<Network>,
     /// Droplets: the IPv6 address; needs --network public
     #[arg(long)]
     pub(crate) ipv6: bool,
@@ -27,18 +30,21 @@ pub(crate) struct WhoArgs {
 }
 
 impl WhoArgs {
-    /// For `platform::name`; `force` passes over `RELEASE_NODE`.
-    pub(crate) fn name_options(&self, force: bool) -> NameOptions {
-        NameOptions {
+    /// For `platform::name`: the flags, then the configuration; `force` passes over `RELEASE_NODE`.
+    pub(crate) fn name_options(&self, force: bool, cx: &Context) -> Result<NameOptions, Failure> {
+        let config = cx.name_options()?;
+        Ok(NameOptions {
             flag: self.name.clone(),
-            config: None,
+            config: config
+                .config
+                .filter(|_| force || cx.env.get("RELEASE_NODE").is_none()),
             ignore_release_node: force,
             platform: self.platform,
-            network: self.network,
-            ipv6: self.ipv6,
-            basename: self.node_basename.clone(),
-            metadata_url: self.metadata_url.clone(),
-        }
+            network: self.network.unwrap_or(config.network),
+            ipv6: self.ipv6 || config.ipv6,
+            basename: self.node_basename.clone().or(config.basename),
+            metadata_url: self.metadata_url.clone().or(config.metadata_url),
+        })
     }
 }
 

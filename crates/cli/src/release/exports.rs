@@ -49,9 +49,9 @@ pub(crate) struct OnStart {
     /// Its name.
     pub(crate) name: &'static str,
     /// Its value for a command that starts a node.
-    pub(crate) value: String,
+    pub(crate) value: OsString,
     /// Its value for others, when they would inherit the flag from the node itself.
-    pub(crate) otherwise: Option<String>,
+    pub(crate) otherwise: Option<OsString>,
 }
 
 impl Plan<'_> {
@@ -73,7 +73,7 @@ impl Plan<'_> {
             ));
         }
         if let Some(flags) = erl_flags {
-            always.push(("ERL_AFLAGS", flags.into()));
+            always.push(("ERL_AFLAGS", flags));
         }
         if let Some(port) = self.args.epmd_port {
             always.push((
@@ -135,9 +135,9 @@ impl Plan<'_> {
 
     /// `ERL_AFLAGS` with what this node needs: `-proto_dist inet6_tcp` for an IPv6 address, and for
     /// bare `erl` the name. `None` when nothing is needed and nothing is there.
-    fn erl_flags(&self) -> Option<String> {
-        let there = self.env.get("ERL_AFLAGS").map(OsStr::to_string_lossy);
-        let mut text = there.unwrap_or_default().into_owned();
+    fn erl_flags(&self) -> Option<OsString> {
+        let there = self.env.get("ERL_AFLAGS");
+        let mut text = there.map(OsStr::to_owned).unwrap_or_default();
         if self.args.tool == Tool::Erl {
             text = self.with_name(text);
         }
@@ -155,14 +155,15 @@ impl Plan<'_> {
         (wanted && !text.is_empty()).then_some(text)
     }
 
-    fn with_name(&self, text: String) -> String {
+    fn with_name(&self, text: OsString) -> OsString {
         let (flag, node) = match self.node.form() {
             NameForm::Long => ("-name", self.node),
             NameForm::Short => ("-sname", self.node),
         };
+        let lossy = text.to_string_lossy();
         if ["-name", "-sname"]
             .iter()
-            .any(|flag| flags::value_of(&text, flag).is_some())
+            .any(|flag| flags::value_of(&lossy, flag).is_some())
         {
             return text;
         }
@@ -190,9 +191,9 @@ impl Plan<'_> {
             .find(|(variable, _)| *variable == name)
             .map(|(_, value)| value.as_os_str())
             .or_else(|| self.env.get(name))
-            .map(|value| value.to_string_lossy().into_owned())
+            .map(OsStr::to_owned)
             .unwrap_or_default();
-        let otherwise = flags::without(&there, &ours).map(str::to_owned);
+        let otherwise = flags::without(&there, &ours).map(OsStr::to_owned);
         let value = match self.listen_min() {
             Some(_) if otherwise.is_some() => there,
             Some(other) => {

@@ -1,6 +1,9 @@
 //! The flags of `erl`, as the variables ERL_AFLAGS, ERL_FLAGS, ERL_ZFLAGS, ELIXIR_ERL_OPTIONS and
 //! vm.args files hold them.
 
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
+
 /// The value of the last `flag` in `text`; an empty text when it stands alone. The last one counts
 /// with OTP, except for what must not be there twice at all.
 pub(super) fn value_of<'a>(text: &'a str, flag: &str) -> Option<&'a str> {
@@ -14,18 +17,21 @@ pub(super) fn value_of<'a>(text: &'a str, flag: &str) -> Option<&'a str> {
     found
 }
 
-/// `text` with `flags` at its end: what the operator wrote stays, and stays first.
-pub(super) fn appended(text: &str, flags: &str) -> String {
-    match text.trim_end() {
-        "" => flags.to_owned(),
-        text => format!("{text} {flags}"),
+/// `text` with `flags` at its end: what the operator wrote stays byte for byte, and stays first.
+pub(super) fn appended(text: &OsStr, flags: &str) -> OsString {
+    let text = OsStr::from_bytes(text.as_bytes().trim_ascii_end());
+    let mut longer = text.to_owned();
+    if !text.is_empty() {
+        longer.push(" ");
     }
+    longer.push(flags);
+    longer
 }
 
 /// `text` without `flags` at its end, when that is where [`appended`] put them.
-pub(super) fn without<'a>(text: &'a str, flags: &str) -> Option<&'a str> {
-    let rest = text.strip_suffix(flags)?;
-    (rest.is_empty() || rest.ends_with(' ')).then(|| rest.trim_end())
+pub(super) fn without<'a>(text: &'a OsStr, flags: &str) -> Option<&'a OsStr> {
+    let rest = text.as_bytes().strip_suffix(flags.as_bytes())?;
+    (rest.is_empty() || rest.ends_with(b" ")).then(|| OsStr::from_bytes(rest.trim_ascii_end()))
 }
 
 fn unquoted(word: &str) -> &str {
@@ -53,9 +59,9 @@ mod tests {
     #[test]
     fn appends_and_takes_back() {
         for text in ["", "-a b", "-a 'b c'"] {
-            let more = appended(text, "-x y");
-            assert_eq!(without(&more, "-x y"), Some(text));
+            let more = appended(OsStr::new(text), "-x y");
+            assert_eq!(without(&more, "-x y"), Some(OsStr::new(text)));
         }
-        assert_eq!(without("-a-x y", "-x y"), None);
+        assert_eq!(without(OsStr::new("-a-x y"), "-x y"), None);
     }
 }

@@ -3,12 +3,14 @@
 
 mod args;
 mod exports;
+mod file;
 mod flags;
 mod format;
 mod shell;
 mod vm_args;
 
 pub(crate) use args::{ReleaseArgs, WhoArgs};
-pub(crate) use exports::Plan;
+pub(crate) use exports::{Exports, Plan};
+pub(crate) use file::{exports_path, write_exports};
 pub(crate) use format::Format;
 pub(crate) use shell::guard;

@@ -31,10 +31,10 @@ fn push_case(script: &mut Vec<u8>, on_start: &OnStart) {
     script.extend_from_slice(
         b"case \"${RELEASE_COMMAND:-start}\" in start|start_iex|daemon|daemon_iex)\n  ",
     );
-    push_export(script, on_start.name, OsStr::new(&on_start.value));
+    push_export(script, on_start.name, &on_start.value);
     if let Some(otherwise) = &on_start.otherwise {
         script.extend_from_slice(b" ;;\n*)\n  ");
-        push_export(script, on_start.name, OsStr::new(otherwise));
+        push_export(script, on_start.name, otherwise);
     }
     script.extend_from_slice(b" ;;\nesac\n");
 }

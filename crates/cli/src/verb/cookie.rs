@@ -60,7 +60,8 @@ struct Fault {
 
 /// Exit code 1 when there is anything to mend.
 fn check(args: &CheckArgs, cx: &Context) -> Result<ExitCode, Failure> {
-    let found = cookies::look(&cx.env, args.cookie_file.as_deref())?.ok_or_else(cookies::none)?;
+    let found =
+        cookies::look(&cx.env, args.cookie_file.as_deref(), cx)?.ok_or_else(cookies::none)?;
     let report = Report::new(&found);
     if args.output.json {
         output::json(&report)?;

@@ -47,14 +47,14 @@ pub(crate) fn run(args: Args, cx: &Context) -> Result<ExitCode, Failure> {
 }
 
 fn print(args: &Args, format: Format, cx: &Context) -> Result<Vec<u8>, Failure> {
-    let options = args.who.name_options(args.release.force);
+    let options = args.who.name_options(args.release.force, cx)?;
     let named = runtime::block_on(async {
         platform::name(&cx.env, &options)
             .await
             .map_err(|error| unnamed(&error))
     })?;
     let cookie = if args.with_cookie {
-        let found = cookies::find(&cx.env, args.cookie_file.as_deref())?;
+        let found = cookies::find(&cx.env, args.cookie_file.as_deref(), cx)?;
         Some(found.ok_or_else(cookies::none)?)
     } else {
         None

@@ -3,6 +3,7 @@
 mod cookie;
 mod discover;
 pub(crate) mod env;
+mod exec;
 mod ping;
 
 use std::process::ExitCode;
@@ -21,6 +22,8 @@ pub(crate) enum Verb {
     Discover(discover::Args),
     /// Say whether a node can be reached with this cookie, and if not, why
     Ping(ping::Args),
+    /// Name the node, start CMD in the environment that it needs, and be the agent beside it
+    Exec(exec::Args),
 }
 
 impl Verb {
@@ -28,6 +31,7 @@ impl Verb {
     pub(crate) fn default_log_level(&self) -> &'static str {
         match self {
             Self::Cookie(_) | Self::Env(_) | Self::Discover(_) | Self::Ping(_) => "warn",
+            Self::Exec(_) => "info",
         }
     }
 
@@ -37,6 +41,7 @@ impl Verb {
             Self::Env(args) => env::run(args, cx),
             Self::Discover(args) => discover::run(args, cx),
             Self::Ping(args) => ping::run(args, cx),
+            Self::Exec(args) => exec::run(args, cx),
         }
     }
 }

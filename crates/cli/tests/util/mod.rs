@@ -4,6 +4,7 @@
     dead_code,
     reason = "each test file is a crate of its own and uses some of it"
 )]
+#![allow(clippy::unwrap_used, reason = "a test's helper fails by panicking")]
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -14,10 +15,10 @@ use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
 
 /// The binary under test.
-pub const TRUNKLINE: &str = env!("CARGO_BIN_EXE_trunkline");
+pub(crate) const TRUNKLINE: &str = env!("CARGO_BIN_EXE_trunkline");
 
 /// A command with an empty environment but for `PATH`.
-pub fn trunkline(args: &str) -> Command {
+pub(crate) fn trunkline(args: &str) -> Command {
     let mut command = Command::new(TRUNKLINE);
     command.args(args.split_whitespace());
     bare(&mut command);
@@ -25,7 +26,7 @@ pub fn trunkline(args: &str) -> Command {
 }
 
 /// `sh -c script` with the binary as `trunkline` on the path.
-pub fn sh(script: &str) -> Command {
+pub(crate) fn sh(script: &str) -> Command {
     let mut command = Command::new("/bin/sh");
     command.args(["-c", script]);
     bare(&mut command);
@@ -39,7 +40,7 @@ fn bare(command: &mut Command) {
 }
 
 /// Exit code, stdout and stderr as one text, for a snapshot.
-pub fn seen(command: &mut Command) -> String {
+pub(crate) fn seen(command: &mut Command) -> String {
     let output = command.output().unwrap();
     let code = output.status.code().unwrap();
     let (out, err) = texts(&output);
@@ -61,27 +62,27 @@ fn untimed(line: &str) -> &str {
 }
 
 /// stdout of a command that must succeed.
-pub fn stdout(command: &mut Command) -> String {
+pub(crate) fn stdout(command: &mut Command) -> String {
     let output = command.output().unwrap();
     let (out, err) = texts(&output);
     assert!(output.status.success(), "{out}\n{err}");
     out
 }
 
-pub fn texts(output: &Output) -> (String, String) {
+pub(crate) fn texts(output: &Output) -> (String, String) {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (text(&output.stdout), text(&output.stderr))
 }
 
 /// A metadata service on loopback; unknown paths are 404. It lives as long as the test.
-pub struct Metadata {
-    pub url: String,
-    pub asked: Arc<Mutex<Vec<String>>>,
+pub(crate) struct Metadata {
+    pub(crate) url: String,
+    pub(crate) asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl Metadata {
     /// Answers 200 with these texts.
-    pub fn with(answers: &[(&str, &str)]) -> Self {
+    pub(crate) fn with(answers: &[(&str, &str)]) -> Self {
         let answers: BTreeMap<String, String> = answers
             .iter()
             .map(|(path, text)| (format!("/metadata/v1/{path}"), (*text).to_owned()))
@@ -114,7 +115,7 @@ impl Metadata {
     }
 
     /// A Droplet with a dot in its name, and IPv6 as the real service prints it.
-    pub fn droplet() -> Self {
+    pub(crate) fn droplet() -> Self {
         Self::with(&[
             ("id", "2756294"),
             ("hostname", "web-1.example"),
@@ -129,7 +130,7 @@ impl Metadata {
 }
 
 /// The variables of an `env -0` style dump that a shell made after evaluating a script.
-pub fn after_eval(script: &[u8], env: &[(&str, &OsStr)]) -> BTreeMap<Vec<u8>, Vec<u8>> {
+pub(crate) fn after_eval(script: &[u8], env: &[(&str, &OsStr)]) -> BTreeMap<Vec<u8>, Vec<u8>> {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(script).unwrap();
     let mut command = Command::new("/bin/sh");

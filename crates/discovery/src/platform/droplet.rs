@@ -88,6 +88,7 @@ impl Metadata {
         ipv6: bool,
         basename: Option<&Basename>,
     ) -> Result<NodeName, PlatformError> {
+        refuse_private_ipv6(network, ipv6)?;
         in_time(self, async {
             // Side by side, so that a silent service costs three seconds, not six.
             let (basename, ip) = tokio::try_join!(
@@ -108,9 +109,7 @@ impl Metadata {
     }
 
     async fn find_address(&self, network: Network, ipv6: bool) -> Result<IpAddr, PlatformError> {
-        if ipv6 && network == Network::Private {
-            return Err(PlatformError::PrivateIpv6);
-        }
+        refuse_private_ipv6(network, ipv6)?;
         let family = if ipv6 { "ipv6" } else { "ipv4" };
         let path = format!("interfaces/{network}/0/{family}/address");
         let Said::Text(text) = self.ask(&path).await? else {
@@ -179,6 +178,13 @@ impl Metadata {
         ));
         url
     }
+}
+
+const fn refuse_private_ipv6(network: Network, ipv6: bool) -> Result<(), PlatformError> {
+    if ipv6 && matches!(network, Network::Private) {
+        return Err(PlatformError::PrivateIpv6);
+    }
+    Ok(())
 }
 
 /// The bound on everything that one call asks.

@@ -1,0 +1,192 @@
+//! CMD: the program, its arguments, and what kind of release it is.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, access};
+use trunkline_discovery::platform::Env;
+
+use crate::failure::Failure;
+
+/// A shell's exit codes for what cannot be run and what is not there.
+const NOT_EXECUTABLE: u8 = 126;
+const NOT_FOUND: u8 = 127;
+
+/// A program that is there and may be executed.
+#[derive(Clone, Debug)]
+pub(crate) struct Program {
+    /// The file.
+    pub(crate) path: PathBuf,
+    /// All words as given, the name first.
+    pub(crate) argv: Vec<OsString>,
+    /// The release that it belongs to, when its folder looks like one.
+    pub(crate) release: Option<Release>,
+}
+
+/// A release: `bin/`, `releases/` and so on below one folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Release {
+    /// That folder.
+    pub(crate) root: PathBuf,
+    /// `env.sh` of the version that will start: mix releases have one.
+    pub(crate) env_sh: Option<PathBuf>,
+}
+
+impl Program {
+    /// Looks it up as a shell does: on `PATH` unless there is a slash in it.
+    pub(crate) fn find(argv: Vec<OsString>, env: &Env) -> Result<Self, Failure> {
+        let name = argv.first().map(PathBuf::from).unwrap_or_default();
+        let path = locate(&name, env)?;
+        let release = Release::of(&path, env);
+        Ok(Self {
+            path,
+            argv,
+            release,
+        })
+    }
+
+    /// Refuses what goes into the background: it would leave nobody to stand beside.
+    pub(crate) fn refuse_daemon(&self) -> Result<(), Failure> {
+        let word = self.argv.get(1).and_then(|word| word.to_str());
+        match word.filter(|word| matches!(*word, "daemon" | "daemon_iex")) {
+            None => Ok(()),
+            Some(word) => Err(Failure::usage(
+                format!("{word} leaves for the background, and the agent would end with it"),
+                "trunkline exec",
+                "use start, and let systemd or the container keep it running",
+            )),
+        }
+    }
+
+    /// The failure for a program that the kernel would not start.
+    pub(super) fn not_started(&self, error: &io::Error) -> Failure {
+        let code = match error.kind() {
+            ErrorKind::NotFound => NOT_FOUND,
+            _ => NOT_EXECUTABLE,
+        };
+        Failure::new(
+            code,
+            format!("cannot start it: {error}"),
+            self.path.display().to_string(),
+            "check the file, and the interpreter in its first line",
+        )
+    }
+}
+
+fn locate(name: &Path, env: &Env) -> Result<PathBuf, Failure> {
+    let shown = name.display();
+    if name.components().count() > 1 || name.is_absolute() {
+        return match executable(name) {
+            Ok(()) => Ok(name.to_owned()),
+            Err(NOT_FOUND) => Err(Failure::new(
+                NOT_FOUND,
+                format!("{shown} does not exist"),
+                "trunkline exec",
+                "name the release's script, like /app/bin/my_app",
+            )),
+            Err(code) => Err(Failure::new(
+                code,
+                format!("{shown} is not executable"),
+                "trunkline exec",
+                "name a program, or chmod +x it",
+            )),
+        };
+    }
+    let dirs = env
+        .get("PATH")
+        .map(|path| std::env::split_paths(path).collect());
+    let dirs: Vec<PathBuf> = dirs.unwrap_or_default();
+    dirs.into_iter()
+        .map(|dir| dir.join(name))
+        .find(|path| executable(path).is_ok())
+        .ok_or_else(|| {
+            Failure::new(
+                NOT_FOUND,
+                format!("there is no program {shown} on PATH"),
+                "trunkline exec",
+                "write its path, like /app/bin/my_app",
+            )
+        })
+}
+
+fn executable(path: &Path) -> Result<(), u8> {
+    let is_file = fs::metadata(path).map_err(|_| NOT_FOUND)?.is_file();
+    if is_file && access(path, Access::EXEC_OK).is_ok() {
+        Ok(())
+    } else {
+        Err(NOT_EXECUTABLE)
+    }
+}
+
+impl Release {
+    /// The release whose `bin` folder holds `program`, links followed as the script follows its
+    /// own; else the one that `RELEASE_ROOT` names.
+    fn of(program: &Path, env: &Env) -> Option<Self> {
+        let from_program = fs::canonicalize(program)
+            .ok()
+            .and_then(|path| Some(path.parent()?.parent()?.to_owned()));
+        let from_env = env.path("RELEASE_ROOT").map(Path::to_owned);
+        from_program
+            .into_iter()
+            .chain(from_env)
+            .find_map(|root| Self::at(root, env))
+    }
+
+    fn at(root: PathBuf, env: &Env) -> Option<Self> {
+        let data = fs::read_to_string(root.join("releases/start_erl.data")).ok()?;
+        let version = env
+            .text("RELEASE_VSN")
+            .or_else(|| data.split_whitespace().nth(1))?;
+        let env_sh = root.join("releases").join(version).join("env.sh");
+        let env_sh = env_sh.is_file().then_some(env_sh);
+        Some(Self { root, env_sh })
+    }
+
+    /// The `env.sh` that does not call `trunkline env`, when there is one: tools of the release
+    /// that are started elsewhere will not know the node's name.
+    pub(crate) fn env_sh_without_us(&self) -> Option<&Path> {
+        let path = self.env_sh.as_deref()?;
+        let text = fs::read_to_string(path).ok()?;
+        let calls = |line: &str| {
+            let command = line.trim_start();
+            !command.starts_with('#') && command.contains("trunkline") && command.contains(" env")
+        };
+        (!text.lines().any(calls)).then_some(path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn release(env_sh: &str) -> (tempfile::TempDir, Release) {
+        let dir = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(dir.path()).unwrap();
+        fs::create_dir_all(root.join("releases/0.1.0")).unwrap();
+        fs::create_dir_all(root.join("bin")).unwrap();
+        fs::write(root.join("releases/start_erl.data"), "13.1.5 0.1.0").unwrap();
+        fs::write(root.join("releases/0.1.0/env.sh"), env_sh).unwrap();
+        fs::write(root.join("bin/app"), "").unwrap();
+        let found = Release::of(&root.join("bin/app"), &Env::from_iter([("", "")])).unwrap();
+        assert_eq!(found.root, root);
+        (dir, found)
+    }
+
+    #[test]
+    fn env_sh_that_calls_us() {
+        for line in [
+            "eval \"$(trunkline env)\"",
+            "  eval \"$(/usr/local/bin/trunkline env --dist-port 9000)\"",
+            "eval \"$(trunkline --config /etc/t.toml env)\"",
+        ] {
+            let (_dir, release) = release(&format!("#!/bin/sh\n{line}\n"));
+            assert_eq!(release.env_sh_without_us(), None, "{line}");
+        }
+        for line in ["# eval \"$(trunkline env)\"", "export A=1", ""] {
+            let (_dir, release) = release(line);
+            assert!(release.env_sh_without_us().is_some(), "{line}");
+        }
+    }
+}

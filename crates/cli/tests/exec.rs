@@ -1,0 +1,387 @@
+//! `trunkline exec` through the real binary, with shell scripts as CMD.
+
+#![allow(clippy::unwrap_used, reason = "a test's helper fails by panicking")]
+
+mod util;
+
+use std::fs::{self, Permissions};
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use insta::assert_snapshot;
+use tempfile::TempDir;
+use util::{seen, sh, texts, trunkline};
+
+const SECRET: &str = "hush-hush-QWERTZUIOP";
+
+/// A folder for configuration, exports and scripts, and a name so that no platform is asked.
+struct Host {
+    dir: TempDir,
+}
+
+impl Host {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let nobody = "[topologies.nobody]\nstrategy = \"epmd\"\nhosts = [\"app@127.0.0.1\"]\n";
+        fs::write(dir.path().join("trunkline.toml"), nobody).unwrap();
+        Self { dir }
+    }
+
+    fn path(&self, file: &str) -> PathBuf {
+        self.dir.path().join(file)
+    }
+
+    /// An executable file, its folders included.
+    fn script(&self, file: &str, text: &str) -> PathBuf {
+        let path = self.path(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+        path
+    }
+
+    /// `trunkline exec FLAGS -- CMD…`
+    fn exec(&self, flags: &str, cmd: &[&str]) -> Command {
+        let mut command = trunkline(&format!("--log-level warn exec {flags} --"));
+        command.args(cmd).current_dir(self.dir.path());
+        self.surroundings(&mut command);
+        command
+    }
+
+    fn surroundings(&self, command: &mut Command) {
+        // An epmd port of nobody: the agent finds no node and waits.
+        command
+            .env("RELEASE_TMP", self.dir.path())
+            .env("XDG_RUNTIME_DIR", self.dir.path())
+            .env("RELEASE_NODE", "app@127.0.0.1")
+            .env("RELEASE_COOKIE", SECRET)
+            .env("ERL_EPMD_PORT", "1");
+    }
+
+    /// `exec` of a shell script that says `ready` on stdout once it may be disturbed.
+    fn started(&self, flags: &str, script: &str) -> Running {
+        let mut command = self.exec(flags, &["/bin/sh", "-c", script]);
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        out.read_line(&mut line).unwrap();
+        assert_eq!(line, "ready\n");
+        Running { child, out }
+    }
+}
+
+struct Running {
+    child: Child,
+    out: BufReader<std::process::ChildStdout>,
+}
+
+impl Running {
+    fn signal(&self, name: &str) {
+        let pid = self.child.id();
+        let sent = Command::new("/bin/kill")
+            .args(["-s", name, &pid.to_string()])
+            .status()
+            .unwrap();
+        assert!(sent.success());
+    }
+
+    fn next_line(&mut self) -> String {
+        let mut line = String::new();
+        self.out.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    }
+
+    fn end(mut self) -> (ExitStatus, String) {
+        let mut rest = String::new();
+        self.out.read_to_string(&mut rest).unwrap();
+        (self.child.wait().unwrap(), rest)
+    }
+}
+
+#[test]
+fn the_exit_code_is_the_childs() {
+    let host = Host::new();
+    for code in [0, 1, 3, 255] {
+        let exit = format!("exit {code}");
+        let status = host.exec("", &["/bin/sh", "-c", &exit]).status().unwrap();
+        assert_eq!(status.code(), Some(code));
+    }
+    let killed = host
+        .exec("", &["/bin/sh", "-c", "kill -KILL $$"])
+        .status()
+        .unwrap();
+    assert_eq!(killed.code(), Some(128 + 9));
+}
+
+#[test]
+fn the_child_has_what_env_prints_and_the_cookie_by_environment_only() {
+    let host = Host::new();
+    let script = "env | grep -E '^(RELEASE|ERL_|ELIXIR_)' | sort; tr '\\0' ' ' </proc/$$/cmdline; tr '\\0' ' ' </proc/$PPID/cmdline";
+    let mut command = host.exec(
+        "--dist-port 9000 --name app@fdaa::1",
+        &["/bin/sh", "-c", script],
+    );
+    let (out, err) = texts(&command.output().unwrap());
+    for line in [
+        "RELEASE_DISTRIBUTION=name",
+        "RELEASE_NODE=app@fdaa::1",
+        "RELEASE_COOKIE=hush-hush-QWERTZUIOP",
+        "ERL_AFLAGS=-proto_dist inet6_tcp",
+        "ELIXIR_ERL_OPTIONS=-kernel inet_dist_listen_min 9000 inet_dist_listen_max 9000",
+    ] {
+        assert!(out.lines().any(|seen| seen == line), "{line} not in {out}");
+    }
+    assert_eq!(out.matches(SECRET).count(), 1, "{out}");
+    assert!(!err.contains("hush"), "{err}");
+}
+
+#[test]
+fn exports_are_left_for_other_shells_without_the_cookie() {
+    let host = Host::new();
+    assert!(
+        host.exec("--dist-port 9000", &["/bin/true"])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let path = host.path("trunkline.env");
+    assert_eq!(
+        fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(!text.contains("hush"));
+    let mut shell = sh(". \"$FILE\"; echo $RELEASE_NODE $RELEASE_DISTRIBUTION $ELIXIR_ERL_OPTIONS");
+    shell.env("FILE", &path).env("RELEASE_COMMAND", "rpc");
+    assert_eq!(seen(&mut shell), "exit 0\nstdout: app@127.0.0.1 name\n");
+    let left: Vec<_> = fs::read_dir(host.dir.path())
+        .unwrap()
+        .flatten()
+        .map(|e| e.file_name())
+        .collect();
+    assert!(
+        !left
+            .iter()
+            .any(|name| name.to_string_lossy().ends_with(".new")),
+        "{left:?}"
+    );
+}
+
+#[test]
+fn exports_that_cannot_be_written_stop_nobody() {
+    let host = Host::new();
+    let mut command = host.exec("", &["/bin/true"]);
+    command.env("RELEASE_TMP", "/proc/nowhere");
+    let seen = seen(&mut command);
+    assert!(seen.starts_with("exit 0\n"), "{seen}");
+    assert!(
+        seen.contains("WARN the exports are not written: "),
+        "{seen}"
+    );
+}
+
+#[test]
+fn both_stop_signals_become_sigterm_at_once_and_a_second_one_stays() {
+    let host = Host::new();
+    let script = "trap 'echo term' TERM; trap 'echo int' INT; echo ready; \
+                  n=0; while [ $n -lt 2 ]; do sleep 0.05; read n <count 2>/dev/null || n=0; done";
+    for first in ["TERM", "INT"] {
+        fs::write(host.path("count"), "0\n").unwrap();
+        let mut running = host.started("", script);
+        running.signal(first);
+        assert_eq!(running.next_line(), "term", "after SIG{first}");
+        running.signal("INT");
+        assert_eq!(running.next_line(), "int");
+        running.signal("TERM");
+        assert_eq!(running.next_line(), "term");
+        fs::write(host.path("count"), "2\n").unwrap();
+        let (status, rest) = running.end();
+        assert_eq!((status.code(), rest.as_str()), (Some(0), ""));
+    }
+}
+
+#[test]
+fn stop_signal_changes_it() {
+    let host = Host::new();
+    let script = "trap 'echo quit; exit 7' QUIT; echo ready; while :; do sleep 0.05; done";
+    let running = host.started("--stop-signal QUIT", script);
+    running.signal("TERM");
+    let (status, rest) = running.end();
+    assert_eq!((status.code(), rest.as_str()), (Some(7), "quit\n"));
+}
+
+#[test]
+fn other_signals_are_passed_on() {
+    let host = Host::new();
+    let script = "for s in HUP USR1 USR2 WINCH QUIT; do trap \"echo $s\" $s; done; \
+                  trap 'exit 0' TERM; echo ready; while :; do sleep 0.05; done";
+    let mut running = host.started("", script);
+    for name in ["HUP", "USR1", "USR2", "WINCH", "QUIT"] {
+        running.signal(name);
+        assert_eq!(running.next_line(), name);
+    }
+    running.signal("TERM");
+    assert_eq!(running.end().0.code(), Some(0));
+}
+
+#[test]
+fn our_own_part_of_the_end_is_short() {
+    let host = Host::new();
+    let running = host.started(
+        "",
+        "trap 'exit 0' TERM; echo ready; while :; do sleep 0.05; done",
+    );
+    let from = Instant::now();
+    running.signal("TERM");
+    assert_eq!(running.end().0.code(), Some(0));
+    // Two seconds are promised; the rest is for a busy machine.
+    assert!(
+        from.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        from.elapsed()
+    );
+}
+
+/// As PID 1 the kernel hands it every orphan, and delivers only the signals that it handles.
+#[test]
+fn as_pid_1_it_reaps_and_is_stopped() {
+    let host = Host::new();
+    // The inner shell ends at once, so that its background job becomes PID 1's child and dies there.
+    let script = "sh -c 'sleep 0.1 & :'; echo ready; trap 'exit 4' TERM; i=0; \
+                  while [ $i -lt 60 ]; do sleep 0.05; i=$((i+1)); \
+                  z=$(cat /proc/[0-9]*/stat | cut -d' ' -f3 | grep -c Z); [ $i -gt 20 ] && [ $z -eq 0 ] && break; done; \
+                  echo zombies $z; while :; do sleep 0.05; done";
+    let mut command = Command::new("/usr/bin/unshare");
+    if !rustix::process::getuid().is_root() {
+        command.arg("--map-root-user");
+    }
+    command.args([
+        "--pid",
+        "--fork",
+        "--mount-proc",
+        "--kill-child",
+        util::TRUNKLINE,
+    ]);
+    command.args(["--log-level", "warn", "exec", "--", "/bin/sh", "-c", script]);
+    command
+        .env_clear()
+        .current_dir(host.dir.path())
+        .env("PATH", "/usr/bin:/bin")
+        .stdout(Stdio::piped());
+    host.surroundings(&mut command);
+    let mut child = command.spawn().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut lines = String::new();
+    out.read_line(&mut lines).unwrap();
+    out.read_line(&mut lines).unwrap();
+    assert_eq!(lines, "ready\nzombies 0\n");
+    let inner = fs::read_to_string(format!("/proc/{0}/task/{0}/children", child.id())).unwrap();
+    let sent = Command::new("/bin/kill")
+        .args(["-s", "INT", inner.trim()])
+        .status()
+        .unwrap();
+    assert!(sent.success());
+    assert_eq!(child.wait().unwrap().code(), Some(4));
+}
+
+/// A mix release as far as `exec` looks: its script, its version and its `env.sh`.
+fn release(host: &Host, env_sh: &str) -> PathBuf {
+    host.script("app/releases/start_erl.data", "13.1.5 0.1.0\n");
+    host.script("app/releases/0.1.0/env.sh", env_sh);
+    host.script("app/releases/COOKIE", SECRET);
+    let script = "#!/bin/sh\necho \"$0\" \"$RELEASE_ROOT\" \"$RELEASE_COOKIE\" \"$@\"\n";
+    host.script("app/bin/my_app", script)
+}
+
+#[test]
+fn a_release_whose_env_sh_does_not_call_us_is_warned_of_once() {
+    let host = Host::new();
+    let app = release(&host, "# eval \"$(trunkline env)\"\n");
+    let seen = |host: &Host, app: &Path| {
+        let mut command = host.exec("", &[app.to_str().unwrap(), "start"]);
+        command.env_remove("RELEASE_COOKIE");
+        seen(&mut command).replace(host.dir.path().to_str().unwrap(), "DIR")
+    };
+    assert_snapshot!(seen(&host, &app), @r#"
+    exit 0
+    stdout: DIR/app/bin/my_app DIR/app hush-hush-QWERTZUIOP start
+    stderr: WARN remote and rpc of this release will not find the node from another shell · DIR/app/releases/0.1.0/env.sh · add this line: eval "$(trunkline env)"
+    "#);
+    release(&host, "eval \"$(trunkline env)\"\n");
+    assert_snapshot!(seen(&host, &app), @r"
+    exit 0
+    stdout: DIR/app/bin/my_app DIR/app hush-hush-QWERTZUIOP start
+    ");
+}
+
+#[test]
+fn what_cannot_be_started() {
+    let host = Host::new();
+    fs::write(host.path("plain"), "").unwrap();
+    host.script("lost", "#!/nowhere/sh\n");
+    let seen = |flags: &str, cmd: &[&str]| {
+        seen(&mut host.exec(flags, cmd)).replace(host.dir.path().to_str().unwrap(), "DIR")
+    };
+    assert_snapshot!(seen("", &["bin/my_app", "start"]), @r"
+    exit 127
+    stderr: trunkline: bin/my_app does not exist · trunkline exec · name the release's script, like /app/bin/my_app
+    ");
+    assert_snapshot!(seen("", &["no-such-program"]), @r"
+    exit 127
+    stderr: trunkline: there is no program no-such-program on PATH · trunkline exec · write its path, like /app/bin/my_app
+    ");
+    assert_snapshot!(seen("", &["./plain"]), @r"
+    exit 126
+    stderr: trunkline: ./plain is not executable · trunkline exec · name a program, or chmod +x it
+    ");
+    assert_snapshot!(seen("", &["/tmp"]), @r"
+    exit 126
+    stderr: trunkline: /tmp is not executable · trunkline exec · name a program, or chmod +x it
+    ");
+    assert_snapshot!(seen("", &["./lost"]), @r"
+    exit 127
+    stderr: trunkline: cannot start it: No such file or directory (os error 2) · ./lost · check the file, and the interpreter in its first line
+    ");
+    assert_snapshot!(seen("", &["/bin/true", "daemon"]), @r"
+    exit 2
+    stderr: trunkline: daemon leaves for the background, and the agent would end with it · trunkline exec · use start, and let systemd or the container keep it running
+    ");
+    assert_snapshot!(seen("--stop-signal STOP", &["/bin/true"]), @r"
+    exit 2
+    stderr: trunkline: invalid value 'STOP' for '--stop-signal <SIGNAL>': the signals are TERM, INT, QUIT, HUP, USR1, USR2, KILL · trunkline exec · see trunkline exec --help
+    ");
+    assert_snapshot!(seen("--cookie-file /nowhere", &["/bin/true"]), @r"
+    exit 2
+    stderr: trunkline: there is no such file · /nowhere · put the cookie there, or name another place
+    ");
+    assert_snapshot!(seen("", &[]), @r"
+    exit 2
+    stderr: trunkline: the following required arguments were not provided: <CMD>... · trunkline exec · see trunkline exec --help
+    ");
+    assert_snapshot!(util::seen(&mut trunkline("exec bin/app start")), @r"
+    exit 2
+    stderr: trunkline: unexpected argument 'bin/app' found · trunkline exec · put -- before the program: trunkline exec -- CMD
+    ");
+    assert_snapshot!(util::seen(&mut trunkline("exec -- /bin/true")), @r"
+    exit 1
+    stderr: trunkline: cannot name this node: RELEASE_NODE is not set and no platform was recognised · environment · set RELEASE_NODE=name@host, or give --platform fly or droplet
+    ");
+}
+
+/// Whether an agent that starts CMD without a name would let it boot alone.
+#[test]
+fn without_a_name_nothing_is_started() {
+    let host = Host::new();
+    let mut command = host.exec("", &["/bin/sh", "-c", "echo booted alone"]);
+    command
+        .env_remove("RELEASE_NODE")
+        .env("FLY_APP_NAME", "app");
+    assert_snapshot!(seen(&mut command), @r"
+    exit 1
+    stderr: trunkline: cannot name this node: FLY_PRIVATE_IP is not set · fly · set it, or set RELEASE_NODE=name@host
+    ");
+}
