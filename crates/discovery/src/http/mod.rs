@@ -108,7 +108,7 @@ impl Client {
         })
     }
 
-    /// `GET url`, with a bearer token when one is given. [`check_token_url`] says where a token may
+    /// `GET url`, with a bearer token when one is given. [`may_carry_token`] says where a token may
     /// go; here it is checked again.
     pub async fn get(&self, url: &Url, token: Option<&SecretText>) -> Result<Reply, DiscoverError> {
         let mut request = self
