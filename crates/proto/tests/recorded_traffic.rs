@@ -36,7 +36,10 @@ fn feed(inbound: &mut Inbound, bytes: &[u8]) -> Result<Vec<Signal>, ConnectionEr
     inbound.collect()
 }
 
-fn shown(signal: &Signal) -> (String, Option<String>) {
+/// Control message and payload as text.
+type Shown = (String, Option<String>);
+
+fn shown(signal: &Signal) -> Shown {
     let payload = signal.payload.as_ref().map(|payload| {
         text(
             &payload
@@ -170,7 +173,7 @@ fn clone_of(connection: &Connection, until: &Frame, flags: Flags) -> Inbound {
     fresh
 }
 
-fn stream(name: &str, dir: Dir) -> (Vec<u8>, Vec<(String, Option<String>)>, Flags) {
+fn stream(name: &str, dir: Dir) -> (Vec<u8>, Vec<Shown>, Flags) {
     let recorded = scenario(name);
     let connection = &recorded.connections[0];
     let flags = flags(connection).unwrap();
