@@ -84,7 +84,7 @@ impl<'a> Decoder<'a> {
         // Values wait here until the last part of their container has come.
         let mut values = Vec::new();
         let mut open: Vec<Frame> = Vec::new();
-        // Parts that open containers still await: each has a byte at least.
+        // Parts of open containers that have not begun: each has a byte at least.
         let mut owed = 0_usize;
         loop {
             // What comes now is owed no longer, whatever it owes itself.

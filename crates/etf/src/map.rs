@@ -51,7 +51,7 @@ impl Map {
     }
 
     /// Keys and values, in the order of the wire.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Term, &Term)> {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Term, &Term)> + DoubleEndedIterator {
         self.pairs().iter().map(|[key, value]| (key, value))
     }
 

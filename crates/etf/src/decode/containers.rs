@@ -48,14 +48,11 @@ impl Decoder<'_> {
                 let arity = self.reader.count()?;
                 self.tuple(arity, others)
             }
-            tag::LIST => match self.reader.count()? {
-                // OTP takes a list without elements for its tail.
-                0 => self.head(others),
-                length => {
-                    self.claim(length, others.saturating_add(1))?;
-                    Ok(Head::Open(Kind::List, length))
-                }
-            },
+            tag::LIST => {
+                let length = self.reader.count()?;
+                self.claim(length, others.saturating_add(1))?;
+                Ok(Head::Open(Kind::List, length))
+            }
             tag::MAP => match self.reader.count()? {
                 0 => Ok(Head::Leaf(Map::default().into())),
                 pairs => {

@@ -12,7 +12,11 @@ use crate::{
 impl Decoder<'_> {
     /// The next term, or the beginning of it; `others` parts of open containers come after it.
     pub(super) fn head(&mut self, others: usize) -> Result<Head, DecodeError> {
-        let tag = self.reader.u8()?;
+        let mut tag = self.reader.u8()?;
+        // OTP takes a list without elements for its tail.
+        while tag == tag::LIST && self.reader.skip_zero_count() {
+            tag = self.reader.u8()?;
+        }
         let term = match tag {
             tag::SMALL_INTEGER => Term::from(self.reader.u8()?),
             tag::INTEGER => Term::from(i32::from_be_bytes(self.reader.array()?)),

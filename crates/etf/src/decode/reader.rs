@@ -84,6 +84,16 @@ impl Reader {
         usize::try_from(self.u32()?).map_err(|_| DecodeError::Truncated)
     }
 
+    /// Passes over a count of 32 bits, when it is zero.
+    pub(super) fn skip_zero_count(&mut self) -> bool {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let zero = rest.starts_with(&[0; 4]);
+        if zero {
+            self.at = self.at.saturating_add(4);
+        }
+        zero
+    }
+
     /// The next bytes, shared.
     pub(super) fn binary(&mut self, length: usize) -> Result<Binary, DecodeError> {
         let start = self.at;
