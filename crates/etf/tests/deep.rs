@@ -45,11 +45,7 @@ fn values() {
                 term == copy && term.cmp(&copy).is_eq() && hash(&term) == hash(&copy),
                 "{name}"
             );
-            assert_eq!(
-                term.to_string().len(),
-                copy.to_string().len(),
-                "{name}"
-            );
+            assert_eq!(term.to_string().len(), copy.to_string().len(), "{name}");
             let again = Term::decode(&term.to_vec().into(), &limits).unwrap();
             assert!(again == term, "{name}");
             drop(term);
@@ -108,6 +104,8 @@ fn hash(term: &Term) -> u64 {
 
 /// An overflow aborts and prints the name of the thread.
 fn on_little_stack(name: &str, work: impl FnOnce() + Send + 'static) {
-    let thread = thread::Builder::new().name(name.to_owned()).stack_size(64 << 10);
+    let thread = thread::Builder::new()
+        .name(name.to_owned())
+        .stack_size(64 << 10);
     thread.spawn(work).unwrap().join().unwrap();
 }

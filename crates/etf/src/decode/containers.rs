@@ -173,7 +173,7 @@ impl Decoder<'_> {
                     }
                 }
                 tag::STRING => {
-                    let Head::Leaf(rest) = self.head(owed.saturating_sub(1))? else {
+                    let Head::Leaf(rest) = self.head(*owed)? else {
                         return Err(DecodeError::Part);
                     };
                     values.extend(rest.as_list().unwrap_or_default().iter().cloned());
