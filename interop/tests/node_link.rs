@@ -15,12 +15,12 @@ use trunkline_proto::{Cookie, NodeName};
 const SOON: Duration = Duration::from_secs(20);
 
 fn name(text: &str) -> NodeName {
-    text.parse().unwrap()
+    text.parse().expect("a node name")
 }
 
 fn builder(epmd: &Epmd, text: &str) -> NodeBuilder<Cookie> {
     Node::builder(name(text))
-        .cookie(Cookie::new("monster").unwrap())
+        .cookie(Cookie::new("monster").expect("a cookie"))
         .epmd_port(epmd.port)
         .connect_timeout(SOON)
 }
@@ -264,7 +264,7 @@ async fn our_next_incarnation_replaces_the_connection() -> Result<()> {
 }
 
 fn ip(text: &str) -> IpAddr {
-    text.parse().unwrap()
+    text.parse().expect("an address")
 }
 
 fn listen_port(otp: &Otp) -> Result<(String, u16)> {

@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use trunkline_etf::{Term, atom};
 use trunkline_interop::otp::{Epmd, Otp};
 use trunkline_node::{Mailbox, Message, Node, RpcError, SpawnError, Target};
-use trunkline_proto::{Cookie, NodeName};
+use trunkline_proto::{Cookie, Flags, NodeName};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -18,12 +18,17 @@ struct Pair {
 }
 
 async fn pair() -> Result<Pair> {
+    pair_with(Flags::hidden_default()).await
+}
+
+async fn pair_with(flags: Flags) -> Result<Pair> {
     let epmd = Epmd::start()?;
     let otp = Otp::start(&epmd, "app@127.0.0.1", "monster", &[])?;
     let node = Node::builder("rust@127.0.0.1".parse()?)
         .cookie(Cookie::new("monster")?)
         .epmd_port(epmd.port)
         .connect_timeout(SOON)
+        .flags(flags)
         .start()
         .await?;
     node.connect(&Target::new(otp.name().parse()?)).await?;
@@ -36,7 +41,7 @@ async fn pair() -> Result<Pair> {
 
 impl Pair {
     fn peer(&self) -> NodeName {
-        self.otp.name().parse().unwrap()
+        self.otp.name().parse().expect("a node name")
     }
 
     async fn erpc(&self, m: &str, f: &str, args: Vec<Term>) -> Result<Term, RpcError> {
@@ -94,6 +99,47 @@ async fn calls_and_how_they_end() -> Result<()> {
         .erpc(&"nobody@127.0.0.1".parse()?, "erlang", "node", vec![], SOON)
         .await;
     assert_eq!(stranger, Err(RpcError::Disconnected));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_through_rex_where_nothing_is_spawned() -> Result<()> {
+    let pair = pair_with(Flags::hidden_default().without(Flags::SPAWN)).await?;
+    let sorted = pair
+        .erpc("lists", "sort", vec![Term::list([3, 1, 2])])
+        .await?;
+    assert_eq!(sorted, Term::list([1, 2, 3]));
+    let undefined = pair.erpc("no_such_module", "f", vec![]).await;
+    assert!(
+        matches!(&undefined, Err(RpcError::Exit(why)) if why.to_string().contains("undef")),
+        "{undefined:?}"
+    );
+    let mailbox = pair.node.mailbox();
+    let refused = mailbox
+        .spawn_link(&pair.peer(), "timer", "sleep", vec![1.into()])
+        .await;
+    assert_eq!(refused, Err(SpawnError::NotSupported));
+    Ok(())
+}
+
+/// With fewer flags other frames and control messages are used: the least that OTP takes.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_least_flags_that_a_node_may_offer() -> Result<()> {
+    let monitors = Flags::DIST_MONITOR | Flags::DIST_MONITOR_NAME;
+    let pair = pair_with(Flags::MANDATORY_26 | monitors).await?;
+    let size = 1024 * 1024;
+    let args = vec![Term::binary(vec![b'x']), Term::from(size)];
+    let copied = pair.erpc("binary", "copy", args).await?;
+    assert_eq!(copied.as_binary().map(<[u8]>::len), Some(size));
+    let mut mailbox = pair.node.mailbox();
+    let rex = pair
+        .erpc("erlang", "whereis", vec![Term::atom("rex")])
+        .await?;
+    mailbox.monitor(rex.as_pid().expect("rex is there"));
+    mailbox.monitor_name(&pair.peer(), &atom!("nobody"))?;
+    assert!(
+        matches!(next(&mut mailbox).await, Message::Down { reason, .. } if reason.is_atom("noproc"))
+    );
     Ok(())
 }
 

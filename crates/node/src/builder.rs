@@ -31,6 +31,7 @@ pub struct NodeBuilder<C = WantsCookie> {
     tick_time: Duration,
     follow_tick_time: bool,
     connect_timeout: Duration,
+    flags: Flags,
 }
 
 /// The cookie is not given yet.
@@ -50,6 +51,7 @@ impl NodeBuilder {
             tick_time: Duration::from_secs(60),
             follow_tick_time: true,
             connect_timeout: Duration::from_secs(5),
+            flags: Flags::hidden_default(),
         }
     }
 
@@ -67,6 +69,7 @@ impl NodeBuilder {
             tick_time: self.tick_time,
             follow_tick_time: self.follow_tick_time,
             connect_timeout: self.connect_timeout,
+            flags: self.flags,
         }
     }
 }
@@ -130,6 +133,14 @@ impl<C> NodeBuilder<C> {
         self.connect_timeout = limit;
         self
     }
+
+    /// What the node announces that it can do. Default: [`Flags::hidden_default`]. Less is of use
+    /// to talk to a peer as an older node would; `PUBLISHED` is never announced.
+    #[must_use]
+    pub const fn flags(mut self, flags: Flags) -> Self {
+        self.flags = flags;
+        self
+    }
 }
 
 impl NodeBuilder<Cookie> {
@@ -178,7 +189,7 @@ impl NodeBuilder<Cookie> {
                     resolver: builder.resolver,
                 },
                 cookie: builder.cookie,
-                flags: Flags::hidden_default(),
+                flags: builder.flags.without(Flags::PUBLISHED),
                 creation: creation.unwrap_or_else(random_creation),
                 port,
                 tick_time: builder.tick_time,

@@ -1,0 +1,185 @@
+//! Peers that real OTP cannot play: too old, lying, mute. Each is a few lines of the protocol's own
+//! acceptor on a loopback port.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::time::Duration;
+
+use trunkline_node::epmd::server::Server;
+use trunkline_node::probe::{Depth, ProbeConfig, probe};
+use trunkline_node::{LinkEvent, Node, Target};
+use trunkline_proto::handshake::acceptor::{AfterName, AwaitName, AwaitReply};
+use trunkline_proto::handshake::{HandshakeFramer, Prefix};
+use trunkline_proto::{Cookie, Creation, Flags, NodeName, Reason, Step};
+
+fn name(text: &str) -> NodeName {
+    text.parse().expect("a node name")
+}
+
+fn cookie(text: &str) -> Cookie {
+    Cookie::new(text).expect("a cookie")
+}
+
+struct Wire {
+    stream: TcpStream,
+    framer: HandshakeFramer,
+}
+
+impl Wire {
+    fn read(&mut self) -> Option<Vec<u8>> {
+        loop {
+            if let Some(frame) = self.framer.next_frame().ok()? {
+                return Some(frame.to_vec());
+            }
+            let mut bytes = [0; 1024];
+            match self.stream.read(&mut bytes) {
+                Ok(0) | Err(_) => return None,
+                Ok(n) => self.framer.push(bytes.get(..n)?),
+            }
+        }
+    }
+
+    fn write(&mut self, message: &[u8]) {
+        let frame = self.framer.frame(message);
+        self.stream.write_all(&frame).ok();
+    }
+
+    /// Everything up to the caller's proof.
+    fn greet(&mut self, flags: Flags) -> Option<(AwaitReply, Vec<u8>)> {
+        let state = AwaitName::new(name("app@127.0.0.1"), flags, Creation(7));
+        let AfterName::Caller(caller) = state.name(&self.read()?).ok()? else {
+            return None;
+        };
+        let (status, state) = caller.accept();
+        self.write(&status);
+        let (challenge, state) = state.challenge(4711);
+        self.write(&challenge);
+        let reply = self.read()?;
+        Some((state, reply))
+    }
+}
+
+/// A peer that plays `script` with each caller.
+fn peer(script: impl Fn(Wire) + Send + 'static) -> Target {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let port = listener.local_addr().expect("bound").port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let framer = HandshakeFramer::new(Prefix::U16);
+            script(Wire { stream, framer });
+        }
+    });
+    Target::new(name("app@127.0.0.1")).on_port(port)
+}
+
+async fn reason(target: &Target, limit: Duration) -> Reason {
+    let config = ProbeConfig {
+        cookie: Some(cookie("monster")),
+        depth: Depth::Handshake,
+        timeout: limit,
+        ..ProbeConfig::new(name("trunkline-probe-app@127.0.0.1"))
+    };
+    let probe = probe(&config, target).await;
+    probe.result.expect_err("it cannot succeed")
+}
+
+const PATIENT: Duration = Duration::from_secs(20);
+const HASTY: Duration = Duration::from_millis(300);
+
+#[tokio::test]
+async fn a_peer_too_old() {
+    let old = peer(|mut wire| drop(wire.greet(Flags::MANDATORY_25)));
+    let why = reason(&old, PATIENT).await;
+    assert_eq!(
+        why,
+        Reason::Incompatible {
+            detail: "it does not offer UNLINK_ID, V4_NC".into()
+        }
+    );
+}
+
+#[tokio::test]
+async fn a_peer_that_does_not_know_the_cookie() {
+    let liar = peer(|mut wire| {
+        if let Some((_, _reply)) = wire.greet(Flags::hidden_default()) {
+            wire.write(&[b"a".as_slice(), &[0; 16]].concat());
+            wire.read();
+        }
+    });
+    assert_eq!(reason(&liar, PATIENT).await, Reason::CookieMismatch);
+}
+
+#[tokio::test]
+async fn a_peer_that_stops_half_way() {
+    let mute = peer(|mut wire| {
+        wire.greet(Flags::hidden_default());
+        wire.read();
+    });
+    let step = Step::Handshake;
+    assert_eq!(reason(&mute, HASTY).await, Reason::Timeout { step });
+    // The one before has answered `ok` and then nothing.
+    let step = Step::Greeting;
+    let mute = peer(|mut wire| {
+        wire.write(b"sok");
+        wire.read();
+        wire.read();
+    });
+    assert_eq!(reason(&mute, HASTY).await, Reason::Timeout { step });
+    let gone = peer(|mut wire| {
+        wire.read();
+        wire.write(b"sok");
+    });
+    assert_eq!(reason(&gone, PATIENT).await, Reason::Closed { step });
+}
+
+#[tokio::test]
+async fn a_peer_that_says_nok_for_ever() {
+    let busy = peer(|mut wire| {
+        wire.read();
+        wire.write(b"snok");
+        wire.read();
+    });
+    assert_eq!(reason(&busy, PATIENT).await, Reason::LostRace);
+}
+
+#[tokio::test]
+async fn two_nodes_of_ours_through_our_own_epmd() {
+    let epmd = Server::bind(&["127.0.0.1:0".parse().expect("an address")]).expect("a free port");
+    let node = async |text: &str| {
+        Node::builder(name(text))
+            .cookie(cookie("monster"))
+            .epmd_port(epmd.port())
+            .listen([Ipv4Addr::LOCALHOST.into()], 0)
+            .connect_timeout(PATIENT)
+            .start()
+            .await
+    };
+    let one = node("one@127.0.0.1").await.expect("it starts");
+    let two = node("two@127.0.0.1").await.expect("it starts");
+    let taken = node("two@127.0.0.1").await.expect_err("the name is taken");
+    assert_eq!(
+        taken.to_string(),
+        "the port mapper has a node two@127.0.0.1 already"
+    );
+
+    let mut events = two.events();
+    one.connect(&Target::new(name("two@127.0.0.1")))
+        .await
+        .expect("it connects");
+    assert!(matches!(
+        events.next().await,
+        Some(LinkEvent::Up { hidden: true, .. })
+    ));
+    assert_eq!(two.connected(), [name("one@127.0.0.1")]);
+    drop(one);
+    assert!(matches!(events.next().await, Some(LinkEvent::Down { .. })));
+    // The name is free again.
+    let again = async {
+        while node("one@127.0.0.1").await.is_err() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENT, again)
+        .await
+        .expect("the name is given back");
+}
