@@ -127,7 +127,8 @@ impl Steps {
 }
 
 /// A probe that follows another closely can meet the peer while it still tears that one down, and
-/// is told `nok`. Nobody dials a probe's name, so it is no race; a moment later the peer is done.
+/// is told `nok` or `alive`. Nobody dials a probe's name, so it is no race; a moment later the peer
+/// is done.
 const RETRIES: u32 = 3;
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
 
@@ -185,7 +186,9 @@ async fn walk(
                 found.greeting = Some(greeting);
                 return Ok(found);
             }
-            Err(Reason::LostRace) if attempt < RETRIES && left(deadline) > RETRY_PAUSE => {
+            Err(Reason::LostRace | Reason::AlreadyConnected)
+                if attempt < RETRIES && left(deadline) > RETRY_PAUSE =>
+            {
                 attempt += 1;
                 steps.forget_from(Step::Port);
                 sleep(RETRY_PAUSE).await;
