@@ -1,4 +1,5 @@
 //! A cluster around a member that only pretends.
+#![allow(clippy::unwrap_used)]
 
 mod pretend;
 
