@@ -86,16 +86,27 @@ impl Beam {
         Ok(node_names(&answer))
     }
 
-    /// Whether a process is registered under this name.
-    pub(super) async fn is_registered(&self, process: &'static str) -> Result<bool, MemberError> {
+    /// Tools in the application that connect nodes themselves.
+    pub(super) async fn cluster_tools(&self) -> Result<Vec<&'static str>, MemberError> {
+        let mut tools = Vec::new();
+        if self.is_registered("Elixir.DNSCluster").await? {
+            tools.push("dns_cluster");
+        }
+        // Its supervisor has whatever name the application gave it.
+        if self.applications().await?.iter().any(|name| name == "libcluster") {
+            tools.push("libcluster");
+        }
+        Ok(tools)
+    }
+
+    async fn is_registered(&self, process: &str) -> Result<bool, MemberError> {
         let answer = self
             .ask("erlang", "whereis", vec![Term::atom(process)])
             .await?;
         Ok(answer.as_pid().is_some())
     }
 
-    /// The names of the applications that run.
-    pub(super) async fn applications(&self) -> Result<Vec<String>, MemberError> {
+    async fn applications(&self) -> Result<Vec<String>, MemberError> {
         let answer = self
             .ask("application", "which_applications", vec![])
             .await?;

@@ -22,28 +22,37 @@ pub(super) async fn connect(beam: &Beam, probing: &Probing, dial: Dial, proof: P
         creation: creation(&seen),
         proved: reached_handshake(&seen),
     };
-    if let Err(reason) = seen.result {
-        attempt.result = Err(reason);
-        return attempt;
-    }
-    match beam.connect_node(&target.name).await {
-        Ok(true) => return attempt,
-        Ok(false) => {}
-        Err(why) => {
-            attempt.result = Err(unanswered(&why));
-            return attempt;
-        }
-    }
-    attempt.result = Err(match proof {
-        Proof::No => Reason::Closed { step: Step::Connect },
-        Proof::First => differs(),
-        Proof::WhenItFails => {
-            attempt.proved = true;
-            let proved = run(probing, Depth::Handshake, &target).await;
-            proved.result.err().unwrap_or_else(differs)
-        }
-    });
+    let refused = match seen.result {
+        Ok(_) => None,
+        // `net_kernel:allow/1` there may name the node and not its probe.
+        Err(Reason::NotAllowed) => Some(Reason::NotAllowed),
+        Err(reason) => return Attempt { result: Err(reason), ..attempt },
+    };
+    attempt.result = match beam.connect_node(&target.name).await {
+        Ok(true) => Ok(()),
+        Ok(false) => match (refused, proof) {
+            (Some(reason), _) => Err(reason),
+            (None, Proof::No) => Err(Reason::Closed { step: Step::Connect }),
+            (None, Proof::First) => Err(differs()),
+            (None, Proof::WhenItFails) => {
+                attempt.proved = true;
+                prove(beam, probing, &target).await
+            }
+        },
+        Err(why) => Err(unanswered(&why)),
+    };
     attempt
+}
+
+/// The peer greets, and the node cannot connect it: does it have our cookie? When it has, the dial
+/// may have met one from the other side; only a second failure is a difference.
+async fn prove(beam: &Beam, probing: &Probing, target: &Target) -> Result<(), Reason> {
+    run(probing, Depth::Handshake, target).await.result?;
+    match beam.connect_node(&target.name).await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(differs()),
+        Err(why) => Err(unanswered(&why)),
+    }
 }
 
 /// The peer's greeting and no more.

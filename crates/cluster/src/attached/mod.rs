@@ -10,7 +10,7 @@ mod watcher;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt as _, join_all};
@@ -108,6 +108,7 @@ impl Attached {
             probing,
             session: Arc::clone(&session),
             events,
+            noticed: Mutex::default(),
         };
         tokio::spawn(stop.clone().run_until_cancelled_owned(keeper.run()));
         let attached = Self { name: config.node, session, _stop: stop.drop_guard() };

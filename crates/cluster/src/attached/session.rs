@@ -1,14 +1,16 @@
 //! Staying attached: connect, watch, notice the end, begin again.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::convert::Infallible;
+use std::future::pending;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
-use trunkline_node::probe::ProbeConfig;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
+use trunkline_node::probe::{ProbeConfig, probe};
 use trunkline_node::{Events, Family, LinkEvent, Mailbox, Message, Node, Target};
-use trunkline_proto::{NodeName, Reason, Step};
+use trunkline_proto::{Creation, NodeName, Reason, Step};
 
 use super::beam::Beam;
 use super::watcher::{self, Seen};
@@ -22,6 +24,8 @@ pub(super) struct Keeper {
     pub(super) probing: ProbeConfig,
     pub(super) session: Arc<RwLock<Option<Session>>>,
     pub(super) events: mpsc::UnboundedSender<MemberEvent>,
+    /// Tools in the application that were said.
+    pub(super) noticed: Mutex<BTreeSet<&'static str>>,
 }
 
 /// A node that is not up yet costs a question to the EPMD on its host, which is our own.
@@ -30,6 +34,17 @@ const RETRY: Duration = Duration::from_secs(1);
 /// A refused handshake is a line in the node's log: those are made ever more rarely.
 const LASTING_RETRY: Duration = Duration::from_secs(5);
 const LASTING_RETRY_MAX: Duration = Duration::from_secs(600);
+
+/// How often a node that refuses us is looked at, to see whether it was restarted.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// When the application of the node is looked at for tools like ours, counted from when we attached:
+/// it may still be starting.
+const NOTICE: [Duration; 3] = [
+    Duration::from_secs(5),
+    Duration::from_secs(30),
+    Duration::from_secs(300),
+];
 
 /// How often the links are read where no watcher may run.
 const FALLBACK_INTERVAL: Duration = Duration::from_secs(1);
@@ -44,25 +59,42 @@ impl Keeper {
         let mut pause = LASTING_RETRY;
         loop {
             let mut links = self.node.events();
-            match self.node.connect(&self.target).await {
+            let reason = match self.node.connect(&self.target).await {
                 Ok(_) => {
-                    pause = LASTING_RETRY;
-                    let reason = self.attached(&mut links).await;
-                    self.detached(&mut told, reason);
+                    (told, pause) = (None, LASTING_RETRY);
+                    self.attached(&mut links).await
                 }
-                Err(error) => {
-                    let reason = error.reason().clone();
-                    let lasting = reason.is_lasting();
-                    self.detached(&mut told, reason);
-                    if lasting {
-                        sleep(pause).await;
-                        pause = LASTING_RETRY_MAX.min(pause * 2);
-                        continue;
-                    }
-                }
+                Err(error) => error.into_reason(),
+            };
+            let lasting = reason.is_lasting();
+            self.detached(&mut told, reason);
+            if lasting {
+                self.wait_for_change(pause).await;
+                pause = LASTING_RETRY_MAX.min(pause * 2);
+            } else {
+                sleep(RETRY).await;
             }
-            sleep(RETRY).await;
         }
+    }
+
+    /// Waits for `pause`, or until the node was restarted: its greeting, which it does not log,
+    /// shows that.
+    async fn wait_for_change(&self, pause: Duration) {
+        let end = Instant::now() + pause;
+        let before = self.creation().await;
+        while Instant::now() + LOOK < end {
+            sleep(LOOK).await;
+            if self.creation().await != before {
+                return;
+            }
+        }
+        sleep_until(end).await;
+    }
+
+    /// The incarnation of the node that answers; `None` when none does.
+    async fn creation(&self) -> Option<Creation> {
+        let seen = probe(&self.probing, &self.target).await;
+        Some(seen.result.ok()?.greeting?.creation)
     }
 
     /// Serves one connection; why it ended.
@@ -76,16 +108,17 @@ impl Keeper {
         let watching = self.watch(&beam, mailbox).await;
         self.set(Some(Session { beam: beam.clone(), probing }));
         say(&self.events, MemberEvent::Attached { node: beam.name.clone() });
-        self.notice_others(&beam).await;
         tokio::select! {
             reason = self.link_down(links) => reason,
             () = self.forward(&beam, watching) => ended,
+            never = self.notice_others(&beam) => match never {},
         }
     }
 
+    /// Says why we are not attached, once for each reason.
     fn detached(&self, told: &mut Option<Reason>, reason: Reason) {
         self.set(None);
-        if told.as_ref() != Some(&reason) || matches!(reason, Reason::Closed { .. }) {
+        if told.as_ref() != Some(&reason) {
             say(&self.events, MemberEvent::Detached { reason: reason.clone() });
         }
         *told = Some(reason);
@@ -179,17 +212,20 @@ impl Keeper {
         }
     }
 
-    /// Other tools that connect nodes: what they connect is theirs, and is left alone.
-    async fn notice_others(&self, beam: &Beam) {
-        let dns_cluster = beam.is_registered("Elixir.DNSCluster").await.unwrap_or(false);
-        let applications = beam.applications().await.unwrap_or_default();
-        let libcluster = applications.iter().any(|name| name == "libcluster");
-        for (tool, present) in [("dns_cluster", dns_cluster), ("libcluster", libcluster)] {
-            if present {
-                let what = format!("{tool} runs in the application too, what it connects is left alone");
-                say(&self.events, MemberEvent::Note(format!("{what} · {}", beam.name)));
+    /// Other tools that connect nodes: said once; what they connect is theirs, and is left alone.
+    async fn notice_others(&self, beam: &Beam) -> Infallible {
+        for wait in NOTICE {
+            sleep(wait).await;
+            // A node that does not answer now is asked again.
+            let tools = beam.cluster_tools().await.unwrap_or_default();
+            for tool in tools {
+                if self.noticed.lock().unwrap_or_else(PoisonError::into_inner).insert(tool) {
+                    let note = format!("{tool} runs in the application too, what it connects is left alone · {}", beam.name);
+                    say(&self.events, MemberEvent::Note(note));
+                }
             }
         }
+        pending().await
     }
 
     fn set(&self, session: Option<Session>) {
