@@ -194,7 +194,10 @@ impl fmt::Display for ClusterEvent {
         match self {
             Self::Engine(event) => event.fmt(f),
             Self::Attached { node } => write!(f, "attached · {node}"),
-            Self::Detached { node, reason: Reason::AlreadyConnected } => write!(
+            Self::Detached {
+                node,
+                reason: Reason::AlreadyConnected,
+            } => write!(
                 f,
                 "not attached (already_connected): another agent serves that node · {node} · stop one of the two, a node has one agent"
             ),

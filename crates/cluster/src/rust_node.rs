@@ -25,13 +25,22 @@ impl RustNode {
     /// Takes a started node. `probing` says how peers are looked at; its name is the node's own.
     pub fn new(node: Node, probing: ProbeConfig) -> (Self, MemberEvents) {
         let (events, received) = mpsc::unbounded_channel();
-        let attached = MemberEvent::Attached { node: node.name().clone() };
+        let attached = MemberEvent::Attached {
+            node: node.name().clone(),
+        };
         events.send(attached).expect("the receiver is still here");
         let stop = CancellationToken::new();
         let forward = forward(node.events(), events);
         tokio::spawn(stop.clone().run_until_cancelled_owned(forward));
         let stop = Arc::new(stop.drop_guard());
-        (Self { node, probing, _stop: stop }, received)
+        (
+            Self {
+                node,
+                probing,
+                _stop: stop,
+            },
+            received,
+        )
     }
 
     /// The node itself.
@@ -70,7 +79,11 @@ impl Member for RustNode {
     fn look(&self, target: Dial) -> BoxFuture<'_, Attempt> {
         async move {
             let seen = probe(&self.probing, &to_target(target)).await;
-            let greeting = seen.result.as_ref().ok().and_then(|found| found.greeting.as_ref());
+            let greeting = seen
+                .result
+                .as_ref()
+                .ok()
+                .and_then(|found| found.greeting.as_ref());
             Attempt {
                 creation: greeting.map(|greeting| greeting.creation),
                 result: seen.result.map(drop),
@@ -114,5 +127,9 @@ impl Member for RustNode {
 }
 
 fn to_target(dial: Dial) -> Target {
-    Target { name: dial.node, address: dial.address, port: dial.port }
+    Target {
+        name: dial.node,
+        address: dial.address,
+        port: dial.port,
+    }
 }

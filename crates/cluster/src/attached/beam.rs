@@ -36,7 +36,10 @@ impl Beam {
     }
 
     /// `nodes(Type)`.
-    pub(super) async fn nodes(&self, kind: &'static str) -> Result<BTreeSet<NodeName>, MemberError> {
+    pub(super) async fn nodes(
+        &self,
+        kind: &'static str,
+    ) -> Result<BTreeSet<NodeName>, MemberError> {
         let answer = self.ask("erlang", "nodes", vec![Term::atom(kind)]).await?;
         Ok(node_names(&answer))
     }
@@ -93,13 +96,18 @@ impl Beam {
             tools.push("dns_cluster");
         }
         // Its supervisor has whatever name the application gave it.
-        if self.applications().await?.iter().any(|name| name == "libcluster") {
+        if self
+            .applications()
+            .await?
+            .iter()
+            .any(|name| name == "libcluster")
+        {
             tools.push("libcluster");
         }
         Ok(tools)
     }
 
-    async fn is_registered(&self, process: &str) -> Result<bool, MemberError> {
+    async fn is_registered(&self, process: &'static str) -> Result<bool, MemberError> {
         let answer = self
             .ask("erlang", "whereis", vec![Term::atom(process)])
             .await?;
@@ -160,7 +168,7 @@ impl Beam {
 
 fn failed(module: &'static str, function: &'static str, why: &RpcError) -> MemberError {
     match why {
-        RpcError::Disconnected { .. } => MemberError::Detached,
+        RpcError::Disconnected => MemberError::Detached,
         _ => MemberError::Failed(format!("{module}:{function} there: {why}")),
     }
 }

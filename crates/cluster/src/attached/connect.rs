@@ -15,7 +15,11 @@ pub(super) type Probing = ProbeConfig;
 /// allows, one full handshake of ours says why.
 pub(super) async fn connect(beam: &Beam, probing: &Probing, dial: Dial, proof: Proof) -> Attempt {
     let target = to_target(dial);
-    let first = if proof == Proof::First { Depth::Handshake } else { Depth::Greeting };
+    let first = if proof == Proof::First {
+        Depth::Handshake
+    } else {
+        Depth::Greeting
+    };
     let seen = run(probing, first, &target).await;
     let mut attempt = Attempt {
         result: Ok(()),
@@ -26,13 +30,20 @@ pub(super) async fn connect(beam: &Beam, probing: &Probing, dial: Dial, proof: P
         Ok(_) => None,
         // `net_kernel:allow/1` there may name the node and not its probe.
         Err(Reason::NotAllowed) => Some(Reason::NotAllowed),
-        Err(reason) => return Attempt { result: Err(reason), ..attempt },
+        Err(reason) => {
+            return Attempt {
+                result: Err(reason),
+                ..attempt
+            };
+        }
     };
     attempt.result = match beam.connect_node(&target.name).await {
         Ok(true) => Ok(()),
         Ok(false) => match (refused, proof) {
             (Some(reason), _) => Err(reason),
-            (None, Proof::No) => Err(Reason::Closed { step: Step::Connect }),
+            (None, Proof::No) => Err(Reason::Closed {
+                step: Step::Connect,
+            }),
             (None, Proof::First) => Err(differs()),
             (None, Proof::WhenItFails) => {
                 attempt.proved = true;
@@ -66,7 +77,10 @@ pub(super) async fn look(probing: &Probing, dial: Dial) -> Attempt {
 }
 
 async fn run(probing: &Probing, depth: Depth, target: &Target) -> Probe {
-    let config = ProbeConfig { depth, ..probing.clone() };
+    let config = ProbeConfig {
+        depth,
+        ..probing.clone()
+    };
     probe(&config, target).await
 }
 
@@ -76,11 +90,17 @@ fn creation(seen: &Probe) -> Option<Creation> {
 }
 
 fn reached_handshake(seen: &Probe) -> bool {
-    seen.steps.iter().any(|report| report.step == Step::Handshake)
+    seen.steps
+        .iter()
+        .any(|report| report.step == Step::Handshake)
 }
 
 fn to_target(dial: Dial) -> Target {
-    Target { name: dial.node, address: dial.address, port: dial.port }
+    Target {
+        name: dial.node,
+        address: dial.address,
+        port: dial.port,
+    }
 }
 
 fn differs() -> Reason {
@@ -91,7 +111,11 @@ fn differs() -> Reason {
 /// The attached node gave no answer: nothing is known of the peer.
 fn unanswered(why: &MemberError) -> Reason {
     match why {
-        MemberError::Detached => Reason::Closed { step: Step::Connect },
-        MemberError::Failed(_) => Reason::Timeout { step: Step::Connect },
+        MemberError::Detached => Reason::Closed {
+            step: Step::Connect,
+        },
+        MemberError::Failed(_) => Reason::Timeout {
+            step: Step::Connect,
+        },
     }
 }

@@ -104,14 +104,22 @@ impl Attached {
         let stop = CancellationToken::new();
         let keeper = session::Keeper {
             node,
-            target: trunkline_node::Target { name: config.node.clone(), address: None, port: config.port },
+            target: trunkline_node::Target {
+                name: config.node.clone(),
+                address: None,
+                port: config.port,
+            },
             probing,
             session: Arc::clone(&session),
             events,
             noticed: Mutex::default(),
         };
         tokio::spawn(stop.clone().run_until_cancelled_owned(keeper.run()));
-        let attached = Self { name: config.node, session, _stop: stop.drop_guard() };
+        let attached = Self {
+            name: config.node,
+            session,
+            _stop: stop.drop_guard(),
+        };
         Ok((attached, received))
     }
 
@@ -124,7 +132,10 @@ impl Attached {
     pub async fn neighbours(&self) -> Result<Neighbours, MemberError> {
         let beam = self.session()?.beam;
         let (visible, hidden) = tokio::join!(beam.nodes("visible"), beam.nodes("hidden"));
-        Ok(Neighbours { visible: visible?, hidden: hidden? })
+        Ok(Neighbours {
+            visible: visible?,
+            hidden: hidden?,
+        })
     }
 
     fn session(&self) -> Result<Session, MemberError> {
@@ -146,7 +157,9 @@ impl Member for Attached {
     fn connect(&self, target: Dial, proof: Proof) -> BoxFuture<'_, Attempt> {
         async move {
             match self.session() {
-                Ok(Session { beam, probing }) => connect::connect(&beam, &probing, target, proof).await,
+                Ok(Session { beam, probing }) => {
+                    connect::connect(&beam, &probing, target, proof).await
+                }
                 Err(_) => detached().into(),
             }
         }
@@ -203,12 +216,16 @@ async fn has_agent(beam: &Beam, peer: NodeName) -> Option<(NodeName, bool)> {
 }
 
 const fn detached() -> Result<(), Reason> {
-    Err(Reason::Closed { step: Step::Connect })
+    Err(Reason::Closed {
+        step: Step::Connect,
+    })
 }
 
 impl fmt::Debug for Attached {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Attached").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Attached")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 

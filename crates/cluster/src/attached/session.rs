@@ -99,15 +99,28 @@ impl Keeper {
 
     /// Serves one connection; why it ended.
     async fn attached(&self, links: &mut Events) -> Reason {
-        let beam = Beam { node: self.node.clone(), name: self.target.name.clone() };
-        let ended = Reason::Closed { step: Step::Connect };
+        let beam = Beam {
+            node: self.node.clone(),
+            name: self.target.name.clone(),
+        };
+        let ended = Reason::Closed {
+            step: Step::Connect,
+        };
         let Ok(probing) = self.follow(&beam).await else {
             return ended;
         };
         let mailbox = self.node.mailbox();
         let watching = self.watch(&beam, mailbox).await;
-        self.set(Some(Session { beam: beam.clone(), probing }));
-        say(&self.events, MemberEvent::Attached { node: beam.name.clone() });
+        self.set(Some(Session {
+            beam: beam.clone(),
+            probing,
+        }));
+        say(
+            &self.events,
+            MemberEvent::Attached {
+                node: beam.name.clone(),
+            },
+        );
         tokio::select! {
             reason = self.link_down(links) => reason,
             () = self.forward(&beam, watching) => ended,
@@ -119,7 +132,12 @@ impl Keeper {
     fn detached(&self, told: &mut Option<Reason>, reason: Reason) {
         self.set(None);
         if told.as_ref() != Some(&reason) {
-            say(&self.events, MemberEvent::Detached { reason: reason.clone() });
+            say(
+                &self.events,
+                MemberEvent::Detached {
+                    reason: reason.clone(),
+                },
+            );
         }
         *told = Some(reason);
     }
@@ -131,20 +149,27 @@ impl Keeper {
             self.node.set_tick_time(&beam.name, tick_time);
         }
         let family = if ipv6? { Family::V6 } else { Family::V4 };
-        Ok(ProbeConfig { family: Some(family), ..self.probing.clone() })
+        Ok(ProbeConfig {
+            family: Some(family),
+            ..self.probing.clone()
+        })
     }
 
     /// Starts the watcher; `None` where the node does not allow it.
     async fn watch(&self, beam: &Beam, mut mailbox: Mailbox) -> Option<Mailbox> {
         let program = watcher::program(&mailbox.pid());
-        let spawned = mailbox.spawn_link(&beam.name, "erl_eval", "exprs", program).await;
+        let spawned = mailbox
+            .spawn_link(&beam.name, "erl_eval", "exprs", program)
+            .await;
         if spawned.is_err() {
             return None;
         }
         let deadline = Instant::now() + WATCHER_LIMIT;
         while let Ok(Some(message)) = timeout(deadline - Instant::now(), mailbox.recv()).await {
             match message {
-                Message::Term(term) if watcher::parse(&term) == Some(Seen::Watching) => return Some(mailbox),
+                Message::Term(term) if watcher::parse(&term) == Some(Seen::Watching) => {
+                    return Some(mailbox);
+                }
                 Message::Exit { .. } => return None,
                 _ => {}
             }
@@ -159,7 +184,10 @@ impl Keeper {
             Some(mailbox) => self.forward_pushed(mailbox).await,
             None => {
                 let what = "no watcher process may run there, links are read every second";
-                say(&self.events, MemberEvent::Note(format!("{what} · {}", beam.name)));
+                say(
+                    &self.events,
+                    MemberEvent::Note(format!("{what} · {}", beam.name)),
+                );
                 self.forward_read(beam).await;
             }
         }
@@ -170,7 +198,9 @@ impl Keeper {
             match message {
                 Message::Term(term) => match watcher::parse(&term) {
                     Some(Seen::Up(peer)) => say(&self.events, MemberEvent::LinkUp(peer)),
-                    Some(Seen::Down(peer, why)) => say(&self.events, MemberEvent::LinkDown(peer, why)),
+                    Some(Seen::Down(peer, why)) => {
+                        say(&self.events, MemberEvent::LinkDown(peer, why))
+                    }
                     Some(Seen::Watching) | None => {}
                 },
                 Message::Exit { .. } => return,
@@ -194,7 +224,10 @@ impl Keeper {
                 say(&self.events, MemberEvent::LinkUp(peer.clone()));
             }
             for peer in before.difference(&now) {
-                say(&self.events, MemberEvent::LinkDown(peer.clone(), "no longer in nodes()".into()));
+                say(
+                    &self.events,
+                    MemberEvent::LinkDown(peer.clone(), "no longer in nodes()".into()),
+                );
             }
             before = now;
         }
@@ -207,7 +240,11 @@ impl Keeper {
                     return reason.to_reason();
                 }
                 Some(_) => {}
-                None => return Reason::Closed { step: Step::Connect },
+                None => {
+                    return Reason::Closed {
+                        step: Step::Connect,
+                    };
+                }
             }
         }
     }
@@ -219,8 +256,16 @@ impl Keeper {
             // A node that does not answer now is asked again.
             let tools = beam.cluster_tools().await.unwrap_or_default();
             for tool in tools {
-                if self.noticed.lock().unwrap_or_else(PoisonError::into_inner).insert(tool) {
-                    let note = format!("{tool} runs in the application too, what it connects is left alone · {}", beam.name);
+                if self
+                    .noticed
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .insert(tool)
+                {
+                    let note = format!(
+                        "{tool} runs in the application too, what it connects is left alone · {}",
+                        beam.name
+                    );
                     say(&self.events, MemberEvent::Note(note));
                 }
             }

@@ -26,11 +26,20 @@ pub(super) enum Seen {
 /// ```
 pub(super) fn program(agent: &Pid) -> Vec<Term> {
     let options = list([
-        tuple([atom("tuple"), ANNO.into(), list([lit("node_type"), lit("all")])]),
+        tuple([
+            atom("tuple"),
+            ANNO.into(),
+            list([lit("node_type"), lit("all")]),
+        ]),
         lit("nodedown_reason"),
     ]);
     let subscribe = call(
-        tuple([atom("remote"), ANNO.into(), lit("net_kernel"), lit("monitor_nodes")]),
+        tuple([
+            atom("remote"),
+            ANNO.into(),
+            lit("net_kernel"),
+            lit("monitor_nodes"),
+        ]),
         list([lit("true"), cons(options.as_list().unwrap_or_default())]),
     );
     let announce = send(lit(WATCHING));
@@ -140,9 +149,15 @@ mod tests {
     #[test]
     fn link_events_are_understood() {
         let b: NodeName = "b@h".parse().unwrap();
-        assert_eq!(parse(&Term::atom("trunkline_watching")), Some(Seen::Watching));
+        assert_eq!(
+            parse(&Term::atom("trunkline_watching")),
+            Some(Seen::Watching)
+        );
         assert_eq!(parse(&event("nodeup", vec![])), Some(Seen::Up(b.clone())));
-        let why = Term::tuple([Term::atom("nodedown_reason"), Term::atom("net_tick_timeout")]);
+        let why = Term::tuple([
+            Term::atom("nodedown_reason"),
+            Term::atom("net_tick_timeout"),
+        ]);
         assert_eq!(
             parse(&event("nodedown", vec![why])),
             Some(Seen::Down(b, "net_tick_timeout".into()))
