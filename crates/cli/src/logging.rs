@@ -1,7 +1,7 @@
 //! Logs on stderr: `time level what · where · cure`.
 
 use std::fmt;
-use std::io::{IsTerminal as _, stderr};
+use std::io::stderr;
 
 use tracing::{Event, Subscriber};
 use tracing_subscriber::EnvFilter;
@@ -26,29 +26,26 @@ pub(crate) fn init(globals: &Globals, default: &str) -> Result<(), Failure> {
     };
     tracing_subscriber::fmt()
         .with_env_filter(filter(text, place)?)
-        .with_ansi(stderr().is_terminal())
+        .with_ansi(false)
         .with_writer(stderr)
         .event_format(OneLine)
         .init();
     Ok(())
 }
 
-/// A bare level means our own crates; libraries stay at `warn` below `debug`, since what they
-/// tell at `info` has no cure in it.
+/// A bare level is for our own crates. Libraries stay at `warn`: what they tell below has no cure in
+/// it, and nobody has looked whether a secret could be; who wants it says so in a filter.
 fn filter(text: &str, place: &str) -> Result<EnvFilter, Failure> {
-    let ours = matches!(text, "error" | "warn" | "info");
-    let directives = if ours && text == "info" {
-        format!(
-            "warn,trunkline=info,{}",
-            OURS.map(|c| format!("{c}=info")).join(",")
-        )
-    } else {
-        text.to_owned()
+    let directives = match text {
+        "off" | "error" | "warn" => text.to_owned(),
+        // Every crate of ours has a name that begins so.
+        "info" | "debug" | "trace" => format!("warn,trunkline={text}"),
+        filter if filter.contains(['=', ',']) => filter.to_owned(),
+        _ => String::new(),
     };
-    let known = ours || text.contains(['=', ',']) || matches!(text, "off" | "debug" | "trace");
-    EnvFilter::try_new(directives)
+    EnvFilter::try_new(&directives)
         .ok()
-        .filter(|_| known)
+        .filter(|_| !directives.is_empty())
         .ok_or_else(|| {
             Failure::usage(
                 format!("'{text}' is no log level"),
@@ -57,16 +54,6 @@ fn filter(text: &str, place: &str) -> Result<EnvFilter, Failure> {
             )
         })
 }
-
-/// The targets of our crates, beside `trunkline` itself.
-const OURS: [&str; 6] = [
-    "trunkline_agent",
-    "trunkline_discovery",
-    "trunkline_node",
-    "trunkline_proto",
-    "trunkline_reconcile",
-    "trunkline_cli",
-];
 
 /// `2026-11-22T01:27:10.123456Z WARN what · where · cure`: the message, then what fields it has.
 struct OneLine;
@@ -84,7 +71,13 @@ where
     ) -> fmt::Result {
         SystemTime.format_time(&mut writer)?;
         write!(writer, " {:>5} ", event.metadata().level())?;
-        cx.field_format().format_fields(writer.by_ref(), event)?;
+        let mut text = String::new();
+        cx.field_format()
+            .format_fields(Writer::new(&mut text), event)?;
+        // What others have named (peers, files, servers) makes no second line and no colour.
+        for c in text.chars() {
+            writer.write_char(if c.is_control() { ' ' } else { c })?;
+        }
         writeln!(writer)
     }
 }

@@ -128,7 +128,7 @@ fn a_metadata_service_that_cannot_say() {
             .count(),
         3
     );
-    assert_snapshot!(env("http://127.0.0.1:1/metadata/v1", ""), @r"
+    assert_snapshot!(env("http://127.0.0.1:1/metadata/v1", "--node-basename app"), @r"
     exit 1
     stdout: echo 'trunkline: not started: the metadata service cannot be asked: cannot connect to http://127.0.0.1:1: connection refused · URL/interfaces/private/0/ipv4/address · run this on a Droplet, or set RELEASE_NODE=name@host' >&2; exit 1
     stderr: trunkline: the metadata service cannot be asked: cannot connect to http://127.0.0.1:1: connection refused · URL/interfaces/private/0/ipv4/address · run this on a Droplet, or set RELEASE_NODE=name@host

@@ -5,7 +5,7 @@
 mod util;
 
 use std::fs::{self, Permissions};
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -384,4 +384,53 @@ fn without_a_name_nothing_is_started() {
     exit 1
     stderr: trunkline: cannot name this node: FLY_PRIVATE_IP is not set · fly · set it, or set RELEASE_NODE=name@host
     ");
+}
+
+/// `ctrl-C` belongs to the program at the terminal: `iex` and the BEAM have their own use for it.
+#[test]
+fn a_terminals_interrupt_reaches_the_child_once_and_as_it_is() {
+    let host = Host::new();
+    host.script(
+        "cmd",
+        "#!/bin/sh\ntrap 'echo int' INT; trap 'echo term; exit 5' TERM\ntty; echo ready\nuntil read line; do :; done; echo \"got $line\"; read line; exit 6\n",
+    );
+    let inner = format!("exec {} --log-level warn exec -- ./cmd", util::TRUNKLINE);
+    let mut command = Command::new("/usr/bin/script");
+    command.args([
+        "--quiet",
+        "--flush",
+        "--return",
+        "--echo",
+        "never",
+        "--command",
+        &inner,
+        "/dev/null",
+    ]);
+    command
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .env("SHELL", "/bin/sh");
+    command
+        .current_dir(host.dir.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
+    host.surroundings(&mut command);
+    let mut child = command.spawn().unwrap();
+    let mut keys = child.stdin.take().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut until = |wanted: &str| {
+        let mut seen = String::new();
+        while !seen.contains(wanted) {
+            seen = out.next().unwrap().unwrap();
+            assert!(!seen.contains("term"), "{seen}");
+        }
+    };
+    until("/dev/pts/");
+    until("ready");
+    keys.write_all(b"\x03").unwrap();
+    until("int");
+    keys.write_all(b"hello\n").unwrap();
+    until("got hello");
+    keys.write_all(b"\n").unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(6));
 }
