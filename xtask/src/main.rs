@@ -1,5 +1,6 @@
 //! `cargo xtask VERB`: what a developer does with this repository beside `cargo build`.
 
+mod bench;
 mod dist;
 mod lint;
 mod run;
@@ -16,6 +17,7 @@ usage: cargo xtask VERB
   test    setup, then every test
   lint    formatting, clippy, docs, and the house rules that no compiler knows
   ci      what a change must pass: lint, then test
+  bench   measure, and write docs/performance.md
   dist    build the static binary into dist/";
 
 fn main() -> ExitCode {
@@ -27,6 +29,7 @@ fn main() -> ExitCode {
         Some("test") => test::run(&rest),
         Some("lint") => lint::run(),
         Some("ci") => ci(),
+        Some("bench") => bench::run(),
         Some("dist") => dist::run().map(|path| println!("{}", path.display())),
         _ => {
             eprintln!("{USAGE}");
