@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::str::FromStr as _;
+use std::time::Duration;
 
 use trunkline_discovery::config::Secret;
 use trunkline_discovery::platform::{
@@ -91,6 +92,30 @@ impl Identity {
             node,
             source: format!("the only node in epmd at {source}"),
         }))
+    }
+}
+
+/// How often the port mapper is looked at while no node is registered.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// As [`Identity::find`], and waits until a node registers when nothing else names it.
+///
+/// # Errors
+/// As [`Identity::find`].
+pub async fn wait(config: &AgentConfig, env: &Env) -> Result<Identity, ConfigError> {
+    let mut said = false;
+    loop {
+        if let Some(found) = Identity::find(config, env).await? {
+            return Ok(found);
+        }
+        if !said {
+            let port = epmd_port(env)?;
+            tracing::info!(
+                "no node is registered yet, waiting · local epmd, port {port} · start it, or set [node] name"
+            );
+            said = true;
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 

@@ -11,6 +11,7 @@ mod cookies;
 mod failure;
 mod flags;
 mod logging;
+mod matrix;
 mod output;
 mod panics;
 mod peer;

@@ -17,15 +17,12 @@ use trunkline_proto::NodeName;
 use super::Folders;
 use super::folders::path_in;
 
-/// The node cannot be claimed.
+/// The node cannot be claimed. `Display` says what happened, [`cure`](Self::cure) what to do.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ClaimError {
     /// Another agent serves it.
-    #[error(
-        "another agent{} already serves {node} · {} · stop it first, a node has one agent",
-        pid_text(pid), path.display()
-    )]
+    #[error("another agent{} already serves {node}", pid_text(pid))]
     Taken {
         /// The node.
         node: NodeName,
@@ -35,15 +32,33 @@ pub enum ClaimError {
         path: PathBuf,
     },
     /// There is no place for the socket.
-    #[error(
-        "no unix socket for {node}: {source} · /run/trunkline · create that folder for this user (systemd: RuntimeDirectory=trunkline), or set XDG_RUNTIME_DIR"
-    )]
+    #[error("no unix socket for {node}: {source}")]
     NoPlace {
         /// The node.
         node: NodeName,
         /// What the system said of the last folder.
         source: io::Error,
     },
+}
+
+impl ClaimError {
+    /// Where it happened.
+    pub fn place(&self) -> String {
+        match self {
+            Self::Taken { path, .. } => path.display().to_string(),
+            Self::NoPlace { .. } => "/run/trunkline".to_owned(),
+        }
+    }
+
+    /// One clause in the imperative.
+    pub const fn cure(&self) -> &'static str {
+        match self {
+            Self::Taken { .. } => "stop that one first, a node has one agent",
+            Self::NoPlace { .. } => {
+                "make that folder writable for this user (systemd: RuntimeDirectory=trunkline), or set XDG_RUNTIME_DIR"
+            }
+        }
+    }
 }
 
 fn pid_text(pid: &Option<u32>) -> String {
@@ -163,8 +178,8 @@ mod tests {
 
         let error = Claim::take(&node, &folders).unwrap_err().to_string();
         let pid = std::process::id();
-        let start = format!("another agent (pid {pid}) already serves app@10.0.0.1 · ");
-        assert!(error.starts_with(&start), "{error}");
+        let what = format!("another agent (pid {pid}) already serves app@10.0.0.1");
+        assert_eq!(error, what);
 
         drop(first);
         Claim::take(&node, &folders).unwrap();

@@ -4,6 +4,7 @@ mod cookie;
 mod discover;
 pub(crate) mod env;
 mod exec;
+mod nodes;
 mod ping;
 
 use std::process::ExitCode;
@@ -22,6 +23,8 @@ pub(crate) enum Verb {
     Discover(discover::Args),
     /// Say whether a node can be reached with this cookie, and if not, why
     Ping(ping::Args),
+    /// Show who is connected to a node, or with --matrix who sees whom
+    Nodes(nodes::Args),
     /// Name the node, start CMD in the environment that it needs, and be the agent beside it
     Exec(exec::Args),
 }
@@ -30,7 +33,9 @@ impl Verb {
     /// Long-running verbs tell what they do; the others speak only of trouble.
     pub(crate) fn default_log_level(&self) -> &'static str {
         match self {
-            Self::Cookie(_) | Self::Env(_) | Self::Discover(_) | Self::Ping(_) => "warn",
+            Self::Cookie(_) | Self::Env(_) | Self::Discover(_) | Self::Ping(_) | Self::Nodes(_) => {
+                "warn"
+            }
             Self::Exec(_) => "info",
         }
     }
@@ -41,6 +46,7 @@ impl Verb {
             Self::Env(args) => env::run(args, cx),
             Self::Discover(args) => discover::run(args, cx),
             Self::Ping(args) => ping::run(args, cx),
+            Self::Nodes(args) => nodes::run(args, cx),
             Self::Exec(args) => exec::run(args, cx),
         }
     }
