@@ -316,6 +316,15 @@ fn a_release_whose_env_sh_does_not_call_us_is_warned_of_once() {
     exit 0
     stdout: DIR/app/bin/my_app DIR/app hush-hush-QWERTZUIOP start
     ");
+    release(
+        &host,
+        "eval \"$(trunkline env)\"\nexport RELEASE_COOKIE=hush\n",
+    );
+    assert_snapshot!(seen(&host, &app), @r"
+    exit 0
+    stdout: DIR/app/bin/my_app DIR/app hush-hush-QWERTZUIOP start
+    stderr: WARN the release sets RELEASE_COOKIE itself, the agent may use another one · DIR/app/releases/0.1.0/env.sh · set it in the environment of trunkline exec instead
+    ");
 }
 
 #[test]

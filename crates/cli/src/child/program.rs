@@ -147,13 +147,22 @@ impl Release {
     /// The `env.sh` that does not call `trunkline env`, when there is one: tools of the release
     /// that are started elsewhere will not know the node's name.
     pub(crate) fn env_sh_without_us(&self) -> Option<&Path> {
+        let calls = |command: &str| command.contains("trunkline") && command.contains(" env");
+        self.env_sh_where(calls, false)
+    }
+
+    /// The `env.sh` that sets `RELEASE_COOKIE` itself, when there is one.
+    pub(crate) fn env_sh_with_cookie(&self) -> Option<&Path> {
+        self.env_sh_where(|command| command.contains("RELEASE_COOKIE="), true)
+    }
+
+    /// `env.sh`, when whether it has such a line, comments aside, is `wanted`.
+    fn env_sh_where(&self, such: impl Fn(&str) -> bool, wanted: bool) -> Option<&Path> {
         let path = self.env_sh.as_deref()?;
         let text = fs::read_to_string(path).ok()?;
-        let calls = |line: &str| {
-            let command = line.trim_start();
-            !command.starts_with('#') && command.contains("trunkline") && command.contains(" env")
-        };
-        (!text.lines().any(calls)).then_some(path)
+        let mut lines = text.lines().map(str::trim_start);
+        let has = lines.any(|line| !line.starts_with('#') && such(line));
+        (has == wanted).then_some(path)
     }
 }
 

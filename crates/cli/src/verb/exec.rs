@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use tokio::time::timeout;
-use trunkline_discovery::platform::{self, Env, NameSource, Named};
+use trunkline_discovery::platform::{self, CookieSource, Env, FoundCookie, NameSource, Named};
 
 use super::env::unnamed;
 use crate::child::{Child, Ended, Passed, Program, Signals, StopSignal};
@@ -97,7 +97,7 @@ async fn prepare(args: &Args, program: &Program, cx: &Context) -> Result<Prepare
     };
     let exports = plan.exports()?;
     leave_exports(&env, &exports);
-    warn_of_env_sh(program);
+    warn_of_env_sh(program, cookie.as_ref());
     exports.apply(&mut env);
     Ok(Prepared {
         node: named.node,
@@ -126,15 +126,23 @@ fn leave_exports(env: &Env, exports: &Exports) {
     }
 }
 
-fn warn_of_env_sh(program: &Program) {
-    let env_sh = program
-        .release
-        .as_ref()
-        .and_then(|release| release.env_sh_without_us());
-    if let Some(path) = env_sh {
+fn warn_of_env_sh(program: &Program, cookie: Option<&FoundCookie>) {
+    let Some(release) = &program.release else {
+        return;
+    };
+    if let Some(path) = release.env_sh_without_us() {
         tracing::warn!(
             "remote and rpc of this release will not find the node from another shell · {} · add \
              this line: eval \"$(trunkline env)\"",
+            path.display()
+        );
+    }
+    // Set before us, it is the agent's as well.
+    let from_environment = cookie.is_some_and(|found| found.source == CookieSource::Environment);
+    if let Some(path) = release.env_sh_with_cookie().filter(|_| !from_environment) {
+        tracing::warn!(
+            "the release sets RELEASE_COOKIE itself, the agent may use another one · {} · set it \
+             in the environment of trunkline exec instead",
             path.display()
         );
     }
