@@ -1,6 +1,8 @@
 //! Printing in Erlang's syntax, as `~tw` does.
 
-use alloc::{format, vec::Vec};
+mod float;
+
+use alloc::vec::Vec;
 use core::{fmt, fmt::Write, mem, slice::Iter};
 
 use crate::{
@@ -11,7 +13,7 @@ use crate::{
 };
 
 /// As `io:format("~tw")`: `{ok,[1,2],<<97>>,#{a => 1}}`. Pids, ports and references show the node's name, ids and
-/// creation instead of a number that only one runtime knows; an opaque term shows its bytes.
+/// creation instead of a number that only one runtime knows; an opaque term shows its bytes; a map has the order of the wire.
 impl fmt::Display for Term {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(mut current) = head(self, f)? else {
@@ -130,7 +132,7 @@ fn leaf(term: &Term, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Repr::Atom(value) => atom(f, value),
         Repr::Int(value) => write!(f, "{value}"),
         Repr::Big(value) => write!(f, "{value}"),
-        Repr::Float(value) => float(f, *value),
+        Repr::Float(value) => float::float(f, *value),
         Repr::Binary(binary) => {
             f.write_str("<<")?;
             bytes(f, binary.as_slice())?;
@@ -229,33 +231,6 @@ fn quoted(f: &mut fmt::Formatter<'_>, c: char) -> fmt::Result {
         control => write!(f, "\\{:03o}", u32::from(control)),
     }
 }
-
-/// The shortest digits that read back as the value; plain, or with an exponent where that is shorter or the value is
-/// 2^53 and more.
-fn float(f: &mut fmt::Formatter<'_>, value: f64) -> fmt::Result {
-    if value.is_sign_negative() {
-        f.write_str("-")?;
-    }
-    let scientific = format!("{:e}", value.abs());
-    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
-    let (lead, fraction) = mantissa.split_once('.').unwrap_or((mantissa, "0"));
-    // `Display` never has an exponent; a whole number is without its fraction there.
-    let mut plain = format!("{}", value.abs());
-    if !plain.contains('.') {
-        plain.push_str(".0");
-    }
-    let length = [lead, ".", fraction, "e", exponent]
-        .map(str::len)
-        .iter()
-        .sum::<usize>();
-    if value.abs() < EXACT && plain.len() <= length {
-        return f.write_str(&plain);
-    }
-    write!(f, "{lead}.{fraction}e{exponent}")
-}
-
-/// From here on not every integer is a float.
-const EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// `erl_scan:reserved_word/1`, with those that OTP 27 added (`else` and `maybe`).
 const RESERVED: [&str; 29] = [
