@@ -11,6 +11,7 @@ use trunkline_proto::{Cookie, Creation, Flags, NodeName};
 
 use crate::accept;
 use crate::epmd::client::QueryError;
+use crate::handshake::initiator::OnAlive;
 use crate::reach::Route;
 use crate::registration::Claim;
 use crate::shared::{Settings, Shared};
@@ -30,6 +31,7 @@ pub struct NodeBuilder<C = WantsCookie> {
     resolver: Arc<dyn Resolve>,
     tick_time: Duration,
     follow_tick_time: bool,
+    on_alive: OnAlive,
     connect_timeout: Duration,
     flags: Flags,
 }
@@ -50,6 +52,7 @@ impl NodeBuilder {
             resolver: Arc::new(SystemResolver),
             tick_time: Duration::from_secs(60),
             follow_tick_time: true,
+            on_alive: OnAlive::Replace,
             connect_timeout: Duration::from_secs(5),
             flags: Flags::hidden_default(),
         }
@@ -68,6 +71,7 @@ impl NodeBuilder {
             resolver: self.resolver,
             tick_time: self.tick_time,
             follow_tick_time: self.follow_tick_time,
+            on_alive: self.on_alive,
             connect_timeout: self.connect_timeout,
             flags: self.flags,
         }
@@ -124,6 +128,15 @@ impl<C> NodeBuilder<C> {
     #[must_use]
     pub const fn follow_tick_time(mut self, follow: bool) -> Self {
         self.follow_tick_time = follow;
+        self
+    }
+
+    /// Gives up with [`Reason::AlreadyConnected`](trunkline_proto::Reason::AlreadyConnected) where a
+    /// peer still has a connection to our name. Default: that one is ours from before, and is
+    /// replaced.
+    #[must_use]
+    pub const fn respect_existing(mut self) -> Self {
+        self.on_alive = OnAlive::GiveUp;
         self
     }
 
@@ -194,6 +207,7 @@ impl NodeBuilder<Cookie> {
                 port,
                 tick_time: builder.tick_time,
                 follow_tick_time: builder.follow_tick_time,
+                on_alive: builder.on_alive,
                 connect_timeout: builder.connect_timeout,
             },
             stop,

@@ -12,7 +12,8 @@ use trunkline_proto::handshake::{Connected, Local};
 use trunkline_proto::{Cookie, Creation, Flags, NodeName, Reason};
 
 use crate::events::Subscribers;
-use crate::handshake::{Framed, initiator};
+use crate::handshake::Framed;
+use crate::handshake::initiator::{self, OnAlive};
 use crate::link::{self, Link};
 use crate::probe::Steps;
 use crate::process::Processes;
@@ -30,6 +31,7 @@ pub(crate) struct Settings {
     pub(crate) port: Option<u16>,
     pub(crate) tick_time: Duration,
     pub(crate) follow_tick_time: bool,
+    pub(crate) on_alive: OnAlive,
     pub(crate) connect_timeout: Duration,
 }
 
@@ -130,6 +132,7 @@ impl Shared {
             cookie,
             flags,
             creation,
+            on_alive,
             ..
         } = &self.settings;
         // A dial keeps no record of its steps: who wants them probes.
@@ -141,7 +144,7 @@ impl Shared {
         let (stream, _) = route.open(&location, deadline, &mut steps).await?;
         let me = Local::new(route.me.clone(), *flags, *creation);
         let (connected, framed) =
-            initiator::connect(stream, me, &target.name, cookie, deadline).await?;
+            initiator::connect(stream, me, &target.name, *on_alive, cookie, deadline).await?;
         self.install(connected.clone(), framed);
         Ok(connected)
     }

@@ -44,14 +44,6 @@ impl Beam {
         Ok(node_names(&answer))
     }
 
-    /// `net_kernel:get_net_ticktime/0`; `None` while a change of it is under way.
-    pub(super) async fn net_ticktime(&self) -> Result<Option<Duration>, MemberError> {
-        let answer = self.ask("net_kernel", "get_net_ticktime", vec![]).await?;
-        let ongoing = answer.as_tuple().and_then(|parts| parts.get(1));
-        let seconds = ongoing.unwrap_or(&answer).as_u64();
-        Ok(seconds.map(Duration::from_secs))
-    }
-
     /// Whether the node was started with `-proto_dist inet6_tcp` or `inet6_tls`.
     pub(super) async fn uses_ipv6(&self) -> Result<bool, MemberError> {
         let flag = vec![Term::atom("proto_dist")];

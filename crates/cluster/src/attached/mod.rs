@@ -96,6 +96,8 @@ impl Attached {
         let node = Node::builder(me)
             .cookie(config.cookie.clone())
             .epmd_port(config.epmd_port)
+            // A second agent must not push the first one out.
+            .respect_existing()
             .resolver(Arc::clone(&config.resolver))
             .start()
             .await?;

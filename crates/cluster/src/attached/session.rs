@@ -142,15 +142,16 @@ impl Keeper {
         *told = Some(reason);
     }
 
-    /// Takes over what the node was started with: its tick time, and the family it dials.
+    /// Probes go over the address family that the node dials.
     async fn follow(&self, beam: &Beam) -> Result<ProbeConfig, MemberError> {
-        let (tick_time, ipv6) = tokio::join!(beam.net_ticktime(), beam.uses_ipv6());
-        if let Some(tick_time) = tick_time? {
-            self.node.set_tick_time(&beam.name, tick_time);
-        }
-        let family = if ipv6? { Family::V6 } else { Family::V4 };
+        let family = match beam.uses_ipv6().await {
+            Ok(true) => Some(Family::V6),
+            Ok(false) => Some(Family::V4),
+            Err(MemberError::Failed(_)) => None,
+            Err(gone) => return Err(gone),
+        };
         Ok(ProbeConfig {
-            family: Some(family),
+            family,
             ..self.probing.clone()
         })
     }

@@ -66,11 +66,12 @@ pub(crate) async fn connect(
     stream: TcpStream,
     me: Local,
     peer: &NodeName,
+    on_alive: OnAlive,
     cookie: &Cookie,
     deadline: tokio::time::Instant,
 ) -> Result<(Connected, Framed), Reason> {
     let mut framed = Framed::new(stream, deadline);
-    let greeted = greet(&mut framed, me, peer, OnAlive::Replace).await?;
+    let greeted = greet(&mut framed, me, peer, on_alive).await?;
     let connected = prove(&mut framed, greeted, cookie).await?;
     Ok((connected, framed))
 }

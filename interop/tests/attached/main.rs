@@ -1,0 +1,8 @@
+//! A member that is attached to a real node, against real OTP on this host's loopback.
+#![allow(clippy::unwrap_used)]
+
+mod leaving;
+mod links;
+mod reasons;
+mod restarts;
+mod site;
