@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -204,18 +205,48 @@ impl Fleet {
 
     /// Starts `trunkline exec -- bin/fleet_app start` on a member.
     pub fn boot(&mut self, n: u8) -> Result<()> {
-        let mut exec = self.member(n).release.command("trunkline")?;
-        exec.arg("exec")
-            .args(self.env_flags())
+        let mut exec = self.trunkline(n, &["exec"])?;
+        exec.args(self.env_flags())
             .arg("--")
             .arg(self.member(n).release.script())
             .arg("start")
-            .env("DIGITALOCEAN_TOKEN", self.api.token())
-            .env("RELEASE_COOKIE", COOKIE)
             .env("ERL_FLAGS", self.erl_flags());
         let member = self.member_mut(n);
         member.process = Some(member.host.start(exec, "exec.log")?);
         Ok(())
+    }
+
+    /// Starts `bin/fleet_app start` on a member, without an agent.
+    pub fn boot_alone(&mut self, n: u8) -> Result<()> {
+        let mut start = self
+            .member(n)
+            .release
+            .command(self.member(n).release.script())?;
+        start.arg("start").env("ERL_FLAGS", self.erl_flags());
+        let member = self.member_mut(n);
+        member.process = Some(member.host.start(start, "exec.log")?);
+        Ok(())
+    }
+
+    /// Waits until a member's application answers on its console.
+    ///
+    /// # Panics
+    /// When it does not; with what it wrote.
+    pub fn until_booted(&self, n: u8) {
+        let member = self.member(n);
+        if wait::within(PATIENCE, || member.release.eval("1").ok()).is_none() {
+            panic!("{} does not start:\n{}", member.node, member.log());
+        }
+    }
+
+    /// A `trunkline` command on a member, in its folder, with the account's token and the fleet's cookie.
+    pub fn trunkline(&self, n: u8, args: &[&str]) -> Result<Command> {
+        let mut command = self.member(n).release.command("trunkline")?;
+        command
+            .args(args)
+            .env("DIGITALOCEAN_TOKEN", self.api.token())
+            .env("RELEASE_COOKIE", COOKIE);
+        Ok(command)
     }
 
     /// Creates and boots members 1 to `count`, and waits until everybody sees everybody.
