@@ -38,6 +38,11 @@ impl Context {
         }
     }
 
+    /// The flag `--log-level`, for what is started with the same.
+    pub(crate) fn log_level(&self) -> Option<&str> {
+        self.globals.log_level.as_deref()
+    }
+
     /// What the configuration says of this node's name.
     pub(crate) fn name_options(&self) -> Result<NameOptions, Failure> {
         match self.config_file()? {

@@ -1,6 +1,6 @@
 //! Connections that come in.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
@@ -63,35 +63,67 @@ async fn welcome(shared: Arc<Shared>, stream: TcpStream) {
         flags: settings.flags,
         creation: settings.creation,
     };
-    let done = acceptor::accept(&mut framed, me, &*shared, &settings.cookie, STEP_LIMIT).await;
+    let visit = Visit {
+        shared: Arc::clone(&shared),
+        caller: Mutex::default(),
+    };
+    let done = acceptor::accept(&mut framed, me, &visit, &settings.cookie, STEP_LIMIT).await;
     match done {
         Ok(connected) => shared.install(connected, framed),
         Err(why) => tracing::info!("an incoming connection failed: {why} · from {from:?}"),
     }
 }
 
-impl Host for Shared {
+/// A connection attempt of somebody else, as far as this node must know of it.
+struct Visit {
+    shared: Arc<Shared>,
+    /// Who it is, once it was told to go on.
+    caller: Mutex<Option<NodeName>>,
+}
+
+impl Host for Visit {
     fn verdict(&self, caller: &Greeting) -> Verdict {
-        let me = &self.settings.route.me;
+        let me = &self.shared.settings.route.me;
         if caller.name == *me {
             return Verdict::NotAllowed;
         }
-        let state = self.state();
-        if state.links.contains_key(caller.name.as_str()) {
-            return Verdict::Alive;
-        }
-        if !state.dials.contains_key(caller.name.as_str()) {
-            return Verdict::Accept;
-        }
-        match race(me, &caller.name) {
-            Race::Theirs => Verdict::Simultaneous,
-            Race::Ours => Verdict::Nok,
-        }
+        let mut state = self.shared.state();
+        let verdict = if state.links.contains_key(&caller.name) {
+            Verdict::Alive
+        } else if let Some(attempt) = state.dials.get(&caller.name) {
+            match race(me, &caller.name) {
+                Race::Ours => return Verdict::Nok,
+                Race::Theirs => {
+                    attempt.yielded.cancel();
+                    Verdict::Simultaneous
+                }
+            }
+        } else {
+            Verdict::Accept
+        };
+        state.incoming.insert(caller.name.clone());
+        *self.caller() = Some(caller.name.clone());
+        verdict
     }
 
     fn proved(&self, peer: &NodeName) {
-        if let Some(old) = self.link(peer.as_str()) {
-            self.end(&old, DownReason::Replaced);
+        if let Some(old) = self.shared.link(peer.as_str()) {
+            self.shared.end(&old, DownReason::Replaced);
+        }
+    }
+}
+
+impl Visit {
+    fn caller(&self) -> MutexGuard<'_, Option<NodeName>> {
+        self.caller.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        if let Some(caller) = self.caller().take() {
+            self.shared.state().incoming.remove(&caller);
+            self.shared.state_changed();
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What all handles and tasks of one node share.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ pub(crate) struct Shared {
     pub(crate) events: Subscribers,
     pub(crate) processes: Processes,
     state: Mutex<State>,
-    /// Changes whenever `state.links` does.
+    /// Changes whenever a connection or a handshake that came in begins or ends.
     changed: watch::Sender<u64>,
 }
 
@@ -53,7 +53,17 @@ pub(crate) struct Shared {
 #[derive(Debug, Default)]
 pub(crate) struct State {
     pub(crate) links: HashMap<NodeName, Arc<Link>>,
-    pub(crate) dials: HashMap<NodeName, watch::Receiver<Option<Outcome>>>,
+    pub(crate) dials: HashMap<NodeName, Attempt>,
+    /// Callers that were told to go on, and have not come to an end.
+    pub(crate) incoming: HashSet<NodeName>,
+}
+
+/// A dial that is under way.
+#[derive(Clone, Debug)]
+pub(crate) struct Attempt {
+    outcome: watch::Receiver<Option<Outcome>>,
+    /// The other side dials too, and its attempt wins: this one is dropped.
+    pub(crate) yielded: CancellationToken,
 }
 
 /// What came of a dial.
@@ -92,11 +102,12 @@ impl Shared {
                 return Ok(link.info.clone());
             }
             match state.dials.get(&target.name) {
-                Some(dial) => dial.clone(),
+                Some(attempt) => attempt.outcome.clone(),
                 None => {
-                    let dial = self.spawn_dial(target.clone());
-                    state.dials.insert(target.name.clone(), dial.clone());
-                    dial
+                    let attempt = self.spawn_dial(target.clone());
+                    let outcome = attempt.outcome.clone();
+                    state.dials.insert(target.name.clone(), attempt);
+                    outcome
                 }
             }
         };
@@ -110,12 +121,22 @@ impl Shared {
         }
     }
 
-    fn spawn_dial(self: &Arc<Self>, target: Target) -> watch::Receiver<Option<Outcome>> {
+    fn spawn_dial(self: &Arc<Self>, target: Target) -> Attempt {
         let (done, outcome) = watch::channel(None);
+        let yielded = CancellationToken::new();
+        let attempt = Attempt {
+            outcome,
+            yielded: yielded.clone(),
+        };
         let shared = Arc::clone(self);
         tokio::spawn(self.stop.clone().run_until_cancelled_owned(async move {
             let deadline = Instant::now() + shared.settings.connect_timeout;
-            let mut result = shared.dial(&target, deadline).await;
+            // Whoever is on the way to us needs no dial.
+            let mut result = shared.await_incoming(&target.name, deadline).await;
+            if result == Err(Reason::LostRace) {
+                let dial = yielded.run_until_cancelled(shared.dial(&target, deadline));
+                result = dial.await.unwrap_or(Err(Reason::LostRace));
+            }
             if result == Err(Reason::LostRace) {
                 // The other side's dial won: its connection is on its way.
                 result = shared.await_link(&target.name, deadline).await;
@@ -123,7 +144,7 @@ impl Shared {
             shared.state().dials.remove(&target.name);
             done.send_replace(Some(result));
         }));
-        outcome
+        attempt
     }
 
     async fn dial(self: &Arc<Self>, target: &Target, deadline: Instant) -> Outcome {
@@ -149,13 +170,38 @@ impl Shared {
         Ok(connected)
     }
 
+    /// Waits until a caller of this name has come to an end. `lost_race` when there is none, or it
+    /// failed.
+    async fn await_incoming(&self, peer: &NodeName, deadline: Instant) -> Outcome {
+        self.await_state(deadline, |state| {
+            state.links.contains_key(peer) || !state.incoming.contains(peer)
+        })
+        .await;
+        self.linked(peer)
+    }
+
     async fn await_link(&self, peer: &NodeName, deadline: Instant) -> Outcome {
-        let mut changes = self.changed.subscribe();
-        let up = changes.wait_for(|_| self.link(peer.as_str()).is_some());
-        let _in_time = tokio::time::timeout(left(deadline), up).await.is_ok();
+        self.await_state(deadline, |state| state.links.contains_key(peer))
+            .await;
+        self.linked(peer)
+    }
+
+    fn linked(&self, peer: &NodeName) -> Outcome {
         self.link(peer.as_str())
             .map(|link| link.info.clone())
             .ok_or(Reason::LostRace)
+    }
+
+    /// Waits for a state, or until the deadline.
+    async fn await_state(&self, deadline: Instant, is: impl Fn(&State) -> bool) {
+        let mut changes = self.changed.subscribe();
+        let reached = changes.wait_for(|_| is(&self.state()));
+        let _in_time = tokio::time::timeout(left(deadline), reached).await.is_ok();
+    }
+
+    /// Tells everybody who waits for a state to look again.
+    pub(crate) fn state_changed(&self) {
+        self.changed.send_modify(|n| *n = n.wrapping_add(1));
     }
 
     /// The handshake is through: the connection lives.
@@ -173,7 +219,7 @@ impl Shared {
         }
         self.state().links.insert(peer, Arc::clone(&link));
         self.events.publish(&up);
-        self.changed.send_modify(|n| *n = n.wrapping_add(1));
+        self.state_changed();
         link::spawn(Arc::clone(self), Arc::clone(&link), stream, rest);
         if self.settings.follow_tick_time && link.info.flags.contains(Flags::SPAWN) {
             tokio::spawn(rpc::follow_tick_time(Arc::clone(self), link));
@@ -196,7 +242,7 @@ impl Shared {
             peer: peer.clone(),
             reason,
         });
-        self.changed.send_modify(|n| *n = n.wrapping_add(1));
+        self.state_changed();
     }
 
     /// Ends every connection.

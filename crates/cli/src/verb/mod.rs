@@ -1,6 +1,7 @@
 //! The verbs: one file each with `Args`, `run` and its output types, one variant here.
 
 mod cookie;
+mod demo;
 mod discover;
 pub(crate) mod env;
 mod exec;
@@ -19,6 +20,11 @@ pub(crate) enum Verb {
     Cookie(cookie::Args),
     /// Print what a release needs in its environment: eval "$(trunkline env)" in env.sh
     Env(env::Args),
+    /// See it work: nodes on this host find each other, one is killed and comes back
+    Demo(demo::Args),
+    /// One node of the demo
+    #[command(hide = true)]
+    DemoNode,
     /// Look once through every topology: peers, health, errors
     Discover(discover::Args),
     /// Say whether a node can be reached with this cookie, and if not, why
@@ -33,9 +39,13 @@ impl Verb {
     /// Long-running verbs tell what they do; the others speak only of trouble.
     pub(crate) fn default_log_level(&self) -> &'static str {
         match self {
-            Self::Cookie(_) | Self::Env(_) | Self::Discover(_) | Self::Ping(_) | Self::Nodes(_) => {
-                "warn"
-            }
+            Self::Cookie(_)
+            | Self::Demo(_)
+            | Self::DemoNode
+            | Self::Env(_)
+            | Self::Discover(_)
+            | Self::Ping(_)
+            | Self::Nodes(_) => "warn",
             Self::Exec(_) => "info",
         }
     }
@@ -44,6 +54,8 @@ impl Verb {
         match self {
             Self::Cookie(args) => cookie::run(args, cx),
             Self::Env(args) => env::run(args, cx),
+            Self::Demo(args) => demo::run(args, cx),
+            Self::DemoNode => demo::node::run(),
             Self::Discover(args) => discover::run(args, cx),
             Self::Ping(args) => ping::run(args, cx),
             Self::Nodes(args) => nodes::run(args, cx),
