@@ -1,14 +1,12 @@
 //! Memory follows the bytes that are there, whatever they claim.
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
+#[path = "util/counting.rs"]
+mod counting;
 mod util;
 
-use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    cell::Cell,
-};
-
 use bytes::Bytes;
+use counting::measured;
 use trunkline_etf::{Decoder, Limits, Term, atom};
 use util::{malformed, release};
 
@@ -99,44 +97,4 @@ fn within_bounds(name: &str, bytes: &Bytes) {
         "{name}: {peak} bytes for {}: {result:?}",
         bytes.len()
     );
-}
-
-/// The result, and how much more memory than before this thread held at the worst moment.
-fn measured<T>(work: impl FnOnce() -> T) -> (T, usize) {
-    let before = NOW.get();
-    PEAK.set(before);
-    let result = work();
-    (result, usize::try_from(PEAK.get() - before).unwrap())
-}
-
-thread_local! {
-    static NOW: Cell<isize> = const { Cell::new(0) };
-    static PEAK: Cell<isize> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
-
-// SAFETY: everything is passed on to the system's allocator unchanged; the counters do not allocate.
-#[allow(unsafe_code, reason = "an allocator that counts cannot be had without")]
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size() as isize);
-        // SAFETY: the caller's promise, passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        count(-(layout.size() as isize));
-        // SAFETY: the caller's promise, passed on.
-        unsafe { System.dealloc(at, layout) }
-    }
-}
-
-fn count(change: isize) {
-    let now = NOW.get() + change;
-    NOW.set(now);
-    PEAK.set(PEAK.get().max(now));
 }

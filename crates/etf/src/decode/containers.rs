@@ -54,7 +54,10 @@ impl Decoder<'_> {
                 Ok(Head::Open(Kind::List, length))
             }
             tag::MAP => match self.reader.count()? {
-                0 => Ok(Head::Leaf(Map::default().into())),
+                0 => {
+                    self.charge(1, OVERHEAD)?;
+                    Ok(Head::Leaf(Map::default().into()))
+                }
                 pairs => {
                     let parts = pairs.saturating_mul(2);
                     self.claim(parts, others)?;

@@ -86,7 +86,9 @@ impl Decoder<'_> {
             self.reader.count()?
         };
         let sign = self.reader.u8()?;
-        self.charge(1, length.min(self.reader.left()))?;
+        if length > size_of::<i64>() {
+            self.charge(1, OVERHEAD.saturating_add(length.min(self.reader.left())))?;
+        }
         // As the runtimes have it, any sign but 0 is minus.
         Ok(Term::integer(sign != 0, self.reader.take(length)?))
     }
