@@ -174,11 +174,11 @@ fn limits_end_the_connection() {
         feed(&mut small, &next(7, 8, &part)).unwrap_err(),
         ConnectionError::FragmentsTooLarge { limit: 1000 }
     );
-    let mut small = inbound(Limits::default().with_unfinished(1000));
+    let mut small = inbound(Limits::default().with_unfinished(3000));
     feed(&mut small, &first(7, 9, &send(7), &part)).unwrap();
     assert_eq!(
         feed(&mut small, &first(8, 9, &send(7), &part)).unwrap_err(),
-        ConnectionError::FragmentsTooLarge { limit: 1000 }
+        ConnectionError::FragmentsTooLarge { limit: 3000 }
     );
     let mut small = inbound(Limits::default().with_sequences(1));
     feed(&mut small, &first(7, 9, &send(7), &part)).unwrap();
@@ -192,6 +192,27 @@ fn limits_end_the_connection() {
         feed(&mut small, &part).unwrap_err(),
         ConnectionError::FrameTooLarge { len: 600 }
     );
+}
+
+/// The payload is not all that an unfinished message holds.
+#[test]
+fn control_messages_of_unfinished_messages_are_counted() {
+    let limit = 100_000;
+    let mut small = inbound(Limits::default().with_unfinished(limit));
+    let large = Control::SendSender {
+        from: pid(7),
+        to: pid(1),
+        token: Some(Term::list(vec![Term::nil(); 1000])),
+    };
+    let begin = |sequence| first(sequence, 2, &large, &[]);
+    // Those that end, or are begun again, are held no longer.
+    for _ in 0..20 {
+        feed(&mut small, &begin(1)).unwrap();
+        feed(&mut small, &begin(1)).unwrap();
+        assert_eq!(feed(&mut small, &next(1, 1, &[106])).unwrap().len(), 1);
+    }
+    let refused = (1..20).find_map(|n| feed(&mut small, &begin(n)).err());
+    assert_eq!(refused, Some(ConnectionError::FragmentsTooLarge { limit }));
 }
 
 #[test]

@@ -24,7 +24,7 @@ pub(super) struct FragmentId {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Fragments {
     open: BTreeMap<u64, Unfinished>,
-    /// Bytes in all of them.
+    /// Bytes in all of them, each with its head.
     held: usize,
 }
 
@@ -32,18 +32,22 @@ pub(super) struct Fragments {
 struct Unfinished {
     control: Control,
     atoms: Arc<[Atom]>,
+    /// What control message and atoms take.
+    head: usize,
     next: u64,
     payload: Vec<u8>,
 }
 
+/// What a byte of a header or a control message takes when it is decoded, at most.
+const GROWTH: usize = 24;
+
 impl Fragments {
-    /// The first fragment of several: it holds header and control message. One that reuses the
-    /// number of an unfinished message takes its place.
+    /// The first fragment of several: it holds header and control message, `head` bytes before they
+    /// were decoded. One that reuses the number of an unfinished message takes its place.
     pub(super) fn first(
         &mut self,
         id: FragmentId,
-        control: Control,
-        atoms: Arc<[Atom]>,
+        (control, atoms, head): (Control, Arc<[Atom]>, usize),
         part: &Bytes,
         limits: &Limits,
     ) -> Result<(), ConnectionError> {
@@ -53,7 +57,7 @@ impl Fragments {
             .filter(|next| *next > 0)
             .ok_or_else(|| id.error())?;
         if let Some(abandoned) = self.open.remove(&id.sequence) {
-            self.held = self.held.saturating_sub(abandoned.payload.len());
+            self.held = self.held.saturating_sub(abandoned.held());
         }
         if self.open.len() >= limits.sequences {
             return Err(ConnectionError::TooManySequences);
@@ -61,10 +65,12 @@ impl Fragments {
         if !control.has_payload() {
             return Err(ConnectionError::Trailing);
         }
-        self.hold(part.len(), part.len(), limits)?;
+        let head = head.saturating_mul(GROWTH);
+        self.hold(head.saturating_add(part.len()), part.len(), limits)?;
         let unfinished = Unfinished {
             control,
             atoms,
+            head,
             next,
             payload: part.to_vec(),
         };
@@ -96,13 +102,14 @@ impl Fragments {
     }
 
     fn finish(&mut self, sequence: u64) -> Option<Signal> {
+        let unfinished = self.open.remove(&sequence)?;
+        self.held = self.held.saturating_sub(unfinished.held());
         let Unfinished {
             control,
             atoms,
             payload,
             ..
-        } = self.open.remove(&sequence)?;
-        self.held = self.held.saturating_sub(payload.len());
+        } = unfinished;
         let payload = RawTerm::with_atoms(payload.into(), atoms);
         Some(Signal {
             control,
@@ -110,7 +117,7 @@ impl Fragments {
         })
     }
 
-    /// Counts `more` bytes, after which their message has `len`.
+    /// Counts `more` bytes, after which the payload of their message has `len`.
     fn hold(&mut self, more: usize, len: usize, limits: &Limits) -> Result<(), ConnectionError> {
         self.held = self.held.saturating_add(more);
         for (bytes, limit) in [(len, limits.message), (self.held, limits.unfinished)] {
@@ -119,6 +126,12 @@ impl Fragments {
             }
         }
         Ok(())
+    }
+}
+
+impl Unfinished {
+    fn held(&self) -> usize {
+        self.head.saturating_add(self.payload.len())
     }
 }
 

@@ -20,6 +20,9 @@ const MIN_READ: usize = 4 << 10;
 /// The most that is read at once. What a frame claims is not taken in advance.
 const MAX_READ: usize = 256 << 10;
 
+/// A buffer that grew beyond this for one frame is given back when that is done.
+const MAX_KEPT: usize = 1 << 20;
+
 /// A length of four bytes precedes each frame.
 const LENGTH: usize = 4;
 
@@ -91,6 +94,9 @@ impl Inbound {
 
     /// Where to read into. Its spare capacity is what a read should ask for.
     pub fn read_buf(&mut self) -> &mut BytesMut {
+        if self.buffer.is_empty() && self.buffer.try_reclaim(MAX_KEPT) {
+            self.buffer = BytesMut::new();
+        }
         let missing = self.claimed().map_or(0, |len| {
             len.saturating_add(LENGTH).saturating_sub(self.buffer.len())
         });
@@ -184,8 +190,9 @@ impl Inbound {
         if id.fragment == 1 {
             return signal(control, left, atoms).map(Some);
         }
+        let head = body.len().saturating_sub(left.len());
         self.fragments
-            .first(id, control, atoms, &left, &self.limits)?;
+            .first(id, (control, atoms, head), &left, &self.limits)?;
         Ok(None)
     }
 

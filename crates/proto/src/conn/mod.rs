@@ -50,7 +50,8 @@ pub struct Limits {
     pub frame: usize,
     /// Bytes of one message put together from fragments. Default 128 MiB.
     pub message: usize,
-    /// Bytes of all messages of which fragments are still due. Default 256 MiB.
+    /// Bytes of all messages of which fragments are still due, control messages and atoms counted
+    /// as what they take when decoded. Default 256 MiB.
     pub unfinished: usize,
     /// Messages of which fragments are still due. Default 10,000: one for each process of the peer
     /// that sends a large message at this moment.

@@ -16,6 +16,9 @@ use crate::{Flags, Instant};
 /// segment for the kernel to gather.
 const SHARED_FROM: usize = 4 << 10;
 
+/// A queue that grew beyond this is given back when all is sent.
+const MAX_KEPT: usize = 1 << 20;
+
 /// A frame without content.
 const TICK: [u8; 4] = [0; 4];
 
@@ -101,7 +104,6 @@ impl Outbound {
         if control.has_payload() == matches!(payload, Payload::None) {
             return Err(PushError::Payload);
         }
-        self.scratch.clear();
         if self.headers {
             self.scratch.put(&[VERSION, HEADER, 0]);
         } else {
@@ -116,7 +118,9 @@ impl Outbound {
                 self.scratch.put_shared(bytes, || bytes.clone());
             }
         }
-        self.take_frame()?;
+        let taken = self.take_frame();
+        self.scratch.clear();
+        taken?;
         if !self.peer_hidden {
             self.quiet_since = self.quiet_since.max(now);
         }
@@ -142,6 +146,10 @@ impl Outbound {
             self.queue.pop_front();
         }
         self.tail.advance(left.min(self.tail.len()));
+        // A queue that was long once shall not cost its length for ever.
+        if self.tail.is_empty() && self.tail.try_reclaim(MAX_KEPT) {
+            self.tail = BytesMut::new();
+        }
     }
 
     /// Whether there is nothing to send.
@@ -197,10 +205,7 @@ impl Outbound {
     /// Moves the encoded frame from the scratch buffer to the queue.
     fn take_frame(&mut self) -> Result<(), PushError> {
         let len = self.scratch.len();
-        let Ok(prefix) = u32::try_from(len) else {
-            self.scratch.clear();
-            return Err(PushError::TooLarge { len });
-        };
+        let prefix = u32::try_from(len).map_err(|_| PushError::TooLarge { len })?;
         self.tail.extend_from_slice(&prefix.to_be_bytes());
         let mut copied = &self.scratch.copied[..];
         for (before, shared) in self.scratch.shared.drain(..) {

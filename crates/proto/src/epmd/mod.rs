@@ -35,8 +35,9 @@ pub enum EpmdError {
     /// A request without content.
     #[error("an empty request")]
     Empty,
-    /// A name that is empty, longer than [`MAX_NAME`] or not UTF-8.
-    #[error("a name that is empty, too long or not UTF-8")]
+    /// A name that is empty, longer than [`MAX_NAME`], not UTF-8, or has control characters: one
+    /// with a line break would put lines of its own into the list of names. OTP's epmd takes those.
+    #[error("a name that is empty, too long, not UTF-8 or has control characters")]
     BadName,
     /// An answer that is not written as EPMD writes it.
     #[error("a line that no port mapper writes")]

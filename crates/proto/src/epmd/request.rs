@@ -109,9 +109,15 @@ pub(super) fn name(bytes: &[u8]) -> Result<String, EpmdError> {
     if bytes.is_empty() || bytes.len() > MAX_NAME {
         return Err(EpmdError::BadName);
     }
-    core::str::from_utf8(bytes)
-        .map(String::from)
-        .map_err(|_| EpmdError::BadName)
+    match core::str::from_utf8(bytes) {
+        Ok(name) if is_printable(name) => Ok(name.into()),
+        _ => Err(EpmdError::BadName),
+    }
+}
+
+/// Names end up in lists of lines, in logs and on terminals.
+pub(super) fn is_printable(name: &str) -> bool {
+    !name.contains(char::is_control)
 }
 
 /// What a node tells EPMD about itself, and EPMD others about it.

@@ -3,6 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::request::is_printable;
 use super::{EpmdError, Registration};
 use crate::Creation;
 use crate::wire::Reader;
@@ -186,6 +187,7 @@ impl NamesResponse {
 
 fn entry(line: &str) -> Option<NameEntry> {
     let (alive, port) = line.strip_prefix("name ")?.rsplit_once(" at port ")?;
+    is_printable(alive).then_some(())?;
     Some(NameEntry {
         alive: alive.into(),
         port: port.parse().ok()?,
