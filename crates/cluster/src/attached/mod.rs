@@ -70,6 +70,7 @@ impl AttachConfig {
 /// there notices nothing.
 pub struct Attached {
     name: NodeName,
+    probing: ProbeConfig,
     session: Arc<RwLock<Option<Session>>>,
     _stop: DropGuard,
 }
@@ -111,7 +112,7 @@ impl Attached {
                 address: None,
                 port: config.port,
             },
-            probing,
+            probing: probing.clone(),
             session: Arc::clone(&session),
             events,
             noticed: Mutex::default(),
@@ -119,6 +120,7 @@ impl Attached {
         tokio::spawn(stop.clone().run_until_cancelled_owned(keeper.run()));
         let attached = Self {
             name: config.node,
+            probing,
             session,
             _stop: stop.drop_guard(),
         };
@@ -170,10 +172,10 @@ impl Member for Attached {
 
     fn look(&self, target: Dial) -> BoxFuture<'_, Attempt> {
         async move {
-            match self.session() {
-                Ok(Session { probing, .. }) => connect::look(&probing, target).await,
-                Err(_) => detached().into(),
-            }
+            // A look is ours alone: it needs no node, and says nothing of one that is away.
+            let session = self.session();
+            let probing = session.map_or_else(|_| self.probing.clone(), |s| s.probing);
+            connect::look(&probing, target).await
         }
         .boxed()
     }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod pretend;
+mod rust_nodes;
 
 use std::time::Duration;
 
