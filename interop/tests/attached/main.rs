@@ -3,6 +3,7 @@
 
 mod leaving;
 mod links;
+mod newer_otp;
 mod reasons;
 mod restarts;
 mod site;

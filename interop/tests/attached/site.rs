@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use trunkline::{AttachConfig, Attached, Cluster, ClusterConfig, ClusterEvent};
 use trunkline_discovery::strategies::Topology;
 use trunkline_discovery::{BuiltSource, Source, SourceCx};
-use trunkline_interop::otp::{Epmd, Otp};
+use trunkline_interop::otp::{Epmd, Otp, Release};
 use trunkline_interop::wait;
 use trunkline_proto::{Cookie, NodeName};
 use trunkline_reconcile::evidence::{Answer, Kind, Peer};
@@ -35,6 +35,13 @@ pub(crate) fn start(epmd: &Epmd, i: u8, args: &[&str]) -> Result<Otp> {
 
 pub(crate) fn start_with(epmd: &Epmd, i: u8, cookie: &str, args: &[&str]) -> Result<Otp> {
     let node = Otp::start(epmd, name(i).as_str(), cookie, args)?;
+    node.eval(RECORDER)?;
+    Ok(node)
+}
+
+/// The same on another release.
+pub(crate) fn start_on(release: &Release, epmd: &Epmd, i: u8, args: &[&str]) -> Result<Otp> {
+    let node = Otp::of_release(release, epmd, name(i).as_str(), COOKIE, args)?;
     node.eval(RECORDER)?;
     Ok(node)
 }
