@@ -1,7 +1,7 @@
 //! A BEAM node that we did not start: steered by erpc over one hidden connection.
 //!
 //! Nothing of ours is loaded into it. We dial it under a stable name, run one watcher process there
-//! (see [`watcher`]), and attach again whenever it or the connection was gone.
+//! (`watcher.rs`), and attach again whenever it or the connection was gone.
 
 mod beam;
 mod connect;
