@@ -6,6 +6,7 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | [`service`] | [`Agent`]: start here |
 //! | [`config`] | `trunkline.toml`, or what the environment says without one |
 //! | [`identity`] | which node is meant, and with which cookie it is reached |
 //! | [`hosts`] | turning the hosts of node names into addresses |
@@ -19,11 +20,16 @@
 pub mod admin;
 pub mod caller;
 pub mod config;
+mod error;
 pub mod hosts;
 pub mod identity;
 pub mod look;
 pub mod registered;
+pub mod service;
 pub mod socket;
 pub mod status;
 
 pub use config::{AgentConfig, ConfigError};
+pub use error::AgentError;
+pub use identity::Identity;
+pub use service::{Agent, run};

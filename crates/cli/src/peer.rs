@@ -136,6 +136,13 @@ fn local_error(error: trunkline_agent::socket::LocalError) -> Failure {
     Failure::usage(error.what(), error.place(), error.cure())
 }
 
+impl From<trunkline_agent::AgentError> for Failure {
+    fn from(error: trunkline_agent::AgentError) -> Self {
+        let code = if error.usage { 2 } else { 1 };
+        Self::new(code, error.what, error.place, error.cure)
+    }
+}
+
 impl From<trunkline_agent::ConfigError> for Failure {
     fn from(error: trunkline_agent::ConfigError) -> Self {
         Self::usage(error.what, error.place, error.cure)

@@ -1,5 +1,10 @@
 //! `trunkline discover` through the real binary, and the mistakes of a configuration.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a helper of a test fails as the test does"
+)]
+
 mod util;
 
 use std::fs;

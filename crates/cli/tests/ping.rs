@@ -1,5 +1,10 @@
 //! `trunkline ping` and `nodes` through the real binary, as far as no node is needed.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a helper of a test fails as the test does"
+)]
+
 mod util;
 
 use std::net::TcpListener;

@@ -80,7 +80,10 @@ impl AgentConfig {
         let node = NodeOptions::read(&sections.node).map_err(located)?;
         let admin = AdminOptions::read(&sections.admin, env).map_err(located)?;
         let mut topologies = topologies(sections.topologies).map_err(located)?;
-        let mut chosen = file.map_or_else(String::new, |file| file.display().to_string());
+        let mut chosen = match file {
+            Some(file) => format!("{} says so", file.display()),
+            None => String::new(),
+        };
         if topologies.is_empty() {
             let (topology, why) = environment::choose(env)?;
             topologies.push(topology);

@@ -2,8 +2,8 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, Mode, chmod, flock};
@@ -65,20 +65,26 @@ fn pid_text(pid: &Option<u32>) -> String {
     pid.map_or_else(String::new, |pid| format!(" (pid {pid})"))
 }
 
-/// The sole right to serve a node, held by a lock that ends with the process. Dropping it removes
-/// the socket.
+/// The sole right to serve a node, held by a lock that ends with the process: on a file, which names
+/// the process, and on a name of the network namespace, which holds whatever folder another agent
+/// uses. Dropping it removes the socket.
 #[derive(Debug)]
 pub struct Claim {
     socket: PathBuf,
     _lock: File,
+    _name: OwnedFd,
 }
 
 impl Claim {
-    /// Claims `node` and opens its socket.
+    /// Claims `node`, which is registered with the port mapper on `epmd_port`, and opens its socket.
     ///
     /// # Errors
     /// See [`ClaimError`].
-    pub fn take(node: &NodeName, folders: &Folders) -> Result<(Self, UnixListener), ClaimError> {
+    pub fn take(
+        node: &NodeName,
+        epmd_port: u16,
+        folders: &Folders,
+    ) -> Result<(Self, UnixListener), ClaimError> {
         let no_place = |source| {
             let node = node.clone();
             ClaimError::NoPlace { node, source }
@@ -89,18 +95,15 @@ impl Claim {
             Refusal::Taken(taken) => taken,
             Refusal::Io(source) => no_place(source),
         })?;
-        // An agent of the same user may have started with another XDG_RUNTIME_DIR.
-        let named = socket.file_name();
-        let elsewhere = folders.sockets().into_iter();
-        let mut twins = elsewhere.filter(|path| path.file_name() == named && *path != socket);
-        if let Some(path) = twins.find(|path| UnixStream::connect(path).is_ok()) {
-            let (node, pid) = (node.clone(), None);
+        let Some(name) = hold(&abstract_name(node, epmd_port)).map_err(no_place)? else {
+            let (node, pid, path) = (node.clone(), None, abstract_name(node, epmd_port).into());
             return Err(ClaimError::Taken { node, pid, path });
-        }
+        };
         let listener = open(&socket).map_err(no_place)?;
         let claim = Self {
             socket,
             _lock: lock,
+            _name: name,
         };
         Ok((claim, listener))
     }
@@ -147,6 +150,30 @@ fn lock(node: &NodeName, path: &Path) -> Result<File, Refusal> {
     Ok(file)
 }
 
+/// Two agents under one name would push each other off the node for ever. `None`: it is taken.
+fn hold(name: &str) -> io::Result<Option<OwnedFd>> {
+    let flags = SocketFlags::CLOEXEC;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None)?;
+    // Longer names are cut: their beginnings tell nodes of one host apart.
+    let name = name
+        .as_bytes()
+        .get(..MAX_ABSTRACT)
+        .unwrap_or(name.as_bytes());
+    match bind(&socket, &SocketAddrUnix::new_abstract_name(name)?) {
+        Ok(()) => Ok(Some(socket)),
+        Err(rustix::io::Errno::ADDRINUSE) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What a socket address holds beside the leading NUL.
+const MAX_ABSTRACT: usize = 107;
+
+/// A node's name is unique at its port mapper.
+fn abstract_name(node: &NodeName, epmd_port: u16) -> String {
+    format!("trunkline-agent/{epmd_port}/{node}")
+}
+
 /// Binds, narrows the mode, and listens only then: at no moment can another user connect.
 fn open(path: &Path) -> io::Result<UnixListener> {
     match fs::remove_file(path) {
@@ -172,17 +199,28 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let folders = Folders::new(Some(home.path()));
         let node: NodeName = "app@10.0.0.1".parse().unwrap();
-        let (first, _listener) = Claim::take(&node, &folders).unwrap();
+        let (first, _listener) = Claim::take(&node, 4369, &folders).unwrap();
         let mode = fs::metadata(first.path()).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
 
-        let error = Claim::take(&node, &folders).unwrap_err().to_string();
+        let error = Claim::take(&node, 4369, &folders).unwrap_err().to_string();
         let pid = std::process::id();
         let what = format!("another agent (pid {pid}) already serves app@10.0.0.1");
         assert_eq!(error, what);
 
         drop(first);
-        Claim::take(&node, &folders).unwrap();
+        Claim::take(&node, 4369, &folders).unwrap();
+    }
+
+    #[tokio::test]
+    async fn another_folder_is_no_way_around_it() {
+        let homes = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let node: NodeName = "app@10.0.0.3".parse().unwrap();
+        let take = |n: usize| Claim::take(&node, 4369, &Folders::new(Some(homes[n].path())));
+        let _first = take(0).unwrap();
+        let error = take(1).unwrap_err();
+        assert!(matches!(error, ClaimError::Taken { .. }), "{error}");
+        assert_eq!(error.place(), "trunkline-agent/4369/app@10.0.0.3");
     }
 
     #[tokio::test]
@@ -190,11 +228,11 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let folders = Folders::new(Some(home.path()));
         let node: NodeName = "app@10.0.0.2".parse().unwrap();
-        let (claim, listener) = Claim::take(&node, &folders).unwrap();
+        let (claim, listener) = Claim::take(&node, 4369, &folders).unwrap();
         let path = claim.path().to_owned();
         drop((listener, claim));
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         assert!(path.exists());
-        Claim::take(&node, &folders).unwrap();
+        Claim::take(&node, 4369, &folders).unwrap();
     }
 }

@@ -7,6 +7,7 @@ pub(crate) mod env;
 mod exec;
 mod nodes;
 mod ping;
+mod run;
 
 use std::process::ExitCode;
 
@@ -31,6 +32,8 @@ pub(crate) enum Verb {
     Ping(ping::Args),
     /// Show who is connected to a node, or with --matrix who sees whom
     Nodes(nodes::Args),
+    /// Be the agent in the foreground: discover, connect, keep connected
+    Run(run::Args),
     /// Name the node, start CMD in the environment that it needs, and be the agent beside it
     Exec(exec::Args),
 }
@@ -46,7 +49,7 @@ impl Verb {
             | Self::Discover(_)
             | Self::Ping(_)
             | Self::Nodes(_) => "warn",
-            Self::Exec(_) => "info",
+            Self::Exec(_) | Self::Run(_) => "info",
         }
     }
 
@@ -59,6 +62,7 @@ impl Verb {
             Self::Discover(args) => discover::run(args, cx),
             Self::Ping(args) => ping::run(args, cx),
             Self::Nodes(args) => nodes::run(args, cx),
+            Self::Run(args) => run::run(args, cx),
             Self::Exec(args) => exec::run(args, cx),
         }
     }

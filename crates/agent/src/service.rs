@@ -1,0 +1,255 @@
+//! The agent itself: one node, its topologies, its two addresses.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use trunkline::{AttachConfig, Attached, Cluster, ClusterConfig};
+use trunkline_discovery::config::BuildCx;
+use trunkline_discovery::platform::{Env, FoundCookie};
+use trunkline_discovery::strategies::Topology;
+use trunkline_node::Resolve;
+use zeroize::Zeroizing;
+
+use crate::admin::{self, Guard, View};
+use crate::config::{AdminOptions, AgentConfig, ConfigError};
+use crate::error::AgentError;
+use crate::hosts::HostResolver;
+use crate::identity::{self, Identity};
+use crate::socket::{self, Claim, Folders};
+use crate::status::{AgentStatus, NodeStatus, ReasonStatus, TopologyStatus, millis, unlisted};
+
+/// What answers on the two addresses may take to finish when the agent ends.
+const LAST_ANSWERS: Duration = Duration::from_millis(500);
+
+/// A running agent. Dropping it ends it at once; [`shutdown`](Self::shutdown) lets sources withdraw
+/// what they announced. Either way the links of its node stay: the application notices nothing.
+#[derive(Debug)]
+pub struct Agent {
+    cluster: Cluster,
+    view: Arc<Facts>,
+    servers: JoinSet<()>,
+    stop: CancellationToken,
+    _claim: Claim,
+}
+
+impl Agent {
+    /// Starts the agent of a node and returns at once: the node may start later. `cookie` is the
+    /// node's.
+    ///
+    /// # Errors
+    /// A bad option, an agent that already serves the node, an admin address that is taken. Nothing
+    /// is left behind.
+    pub async fn start(
+        config: AgentConfig,
+        identity: Identity,
+        cookie: FoundCookie,
+        env: &Env,
+    ) -> Result<Self, AgentError> {
+        let topologies = config.build(&BuildCx::new(env.clone()))?;
+        let epmd_port = identity::epmd_port(env)?;
+        let folders = Folders::new(env.path("XDG_RUNTIME_DIR"));
+        let (claim, unix) = Claim::take(&identity.node, epmd_port, &folders)?;
+        let tcp = admin::bind(config.admin.listen).await?;
+        say_cookie(&cookie);
+        say_start(&config, &identity, &topologies, &tcp);
+
+        let resolver: Arc<dyn Resolve> = Arc::new(HostResolver::default());
+        let attach = AttachConfig {
+            epmd_port,
+            connect_timeout: config.engine.connect_timeout,
+            resolver: Arc::clone(&resolver),
+            ..AttachConfig::new(identity.node.clone(), cookie.secret_cookie.clone())
+        };
+        let (attached, events) = Attached::start(attach).await.map_err(|error| {
+            let cure = "correct the node's name, [node] name";
+            AgentError::operation(error.to_string(), identity.node.to_string(), cure)
+        })?;
+        let strategies = strategies(&topologies);
+        let me = identity.node.clone();
+        let cluster = ClusterConfig {
+            engine: config.engine.clone(),
+            resolver,
+            ..ClusterConfig::new(topologies)
+        };
+        let cluster = Cluster::start(me, attached, events, cluster);
+        let view = Arc::new(Facts {
+            cluster: cluster.clone(),
+            node: identity.node.to_string(),
+            cookie_source: cookie.source.to_string(),
+            strategies,
+            min_nodes: config.admin.min_nodes,
+            started: Instant::now(),
+        });
+        let stop = CancellationToken::new();
+        let mut servers = JoinSet::new();
+        let seen: Arc<dyn View> = Arc::clone(&view) as Arc<dyn View>;
+        let guard = guard(&tcp, &config.admin)?;
+        let tcp = admin::serve(tcp, Arc::clone(&seen), guard, stop.clone());
+        servers.spawn(report("the admin address", tcp));
+        let unix = socket::serve(unix, seen, cookie.secret_cookie, stop.clone());
+        servers.spawn(report("the unix socket", unix));
+        Ok(Self {
+            cluster,
+            view,
+            servers,
+            stop,
+            _claim: claim,
+        })
+    }
+
+    /// What `/api/v1/status` says.
+    pub fn status(&self) -> AgentStatus {
+        self.view.status()
+    }
+
+    /// Makes no new links from now on and leaves those that exist alone: for an application that
+    /// drains before it ends.
+    pub fn stop_dialling(&self) {
+        self.cluster.stop_dialling();
+    }
+
+    /// Ends the agent within about two seconds. Links of the node stay.
+    pub async fn shutdown(mut self) {
+        self.cluster.stop_dialling();
+        self.stop.cancel();
+        let cluster = self.cluster.shutdown();
+        let servers = timeout(LAST_ANSWERS, async {
+            while self.servers.join_next().await.is_some() {}
+        });
+        // A client that does not read its answer is left to itself.
+        let ((), _) = tokio::join!(cluster, servers);
+    }
+}
+
+/// Runs the agent in the foreground until `stop`: what `trunkline run` does. Without a name it
+/// waits for the first node that registers on this host.
+///
+/// # Errors
+/// As [`Agent::start`], and a name or cookie that cannot be found.
+pub async fn run(
+    config: AgentConfig,
+    env: &Env,
+    stop: CancellationToken,
+) -> Result<(), AgentError> {
+    let found = identity::wait(&config, env);
+    let Some(identity) = stop.run_until_cancelled(found).await.transpose()? else {
+        return Ok(());
+    };
+    let cookie = identity::cookie(env, None, &config.node)?.ok_or_else(no_cookie)?;
+    let agent = Agent::start(config, identity, cookie, env).await?;
+    stop.cancelled().await;
+    tracing::info!("stopping, the node's links stay · {}", agent.view.node);
+    agent.shutdown().await;
+    Ok(())
+}
+
+/// There is no cookie anywhere.
+pub fn no_cookie() -> ConfigError {
+    ConfigError::new(
+        "there is no cookie",
+        "[node] cookie, RELEASE_COOKIE, $RELEASE_ROOT/releases/COOKIE, $HOME/.erlang.cookie",
+        "give this agent the node's cookie in one of these places",
+    )
+}
+
+/// What status is made of.
+#[derive(Debug)]
+struct Facts {
+    cluster: Cluster,
+    node: String,
+    cookie_source: String,
+    /// By topology; with the reason for those that are off.
+    strategies: BTreeMap<String, (&'static str, Option<String>)>,
+    min_nodes: usize,
+    started: Instant,
+}
+
+impl View for Facts {
+    fn status(&self) -> AgentStatus {
+        let status = self.cluster.status();
+        let engine = status.engine;
+        let topologies = engine.topologies.iter().map(|topology| {
+            let name = topology.topology.to_string();
+            let (strategy, off) = self.strategies.get(&name).cloned().unwrap_or_default();
+            let mut shown = TopologyStatus::new(topology, strategy, &engine.peers);
+            if off.is_some() {
+                "off".clone_into(&mut shown.state);
+            }
+            shown
+        });
+        AgentStatus {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            uptime_ms: millis(self.started.elapsed()),
+            node: NodeStatus {
+                name: self.node.clone(),
+                attached: engine.up,
+                reason: status.detached.as_ref().map(ReasonStatus::from),
+                cookie_source: self.cookie_source.clone(),
+            },
+            topologies: topologies.collect(),
+            unlisted: unlisted(&engine.peers),
+            links: engine.links.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    fn min_nodes(&self) -> usize {
+        self.min_nodes
+    }
+}
+
+fn strategies(topologies: &[Topology]) -> BTreeMap<String, (&'static str, Option<String>)> {
+    let each = topologies.iter();
+    each.map(|t| (t.name.clone(), (t.strategy, t.off.clone())))
+        .collect()
+}
+
+fn guard(listener: &TcpListener, admin: &AdminOptions) -> Result<Guard, AgentError> {
+    let addr = listener.local_addr().map_err(|error| {
+        let cure = "report this";
+        AgentError::operation(error.to_string(), "[admin] listen", cure)
+    })?;
+    let secret_token = admin.token.as_ref();
+    let secret_token = secret_token.map(|text| Zeroizing::new(text.expose().as_bytes().to_vec()));
+    Ok(Guard::new(addr.ip(), secret_token))
+}
+
+async fn report(what: &str, server: impl Future<Output = std::io::Result<()>>) {
+    if let Err(error) = server.await {
+        tracing::error!("{what} is lost: {error} · this agent · restart it");
+    }
+}
+
+/// Where the cookie came from, never the cookie; and what is wrong with it.
+fn say_cookie(cookie: &FoundCookie) {
+    tracing::info!("the cookie is the one in {}", cookie.source);
+    for weakness in cookie.weaknesses() {
+        let (source, cure) = (&cookie.source, weakness.cure());
+        tracing::warn!("the cookie is weak: {weakness} · {source} · {cure}");
+    }
+}
+
+fn say_start(
+    config: &AgentConfig,
+    identity: &Identity,
+    topologies: &[Topology],
+    admin: &TcpListener,
+) {
+    let (node, source) = (&identity.node, &identity.source);
+    tracing::info!("serving {node}, named by {source}");
+    for topology in topologies {
+        let (name, strategy, chosen) = (&topology.name, topology.strategy, &config.chosen);
+        match &topology.off {
+            None => tracing::info!("topology {name} ({strategy}), because {chosen}"),
+            Some(why) => tracing::info!("topology {name} ({strategy}) is off, because {why}"),
+        }
+    }
+    if let Ok(addr) = admin.local_addr() {
+        tracing::info!("status at http://{addr}/api/v1/status");
+    }
+}
