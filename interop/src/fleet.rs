@@ -20,7 +20,7 @@ use crate::wait;
 pub const COOKIE: &str = "interop-0123456789-abcdefghij";
 
 /// How long a BEAM may take to start, and a cluster to form, while the machine does other things too.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(90);
 
 /// What a story wants of its fleet. [`Settings::default`] is five minutes' reading of the README.
 #[derive(Debug, Clone)]
@@ -205,12 +205,24 @@ impl Fleet {
 
     /// Starts `trunkline exec -- bin/fleet_app start` on a member.
     pub fn boot(&mut self, n: u8) -> Result<()> {
+        self.boot_with(n, &[])
+    }
+
+    /// The same with other variables in its environment; an empty one is taken out.
+    pub fn boot_with(&mut self, n: u8, variables: &[(&str, &str)]) -> Result<()> {
         let mut exec = self.trunkline(n, &["exec"])?;
         exec.args(self.env_flags())
             .arg("--")
             .arg(self.member(n).release.script())
             .arg("start")
             .env("ERL_FLAGS", self.erl_flags());
+        for (name, value) in variables {
+            if value.is_empty() {
+                exec.env_remove(name);
+            } else {
+                exec.env(name, value);
+            }
+        }
         let member = self.member_mut(n);
         member.process = Some(member.host.start(exec, "exec.log")?);
         Ok(())
@@ -226,6 +238,14 @@ impl Fleet {
         let member = self.member_mut(n);
         member.process = Some(member.host.start(start, "exec.log")?);
         Ok(())
+    }
+
+    /// Starts `trunkline run` beside a member's node, with its log in `agent.log`.
+    pub fn agent(&self, n: u8) -> Result<Process> {
+        let mut run = self.trunkline(n, &["run"])?;
+        let member = self.member(n);
+        run.env("RELEASE_NODE", &member.node);
+        member.host.start(run, "agent.log")
     }
 
     /// Waits until a member's application answers on its console.

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 /// How often a condition is looked at. Short, because stories measure how long a change takes.
-const STEP: Duration = Duration::from_millis(10);
+const STEP: Duration = Duration::from_millis(20);
 
 /// Polls `look` until it gives a value, and panics with `what` and the time waited when `limit` is over.
 ///

@@ -23,13 +23,17 @@ pub fn target() -> PathBuf {
         .to_owned()
 }
 
-/// The `trunkline` binary of the profile that the tests were built with, built when it is missing or old.
+/// The `trunkline` binary under test: the one that `TRUNKLINE_BINARY` names, else that of the profile that the tests were built
+/// with, built when it is missing or old.
 ///
 /// # Panics
 /// When it does not build.
 pub fn trunkline() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
+        if let Some(other) = std::env::var_os("TRUNKLINE_BINARY") {
+            return other.into();
+        }
         let profile = profile_dir();
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo
