@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use serde::Serialize;
+use tokio::time::timeout;
 use trunkline_agent::AgentConfig;
 use trunkline_agent::identity::Identity;
 use trunkline_agent::look::{Look, LookedAt, look};
@@ -27,17 +28,21 @@ pub(crate) struct Args {
     output: JsonFlag,
 }
 
+/// On a laptop no metadata service answers, and nobody waits for it.
+const WHO_AM_I: Duration = Duration::from_secs(2);
+
 pub(crate) fn run(args: Args, cx: &Context) -> Result<ExitCode, Failure> {
     let config = AgentConfig::load(cx.config_file()?, &cx.env)?;
     let topologies = config.build(&BuildCx::new(cx.env.clone()))?;
     block_on(async {
         // Only some strategies want the own name, and they say so when it is missing.
-        let me = match Identity::find(&config, &cx.env).await {
-            Ok(found) => found.map(|identity| identity.node),
-            Err(error) => {
+        let me = match timeout(WHO_AM_I, Identity::find(&config, &cx.env)).await {
+            Ok(Ok(found)) => found.map(|identity| identity.node),
+            Ok(Err(error)) => {
                 tracing::info!("the own node has no name here: {error}");
                 None
             }
+            Err(_) => None,
         };
         let looks = look(topologies, me, args.timeout).await;
         if args.output.json {
