@@ -186,7 +186,8 @@ fn port_mappers(ips: &[Ipv4Addr]) -> Result<Vec<epmd::server::Server>, Failure> 
             Err(failed) => last = Some(failed),
         }
     }
-    let (ip, why) = last.unwrap_or((IpAddr::from(Ipv4Addr::LOCALHOST), "no address".into()));
+    let (ip, why) =
+        last.unwrap_or_else(|| (IpAddr::from(Ipv4Addr::LOCALHOST), "no address".into()));
     Err(Failure::operation(
         format!("cannot listen on {ip}: {why}"),
         "loopback",
