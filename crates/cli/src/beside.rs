@@ -1,28 +1,25 @@
 //! The agent, as `exec` sees it: started before the child, told to stop dialling when the child is
 //! told to stop, ended after it.
 
-use trunkline_agent::AgentConfig;
-use trunkline_discovery::platform::Env;
+use trunkline_agent::identity::Identity;
+use trunkline_agent::{Agent, AgentConfig};
+use trunkline_discovery::platform::{Env, FoundCookie, Named};
 
 use crate::context::Context;
 use crate::failure::Failure;
 
-/// The agent beside a child.
-pub(crate) struct Agent {
-    _config: AgentConfig,
-}
-
-impl Agent {
-    /// Reads the configuration as `run` does, in the environment that the child will have: there
-    /// the node's name and cookie are. What is wrong with it shows before the child is started.
-    pub(crate) fn start(cx: &Context, env: &Env) -> Result<Self, Failure> {
-        let config = AgentConfig::load(cx.config_file()?, env)?;
-        Ok(Self { _config: config })
-    }
-
-    /// From now on no new connection is asked for; links stay as they are.
-    pub(crate) const fn stop_dialling(&self) {}
-
-    /// Ends the agent.
-    pub(crate) async fn shutdown(self) {}
+/// Starts the agent of the node that the child will be, with the configuration of `run` and in the
+/// environment that the child will have. What is wrong with it shows before the child is started.
+pub(crate) async fn start(
+    cx: &Context,
+    named: &Named,
+    cookie: FoundCookie,
+    env: &Env,
+) -> Result<Agent, Failure> {
+    let config = AgentConfig::load(cx.config_file()?, env)?;
+    let identity = Identity {
+        node: named.node.clone(),
+        source: named.source.to_string(),
+    };
+    Ok(Agent::start(config, identity, cookie, env).await?)
 }

@@ -9,25 +9,33 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use insta::assert_snapshot;
 use tempfile::TempDir;
 use util::{seen, sh, texts, trunkline};
 
+/// How many hosts this program has made.
+static HOSTS: AtomicU32 = AtomicU32::new(0);
+
 const SECRET: &str = "hush-hush-QWERTZUIOP";
 
 /// A folder for configuration, exports and scripts, and a name so that no platform is asked.
 struct Host {
     dir: TempDir,
+    /// A name of its own: on one machine a node has one agent.
+    node: String,
 }
 
 impl Host {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let nobody = "[topologies.nobody]\nstrategy = \"epmd\"\nhosts = [\"app@127.0.0.1\"]\n";
-        fs::write(dir.path().join("trunkline.toml"), nobody).unwrap();
-        Self { dir }
+        let number = HOSTS.fetch_add(1, Ordering::Relaxed);
+        let node = format!("app-{}-{number}@127.0.0.1", std::process::id());
+        let topology = format!("[topologies.alone]\nstrategy = \"epmd\"\nhosts = [\"{node}\"]\n");
+        fs::write(dir.path().join("trunkline.toml"), topology).unwrap();
+        Self { dir, node }
     }
 
     fn path(&self, file: &str) -> PathBuf {
@@ -56,9 +64,18 @@ impl Host {
         command
             .env("RELEASE_TMP", self.dir.path())
             .env("XDG_RUNTIME_DIR", self.dir.path())
-            .env("RELEASE_NODE", "app@127.0.0.1")
+            .env("RELEASE_NODE", &self.node)
             .env("RELEASE_COOKIE", SECRET)
             .env("ERL_EPMD_PORT", "1");
+    }
+
+    /// [`util::seen`], the same for every host, without what the agent says of its node.
+    fn seen(&self, command: &mut Command) -> String {
+        let seen = seen(command)
+            .replace(self.dir.path().to_str().unwrap(), "DIR")
+            .replace(&self.node, "NODE");
+        let lines = seen.lines().filter(|line| !line.contains("not attached"));
+        lines.map(|line| format!("{line}\n")).collect()
     }
 
     /// `exec` of a shell script that says `ready` on stdout once it may be disturbed.
@@ -157,7 +174,7 @@ fn exports_are_left_for_other_shells_without_the_cookie() {
     assert!(!text.contains("hush"));
     let mut shell = sh(". \"$FILE\"; echo $RELEASE_NODE $RELEASE_DISTRIBUTION $ELIXIR_ERL_OPTIONS");
     shell.env("FILE", &path).env("RELEASE_COMMAND", "rpc");
-    assert_eq!(seen(&mut shell), "exit 0\nstdout: app@127.0.0.1 name\n");
+    assert_eq!(host.seen(&mut shell), "exit 0\nstdout: NODE name\n");
     let left: Vec<_> = fs::read_dir(host.dir.path())
         .unwrap()
         .flatten()
@@ -292,7 +309,8 @@ fn as_pid_1_it_reaps_and_is_stopped() {
 fn release(host: &Host, env_sh: &str) -> PathBuf {
     host.script("app/releases/start_erl.data", "13.1.5 0.1.0\n");
     host.script("app/releases/0.1.0/env.sh", env_sh);
-    host.script("app/releases/COOKIE", SECRET);
+    let cookie = host.script("app/releases/COOKIE", SECRET);
+    fs::set_permissions(cookie, Permissions::from_mode(0o600)).unwrap();
     let script = "#!/bin/sh\necho \"$0\" \"$RELEASE_ROOT\" \"$RELEASE_COOKIE\" \"$@\"\n";
     host.script("app/bin/my_app", script)
 }
@@ -304,7 +322,7 @@ fn a_release_whose_env_sh_does_not_call_us_is_warned_of_once() {
     let seen = |host: &Host, app: &Path| {
         let mut command = host.exec("", &[app.to_str().unwrap(), "start"]);
         command.env_remove("RELEASE_COOKIE");
-        seen(&mut command).replace(host.dir.path().to_str().unwrap(), "DIR")
+        host.seen(&mut command)
     };
     assert_snapshot!(seen(&host, &app), @r#"
     exit 0
@@ -332,9 +350,7 @@ fn what_cannot_be_started() {
     let host = Host::new();
     fs::write(host.path("plain"), "").unwrap();
     host.script("lost", "#!/nowhere/sh\n");
-    let seen = |flags: &str, cmd: &[&str]| {
-        seen(&mut host.exec(flags, cmd)).replace(host.dir.path().to_str().unwrap(), "DIR")
-    };
+    let seen = |flags: &str, cmd: &[&str]| host.seen(&mut host.exec(flags, cmd));
     assert_snapshot!(seen("", &["bin/my_app", "start"]), @r"
     exit 127
     stderr: trunkline: bin/my_app does not exist · trunkline exec · name the release's script, like /app/bin/my_app
@@ -442,4 +458,23 @@ fn a_terminals_interrupt_reaches_the_child_once_and_as_it_is() {
     until("got hello");
     keys.write_all(b"\n").unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(6));
+}
+
+#[test]
+fn a_node_has_one_agent() {
+    let host = Host::new();
+    let running = host.started(
+        "",
+        "trap 'exit 0' TERM; echo ready; while :; do sleep 0.05; done",
+    );
+    let mut second = host.exec("", &["/bin/sh", "-c", "echo started twice"]);
+    let refused = host
+        .seen(&mut second)
+        .replace(&running.child.id().to_string(), "PID");
+    running.signal("TERM");
+    assert_eq!(running.end().0.code(), Some(0));
+    assert_snapshot!(refused, @r"
+    exit 1
+    stderr: trunkline: another agent (pid PID) already serves NODE · DIR/trunkline/NODE.lock · stop that one first, a node has one agent
+    ");
 }

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use tokio::time::timeout;
+use trunkline_agent::Agent;
 use trunkline_discovery::platform::{self, CookieSource, Env, FoundCookie, NameSource, Named};
 
 use super::env::unnamed;
@@ -51,12 +52,20 @@ async fn serve(args: &Args, program: Program, cx: &Context) -> Result<ExitCode, 
             return Ok(Ended::Killed(number).exit_code());
         }
     };
-    let agent = beside::Agent::start(cx, &prepared.env)?;
-    let child = Child::start(&program, &prepared.env)?;
+    let Prepared {
+        named,
+        cookie,
+        exports,
+        env,
+    } = prepared;
+    let agent = beside::start(cx, &named, cookie, &env).await?;
+    // Not before: were the agent refused, the file would be another one's.
+    leave_exports(&env, &exports);
+    let child = Child::start(&program, &env)?;
     tracing::info!(
         "started {} as {} · pid {}",
         program.path.display(),
-        prepared.node,
+        named.node,
         child.pid()
     );
     let ended = accompany(
@@ -74,12 +83,13 @@ async fn serve(args: &Args, program: Program, cx: &Context) -> Result<ExitCode, 
 
 /// What CMD starts with.
 struct Prepared {
-    node: trunkline_proto::NodeName,
+    named: Named,
+    cookie: FoundCookie,
+    exports: Exports,
     env: Env,
 }
 
-/// Names the node, puts what `env` prints and the cookie into CMD's environment, and leaves the
-/// exports for other shells.
+/// Names the node, and puts what `env` prints and the cookie into CMD's environment.
 async fn prepare(args: &Args, program: &Program, cx: &Context) -> Result<Prepared, Failure> {
     let named = name(args, cx).await?;
     let mut env = cx.env.clone();
@@ -87,31 +97,30 @@ async fn prepare(args: &Args, program: &Program, cx: &Context) -> Result<Prepare
         // Where the release's own cookie is. Its script sets the same.
         env.set("RELEASE_ROOT", &release.root);
     }
-    let cookie = cookies::find(&env, args.cookie_file.as_deref(), cx)?;
+    let cookie = cookies::look(&env, args.cookie_file.as_deref(), cx)?.ok_or_else(cookies::none)?;
     let plan = Plan {
         env: &env,
         node: &named.node,
         named_by_flag: named.source == NameSource::Flag,
-        cookie: cookie.as_ref(),
+        cookie: Some(&cookie),
         args: &args.release,
     };
     let exports = plan.exports()?;
-    leave_exports(&env, &exports);
-    warn_of_env_sh(program, cookie.as_ref());
+    warn_of_env_sh(program, &cookie);
     exports.apply(&mut env);
     Ok(Prepared {
-        node: named.node,
+        named,
+        cookie,
+        exports,
         env,
     })
 }
 
 async fn name(args: &Args, cx: &Context) -> Result<Named, Failure> {
     let options = args.who.name_options(args.release.force, cx)?;
-    let named = platform::name(&cx.env, &options)
+    platform::name(&cx.env, &options)
         .await
-        .map_err(|error| unnamed(&error))?;
-    tracing::info!("this node is {} · from {}", named.node, named.source);
-    Ok(named)
+        .map_err(|error| unnamed(&error))
 }
 
 /// For `bin/my_app remote` from another shell. CMD starts without it too.
@@ -126,7 +135,7 @@ fn leave_exports(env: &Env, exports: &Exports) {
     }
 }
 
-fn warn_of_env_sh(program: &Program, cookie: Option<&FoundCookie>) {
+fn warn_of_env_sh(program: &Program, cookie: &FoundCookie) {
     let Some(release) = &program.release else {
         return;
     };
@@ -138,7 +147,7 @@ fn warn_of_env_sh(program: &Program, cookie: Option<&FoundCookie>) {
         );
     }
     // Set before us, it is the agent's as well.
-    let from_environment = cookie.is_some_and(|found| found.source == CookieSource::Environment);
+    let from_environment = cookie.source == CookieSource::Environment;
     if let Some(path) = release.env_sh_with_cookie().filter(|_| !from_environment) {
         tracing::warn!(
             "the release sets RELEASE_COOKIE itself, the agent may use another one · {} · set it \
@@ -153,7 +162,7 @@ fn warn_of_env_sh(program: &Program, cookie: Option<&FoundCookie>) {
 async fn accompany(
     child: &Child,
     signals: &mut Signals,
-    agent: &beside::Agent,
+    agent: &Agent,
     mut stop: StopSignal,
 ) -> Ended {
     loop {
