@@ -213,7 +213,7 @@ fn scripted(text: &[u8]) -> Result<u16> {
             if stream.read(&mut asked).is_ok_and(|n| n > 0) {
                 stream.write_all(&text).ok();
                 // Held open until the other side has read it.
-                stream.read(&mut asked).ok();
+                let _end = stream.read(&mut asked);
             }
         }
     });
