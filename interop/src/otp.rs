@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::process::{Process, run};
-use crate::wait;
+use crate::{otp27, wait};
 
 /// How long an Erlang VM may take to start while others compile.
 const START: Duration = Duration::from_secs(60);
@@ -38,30 +38,20 @@ const CONTROL: &str = r#"spawn(fun() ->
         Pid = spawn(fun() -> receive go -> Serve(S) end end),
         gen_tcp:controlling_process(S, Pid), Pid ! go, Accept() end)() end)."#;
 
-/// Which OTP: that of this system, or one unpacked in a folder.
-#[derive(Clone, Debug, Default)]
-pub struct Release(Option<PathBuf>);
+/// Which OTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Release {
+    /// The system's: OTP 25.
+    Otp25,
+    /// That of the next Debian, unpacked.
+    Otp27,
+}
 
 impl Release {
-    /// The system's.
-    pub const fn system() -> Self {
-        Self(None)
-    }
-
-    /// The one in the root file system `root`.
-    pub fn in_root(root: impl Into<PathBuf>) -> Self {
-        Self(Some(root.into()))
-    }
-
-    /// The command `program` of this release.
-    fn command(&self, program: &str) -> Command {
-        match &self.0 {
-            None => Command::new(program),
-            Some(root) => {
-                let mut command = Command::new("chroot");
-                command.arg(root).arg(program);
-                command
-            }
+    fn erl(self) -> Result<Command> {
+        match self {
+            Self::Otp25 => Ok(Command::new("erl")),
+            Self::Otp27 => otp27::command("erl", &[]),
         }
     }
 }
@@ -126,15 +116,15 @@ impl Otp {
     /// # Errors
     /// When there is no `erl`, or the node does not come up; with its output.
     pub fn start(epmd: &Epmd, name: &str, cookie: &str, args: &[&str]) -> Result<Self> {
-        Self::of_release(&Release::system(), epmd, name, cookie, args)
+        Self::of_release(Release::Otp25, epmd, name, cookie, args)
     }
 
-    /// The same with another OTP release.
+    /// The same with a release of OTP that need not be the system's.
     ///
     /// # Errors
     /// As [`Otp::start`].
     pub fn of_release(
-        release: &Release,
+        release: Release,
         epmd: &Epmd,
         name: &str,
         cookie: &str,
@@ -145,7 +135,7 @@ impl Otp {
             Some((_, host)) if host.contains(['.', ':']) => "-name",
             _ => "-sname",
         };
-        let mut command = release.command("erl");
+        let mut command = release.erl()?;
         command
             .args([form, name, "-setcookie", cookie, "-noinput"])
             .args(["-start_epmd", "false"])
@@ -154,7 +144,9 @@ impl Otp {
             .env("ERL_EPMD_PORT", epmd.port.to_string())
             .env("ERL_CRASH_DUMP_BYTES", "0")
             .env("LC_ALL", "C.UTF-8")
-            .env("HOME", "/");
+            .env("HOME", "/")
+            // A folder that every release has.
+            .current_dir("/");
         let mut process = start(command, "erl", &dir.path().join("erl.log"))?;
         let said = wait::within(START, || match control_port(&process.output()) {
             Some(port) => Some(Some(port)),

@@ -14,14 +14,14 @@ fn config(epmd: &Epmd) -> ProbeConfig {
     ProbeConfig {
         epmd_port: epmd.port,
         timeout: Duration::from_secs(10),
-        cookie: Some(Cookie::new("monster").unwrap()),
+        cookie: Some(Cookie::new("monster").expect("a cookie")),
         depth: Depth::Handshake,
         ..ProbeConfig::new(name("trunkline-probe-test@127.0.0.1"))
     }
 }
 
 fn name(text: &str) -> NodeName {
-    text.parse().unwrap()
+    text.parse().expect("a node name")
 }
 
 fn target(text: &str) -> Target {
