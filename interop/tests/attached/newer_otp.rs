@@ -2,16 +2,15 @@
 
 use anyhow::Result;
 use trunkline_interop::otp::{Epmd, Release};
-use trunkline_interop::otp27;
 use trunkline_reconcile::Config;
 
 use crate::site::{Agent, NO_MESH, neighbours, quick, recorded, start, start_on, until_on};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_beside_otp_27_connects_it_with_otp_25_and_sees_links_end() -> Result<()> {
-    let newer = Release::in_root(otp27::root()?);
+    let newer = Release::Otp27;
     let epmd = Epmd::start()?;
-    let a = start_on(&newer, &epmd, 1, NO_MESH)?;
+    let a = start_on(newer, &epmd, 1, NO_MESH)?;
     let b = start(&epmd, 2, NO_MESH)?;
     assert_eq!(a.eval("erlang:system_info(otp_release)")?, "\"27\"");
     let agent = Agent::start(&epmd, 1, Config::default()).await?;
@@ -21,7 +20,7 @@ async fn an_agent_beside_otp_27_connects_it_with_otp_25_and_sees_links_end() -> 
     agent
         .until_said("connection lost: connection_closed · app2@127.0.0.3")
         .await;
-    let _b = start_on(&newer, &epmd, 2, NO_MESH)?;
+    let _b = start_on(newer, &epmd, 2, NO_MESH)?;
     agent.until_connected(1).await;
     assert_eq!(neighbours(&a)?, "['app2@127.0.0.3']");
     assert!(!a.output().contains("ERROR"), "{}", a.output());
@@ -30,12 +29,12 @@ async fn an_agent_beside_otp_27_connects_it_with_otp_25_and_sees_links_end() -> 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_leaves_a_mesh_of_both_releases_and_nobody_else_is_lost() -> Result<()> {
-    let newer = Release::in_root(otp27::root()?);
+    let newer = Release::Otp27;
     let epmd = Epmd::start()?;
     let nodes = [
         start(&epmd, 1, &[])?,
-        start_on(&newer, &epmd, 2, &[])?,
-        start_on(&newer, &epmd, 3, &[])?,
+        start_on(newer, &epmd, 2, &[])?,
+        start_on(newer, &epmd, 3, &[])?,
     ];
     let mut agents = vec![];
     for i in 1..=3 {

@@ -40,7 +40,7 @@ pub(crate) fn start_with(epmd: &Epmd, i: u8, cookie: &str, args: &[&str]) -> Res
 }
 
 /// The same on another release.
-pub(crate) fn start_on(release: &Release, epmd: &Epmd, i: u8, args: &[&str]) -> Result<Otp> {
+pub(crate) fn start_on(release: Release, epmd: &Epmd, i: u8, args: &[&str]) -> Result<Otp> {
     let node = Otp::of_release(release, epmd, name(i).as_str(), COOKIE, args)?;
     node.eval(RECORDER)?;
     Ok(node)
