@@ -49,14 +49,15 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    pub(crate) fn new(info: Connected, tick_time: Duration) -> Arc<Self> {
+    /// `stop` ends it; the node's own token is above it.
+    pub(crate) fn new(info: Connected, tick_time: Duration, stop: CancellationToken) -> Arc<Self> {
         let now = trunkline_proto::Instant::ZERO;
         let out = Outbound::new(now, info.flags, info.peer_flags, tick_time);
         let atom = Atom::new(info.peer.as_str())
             .expect("a node name has at most 255 characters, as an atom");
         Arc::new(Self {
             atom,
-            stop: CancellationToken::new(),
+            stop,
             begun: Instant::now(),
             out: Mutex::new(out),
             wake: Notify::new(),
@@ -70,9 +71,12 @@ impl Link {
     /// Queues a message. Never waits: the reader answers with this.
     pub(crate) fn push(&self, control: &Control, payload: Option<&Term>) -> Result<(), PushError> {
         let payload = payload.map_or(Payload::None, Payload::Term);
-        let queued = self.out().push(self.now(), control, payload)?;
-        self.wake.notify_one();
+        let mut out = self.out();
+        let queued = out.push(self.now(), control, payload)?;
+        // Under the lock: a flush between would say that there is room, and this that there is none.
         self.set_busy(queued.bytes > BUSY);
+        drop(out);
+        self.wake.notify_one();
         if queued.bytes > MAX_QUEUED && self.failed.set(DownReason::Overflow).is_ok() {
             self.stop.cancel();
         }
@@ -99,10 +103,11 @@ impl Link {
         trunkline_proto::Instant::at(self.begun.elapsed())
     }
 
-    /// Never, when there is nothing to wait for.
+    /// Never, when there is nothing to wait for, or the clock does not go that far: the peer says
+    /// what its tick time is.
     async fn reached(&self, due: Option<trunkline_proto::Instant>) {
-        match due {
-            Some(due) => sleep_until(self.begun + due.since_start()).await,
+        match due.and_then(|due| self.begun.checked_add(due.since_start())) {
+            Some(due) => sleep_until(due).await,
             None => std::future::pending().await,
         }
     }
@@ -137,7 +142,6 @@ impl Link {
             }
         }
         let left = out.queued().bytes;
-        drop(out);
         if left <= BUSY {
             self.set_busy(false);
         }
@@ -187,7 +191,12 @@ async fn receive(
                 let read = ready.and_then(|()| stream.try_read_buf(inbound.read_buf()));
                 match read {
                     Ok(0) => return DownReason::Closed,
-                    Ok(_) => inbound.advance(link.now()),
+                    Ok(_) => {
+                        inbound.advance(link.now());
+                        // A peer that writes faster than this reads is always ready. Its answers,
+                        // a disconnect and every other task have to have their turn.
+                        tokio::task::yield_now().await;
+                    }
                     Err(why) if why.kind() == io::ErrorKind::WouldBlock => {}
                     Err(why) => return broken(&why),
                 }

@@ -206,7 +206,8 @@ impl Mailbox {
     /// connection is lost, and its end comes as [`Message::Exit`]. What it prints is dropped.
     ///
     /// # Errors
-    /// Why there is no new process. When this is cancelled the process may come to be.
+    /// Why there is no new process. When this is cancelled the process may come to be; it
+    /// ends with this one at the latest.
     pub async fn spawn_link(
         &self,
         node: &NodeName,
@@ -253,9 +254,13 @@ impl Mailbox {
             return Err(SpawnError::NotSupported);
         }
         let request = shared.processes.reference();
-        let answer = shared
-            .processes
-            .spawning(request.clone(), node.clone(), self.pid.clone());
+        let processes = &shared.processes;
+        let answer = processes.spawning(request.clone(), node.clone(), self.pid.clone());
+        // A peer that never answers must not cost an entry for each question.
+        let _waiting = Waiting {
+            shared,
+            request: &request,
+        };
         let control = Control::SpawnRequest {
             request: request.clone(),
             from: self.pid.clone(),
@@ -268,7 +273,7 @@ impl Mailbox {
         };
         shared.send(&node, control, Some(&Term::list(args)))?;
         match answer.await {
-            Ok(Ok(pid)) => Ok((pid, request)),
+            Ok(Ok(pid)) => Ok((pid, request.clone())),
             Ok(Err(error)) if error == "notsup" => Err(SpawnError::NotSupported),
             Ok(Err(error)) => Err(SpawnError::Refused(error)),
             // The connection was lost meanwhile.
@@ -295,6 +300,18 @@ impl Mailbox {
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
+    }
+}
+
+/// Forgets a request that nobody waits for any more.
+struct Waiting<'a> {
+    shared: &'a Shared,
+    request: &'a Reference,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.shared.processes.spawn_abandoned(self.request);
     }
 }
 

@@ -206,7 +206,7 @@ async fn shake(
     steps: &mut Steps,
 ) -> Result<Greeting, Reason> {
     let me = Local::new(config.me.clone(), Flags::hidden_default(), PROBE_CREATION);
-    let greet = initiator::greet(framed, me, &target.name, OnAlive::GiveUp);
+    let greet = initiator::greet(framed, me, &target.name, || OnAlive::GiveUp);
     let greeted = steps.watch(Step::Greeting, greet).await?;
     let greeting = greeted.greeting().clone();
     if let (Some(cookie), Depth::Handshake) = (&config.cookie, config.depth) {

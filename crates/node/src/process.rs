@@ -367,8 +367,13 @@ impl Processes {
         answer
     }
 
-    /// The answer. Links and monitors hold from now on; when the one who asked is gone, the new
-    /// process is told so as if they had held.
+    /// The one who asked no longer waits for the answer.
+    pub(crate) fn spawn_abandoned(&self, request: &Reference) {
+        self.table().spawns.remove(request);
+    }
+
+    /// The answer. Links and monitors hold from now on; when nobody waits for it (any more), the new
+    /// process is told so: a linked one ends.
     pub(crate) fn spawned(
         &self,
         request: &Reference,
@@ -377,7 +382,12 @@ impl Processes {
         result: PidOrName,
     ) -> Vec<Outgoing> {
         let mut table = self.table();
-        let pending = table.spawns.remove(request);
+        let waits = |pending: &Pending| pending.from == *to;
+        let pending = if table.spawns.get(request).is_some_and(waits) {
+            table.spawns.remove(request)
+        } else {
+            None
+        };
         let pid = match result {
             PidOrName::Pid(pid) => pid,
             PidOrName::Name(error) => {
@@ -389,9 +399,11 @@ impl Processes {
         };
         let linked = flags & Control::SPAWNED_WITH_LINK != 0;
         let monitored = flags & Control::SPAWNED_WITH_MONITOR != 0;
-        let Some(entry) = table.entries.get_mut(&(to.id, to.serial)) else {
-            let gone = linked.then(|| exit(to, pid, Term::atom("noproc")));
-            return gone.into_iter().collect();
+        let entry = table.entries.get_mut(&(to.id, to.serial));
+        let (Some(pending), Some(entry)) = (pending, entry) else {
+            let unwatched = monitored.then(|| demonitor(to, &pid, request.clone()));
+            let ended = linked.then(|| exit(to, pid, Term::atom("abandoned")));
+            return unwatched.into_iter().chain(ended).collect();
         };
         if linked {
             entry.links.insert(pid.clone());
@@ -403,10 +415,7 @@ impl Processes {
             };
             entry.monitors.insert(request.clone(), watched);
         }
-        if let Some(pending) = pending {
-            debug_assert_eq!(pending.from, *to);
-            pending.reply.send(Ok(pid)).ok();
-        }
+        pending.reply.send(Ok(pid)).ok();
         Vec::new()
     }
 
@@ -421,9 +430,11 @@ impl Processes {
         }
     }
 
-    /// An id with another creation belongs to an earlier incarnation of this node: it is dead.
+    /// An id with another creation belongs to an earlier incarnation of this node: it is dead. One of
+    /// another node is nobody's here, whatever its number.
     fn find(&self, table: &Table, to: &PidOrName) -> Option<(u32, u32)> {
         match to {
+            PidOrName::Pid(pid) if pid.node != self.node => None,
             PidOrName::Pid(pid) if pid.creation == self.creation || pid.creation == 0 => {
                 Some((pid.id, pid.serial))
             }
@@ -448,6 +459,17 @@ impl Watcher {
                 reason,
             },
         }
+    }
+}
+
+fn demonitor(from: &Pid, to: &Pid, reference: Reference) -> Outgoing {
+    Outgoing {
+        node: to.node.clone(),
+        control: Control::DemonitorP {
+            from: from.clone(),
+            to: PidOrName::Pid(to.clone()),
+            reference,
+        },
     }
 }
 

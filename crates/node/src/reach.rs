@@ -19,6 +19,9 @@ use crate::{Family, Resolve, Target};
 /// registered, is the port open on the other family).
 const DETAIL_LIMIT: Duration = Duration::from_secs(1);
 
+/// How many of the names that are registered a reason shows.
+const LISTED: usize = 20;
+
 /// What is the same for every target.
 #[derive(Clone, Debug)]
 pub(crate) struct Route {
@@ -194,7 +197,10 @@ async fn first_open(
 /// `not_registered` together with who is.
 async fn not_registered(addr: SocketAddr, alive: &str) -> Reason {
     let names = client::names(addr, DETAIL_LIMIT).await.unwrap_or_default();
-    let registered: Vec<String> = names.into_iter().map(|entry| entry.alive).collect();
+    let more = names.len().saturating_sub(LISTED);
+    let names = names.into_iter().take(LISTED).map(|entry| entry.alive);
+    let more = (more > 0).then(|| format!("{more} more"));
+    let registered: Vec<String> = names.chain(more).collect();
     Reason::NotRegistered {
         alive: alive.to_owned(),
         registered: registered.join(", "),

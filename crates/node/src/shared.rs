@@ -131,20 +131,41 @@ impl Shared {
         let shared = Arc::clone(self);
         tokio::spawn(self.stop.clone().run_until_cancelled_owned(async move {
             let deadline = Instant::now() + shared.settings.connect_timeout;
-            // Whoever is on the way to us needs no dial.
-            let mut result = shared.await_incoming(&target.name, deadline).await;
-            if result == Err(Reason::LostRace) {
-                let dial = yielded.run_until_cancelled(shared.dial(&target, deadline));
-                result = dial.await.unwrap_or(Err(Reason::LostRace));
-            }
-            if result == Err(Reason::LostRace) {
+            let result = match shared.reach(&target, &yielded, deadline).await {
                 // The other side's dial won: its connection is on its way.
-                result = shared.await_link(&target.name, deadline).await;
-            }
+                Err(Reason::LostRace) => shared.await_link(&target.name, deadline).await,
+                // Perhaps by a connection that it has opened meanwhile.
+                Err(Reason::AlreadyConnected) => shared
+                    .linked(&target.name)
+                    .map_err(|_| Reason::AlreadyConnected),
+                result => result,
+            };
             shared.state().dials.remove(&target.name);
             done.send_replace(Some(result));
         }));
         attempt
+    }
+
+    /// Dials, unless the other side does.
+    async fn reach(
+        self: &Arc<Self>,
+        target: &Target,
+        yielded: &CancellationToken,
+        deadline: Instant,
+    ) -> Outcome {
+        // Whoever is on the way to us needs no dial.
+        if let Ok(there) = self.await_incoming(&target.name, deadline).await {
+            return Ok(there);
+        }
+        let dial = self.dial(target, deadline);
+        if let Some(result) = yielded.run_until_cancelled(dial).await {
+            return result;
+        }
+        match self.await_incoming(&target.name, deadline).await {
+            Ok(there) => Ok(there),
+            // It did not come through. Who knows who that was.
+            Err(_) => self.dial(target, deadline).await,
+        }
     }
 
     async fn dial(self: &Arc<Self>, target: &Target, deadline: Instant) -> Outcome {
@@ -164,16 +185,23 @@ impl Shared {
             .await?;
         let (stream, _) = route.open(&location, deadline, &mut steps).await?;
         let me = Local::new(route.me.clone(), *flags, *creation);
+        let peer = &target.name;
+        let on_alive = || match self.link(peer.as_str()) {
+            // The peer has dialled us meanwhile, and means that connection.
+            Some(_) => OnAlive::GiveUp,
+            None => *on_alive,
+        };
         let (connected, framed) =
-            initiator::connect(stream, me, &target.name, *on_alive, cookie, deadline).await?;
+            initiator::connect(stream, me, peer, on_alive, cookie, deadline).await?;
         self.install(connected.clone(), framed);
         Ok(connected)
     }
 
     /// Waits until a caller of this name has come to an end. `lost_race` when there is none, or it
-    /// failed.
+    /// failed. Anybody can give himself that name and then be silent: half of the time is kept.
     async fn await_incoming(&self, peer: &NodeName, deadline: Instant) -> Outcome {
-        self.await_state(deadline, |state| {
+        let patience = Instant::now() + left(deadline) / 2;
+        self.await_state(patience, |state| {
             state.links.contains_key(peer) || !state.incoming.contains(peer)
         })
         .await;
@@ -213,12 +241,15 @@ impl Shared {
             creation: connected.creation,
             hidden: !connected.peer_flags.contains(Flags::PUBLISHED),
         };
-        let link = Link::new(connected, self.settings.tick_time);
-        if let Some(old) = self.link(peer.as_str()) {
-            self.end(&old, DownReason::Replaced);
+        let stop = self.stop.child_token();
+        let link = Link::new(connected, self.settings.tick_time, stop);
+        {
+            let mut state = self.state();
+            if let Some(old) = state.links.insert(peer, Arc::clone(&link)) {
+                self.tell_end(&old, DownReason::Replaced);
+            }
+            self.events.publish(&up);
         }
-        self.state().links.insert(peer, Arc::clone(&link));
-        self.events.publish(&up);
         self.state_changed();
         link::spawn(Arc::clone(self), Arc::clone(&link), stream, rest);
         if self.settings.follow_tick_time && link.info.flags.contains(Flags::SPAWN) {
@@ -235,14 +266,21 @@ impl Shared {
                 Some(current) if Arc::ptr_eq(current, link) => state.links.remove(peer),
                 _ => return,
             };
+            self.tell_end(link, reason);
         }
+        self.state_changed();
+    }
+
+    /// What ends with a connection that has just left `state.links`. The caller holds that lock: ups
+    /// and downs are told in the order in which they happen, and nobody relies on the connection
+    /// that takes this one's place before all who relied on this one have been told.
+    fn tell_end(&self, link: &Link, reason: DownReason) {
         link.stop.cancel();
         self.processes.node_down(&link.atom);
         self.events.publish(&LinkEvent::Down {
-            peer: peer.clone(),
+            peer: link.info.peer.clone(),
             reason,
         });
-        self.state_changed();
     }
 
     /// Ends every connection.

@@ -1,76 +1,17 @@
 //! Peers that real OTP cannot play: too old, lying, mute. Each is a few lines of the protocol's own
 //! acceptor on a loopback port.
 
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+mod support;
+
+use std::net::Ipv4Addr;
 use std::time::Duration;
+
+use support::{cookie, name, peer};
 
 use trunkline_node::epmd::server::Server;
 use trunkline_node::probe::{Depth, ProbeConfig, probe};
 use trunkline_node::{LinkEvent, Node, Target};
-use trunkline_proto::handshake::acceptor::{AfterName, AwaitName, AwaitReply};
-use trunkline_proto::handshake::{HandshakeFramer, Prefix};
-use trunkline_proto::{Cookie, Creation, Flags, NodeName, Reason, Step};
-
-fn name(text: &str) -> NodeName {
-    text.parse().expect("a node name")
-}
-
-fn cookie(text: &str) -> Cookie {
-    Cookie::new(text).expect("a cookie")
-}
-
-struct Wire {
-    stream: TcpStream,
-    framer: HandshakeFramer,
-}
-
-impl Wire {
-    fn read(&mut self) -> Option<Vec<u8>> {
-        loop {
-            if let Some(frame) = self.framer.next_frame().ok()? {
-                return Some(frame.to_vec());
-            }
-            let mut bytes = [0; 1024];
-            match self.stream.read(&mut bytes) {
-                Ok(0) | Err(_) => return None,
-                Ok(n) => self.framer.push(bytes.get(..n)?),
-            }
-        }
-    }
-
-    fn write(&mut self, message: &[u8]) {
-        let frame = self.framer.frame(message);
-        self.stream.write_all(&frame).ok();
-    }
-
-    /// Everything up to the caller's proof.
-    fn greet(&mut self, flags: Flags) -> Option<(AwaitReply, Vec<u8>)> {
-        let state = AwaitName::new(name("app@127.0.0.1"), flags, Creation(7));
-        let AfterName::Caller(caller) = state.name(&self.read()?).ok()? else {
-            return None;
-        };
-        let (status, state) = caller.accept();
-        self.write(&status);
-        let (challenge, state) = state.challenge(4711);
-        self.write(&challenge);
-        let reply = self.read()?;
-        Some((state, reply))
-    }
-}
-
-/// A peer that plays `script` with each caller.
-fn peer(script: impl Fn(Wire) + Send + 'static) -> Target {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    let port = listener.local_addr().expect("bound").port();
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let framer = HandshakeFramer::new(Prefix::U16);
-            script(Wire { stream, framer });
-        }
-    });
-    Target::new(name("app@127.0.0.1")).on_port(port)
-}
+use trunkline_proto::{Flags, Reason, Step};
 
 async fn reason(target: &Target, limit: Duration) -> Reason {
     let config = ProbeConfig {

@@ -8,15 +8,19 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use trunkline_proto::epmd::{Access, NameEntry, Registered, Registry, Request, Then};
 
 use crate::socket;
 
-/// How long a client may take for its request; OTP's `-packet_timeout`.
+/// How long a client may take for its request, and for reading the answer; OTP's `-packet_timeout`.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How many clients of a listener may be in the middle of a question at once; more wait to be
+/// accepted. Registered nodes do not count.
+const MAX_ASKING: usize = 512;
 
 /// The pause after a failed accept (out of file descriptors), so that it does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -113,12 +117,16 @@ fn seconds_since_1970() -> u32 {
 
 async fn accept_loop(listener: TcpListener, shared: Arc<Shared>) {
     let mut clients = JoinSet::new();
+    let asking = Arc::new(Semaphore::new(MAX_ASKING));
     loop {
+        let Ok(permit) = Arc::clone(&asking).acquire_owned().await else {
+            return;
+        };
         match listener.accept().await {
             Ok((stream, from)) => {
                 let shared = Arc::clone(&shared);
                 clients.spawn(async move {
-                    if let Err(why) = serve(stream, from, &shared).await {
+                    if let Err(why) = serve(stream, from, &shared, permit).await {
                         tracing::debug!(%from, %why, "epmd client");
                     }
                 });
@@ -132,7 +140,12 @@ async fn accept_loop(listener: TcpListener, shared: Arc<Shared>) {
     }
 }
 
-async fn serve(mut stream: TcpStream, from: SocketAddr, shared: &Shared) -> io::Result<()> {
+async fn serve(
+    mut stream: TcpStream,
+    from: SocketAddr,
+    shared: &Shared,
+    asking: OwnedSemaphorePermit,
+) -> io::Result<()> {
     socket::set_options(&stream);
     let asked = timeout(REQUEST_TIMEOUT, read_request(&mut stream)).await;
     let Some(request) = asked.unwrap_or(Ok(None))? else {
@@ -149,7 +162,8 @@ async fn serve(mut stream: TcpStream, from: SocketAddr, shared: &Shared) -> io::
         Then::Hold(registered) => Some(Holder { shared, registered }),
         Then::Close | Then::Exit => None,
     };
-    stream.write_all(&answer.bytes).await?;
+    timeout(REQUEST_TIMEOUT, stream.write_all(&answer.bytes)).await??;
+    drop(asking);
     match answer.then {
         Then::Hold(_) => hold(&mut stream).await,
         Then::Exit => shared.killed.notify_one(),

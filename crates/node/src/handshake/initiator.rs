@@ -16,12 +16,12 @@ pub(crate) enum OnAlive {
     GiveUp,
 }
 
-/// Steps 1 to 3: shows our name, and hears who answers.
+/// Steps 1 to 3: shows our name, and hears who answers. `on_alive` is asked when the question comes.
 pub(crate) async fn greet(
     framed: &mut Framed,
     me: Local,
     peer: &NodeName,
-    on_alive: OnAlive,
+    on_alive: impl FnOnce() -> OnAlive,
 ) -> Result<Greeted, Reason> {
     let step = Step::Greeting;
     let (frame, state) = Start::new(me, Some(peer.clone())).send_name();
@@ -31,7 +31,7 @@ pub(crate) async fn greet(
     let frame = frame.map_err(|missing| missing.reason(state.closed(), step))?;
     let state = match state.status(&frame).map_err(|why| why.reason())? {
         AfterStatus::Go(state) => state,
-        AfterStatus::Alive(question) if on_alive == OnAlive::Replace => {
+        AfterStatus::Alive(question) if on_alive() == OnAlive::Replace => {
             let (frame, state) = question.replace();
             framed.write(&frame).await;
             state
@@ -66,7 +66,7 @@ pub(crate) async fn connect(
     stream: TcpStream,
     me: Local,
     peer: &NodeName,
-    on_alive: OnAlive,
+    on_alive: impl FnOnce() -> OnAlive,
     cookie: &Cookie,
     deadline: tokio::time::Instant,
 ) -> Result<(Connected, Framed), Reason> {

@@ -1,0 +1,279 @@
+//! Peers that mean ill, and strangers without the cookie.
+
+mod support;
+
+use std::io::Write;
+use std::net::{Ipv4Addr, TcpStream};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use support::{Conn, cookie, name, peer, pid};
+use tokio::time::timeout;
+use trunkline_etf::{Pid, Reference, Term, atom};
+use trunkline_node::{LinkEvent, Node, RpcError, Target};
+use trunkline_proto::control::{Control, PidOrName};
+use trunkline_proto::handshake::initiator::Start;
+use trunkline_proto::handshake::{HandshakeFramer, Local, Prefix};
+use trunkline_proto::{Creation, Flags};
+
+const PATIENT: Duration = Duration::from_secs(30);
+
+async fn node(follow_tick_time: bool) -> Node {
+    Node::builder(name("me@127.0.0.1"))
+        .cookie(cookie("monster"))
+        .follow_tick_time(follow_tick_time)
+        .connect_timeout(PATIENT)
+        .start()
+        .await
+        .expect("it starts")
+}
+
+/// Waits for what another thread sends.
+async fn told<T: Send + 'static>(receiver: mpsc::Receiver<T>) -> T {
+    let waiting = tokio::task::spawn_blocking(move || receiver.recv_timeout(PATIENT));
+    let told = waiting.await.expect("no panic");
+    told.expect("the peer comes to its end")
+}
+
+/// A SPAWN_REQUEST: its id, who asks, and the id of the erpc call.
+fn request(conn: &mut Conn) -> Option<(Reference, Pid, Term)> {
+    loop {
+        let signal = conn.next()?;
+        if let Control::SpawnRequest { request, from, .. } = signal.control {
+            let args = signal.payload?.decode(&Default::default()).ok()?;
+            let id = args.as_list()?.first()?.clone();
+            return Some((request, from, id));
+        }
+    }
+}
+
+fn spawned(conn: &mut Conn, request: &Reference, to: &Pid) {
+    let reply = Control::SpawnReply {
+        request: request.clone(),
+        to: to.clone(),
+        flags: Control::SPAWNED_WITH_MONITOR,
+        result: PidOrName::Pid(pid(9)),
+        token: None,
+    };
+    conn.send(&reply, None);
+}
+
+fn returned(conn: &mut Conn, request: Reference, to: Pid, id: Term, value: Term) {
+    let down = Control::PayloadMonitorPExit {
+        from: PidOrName::Pid(pid(9)),
+        to,
+        reference: request,
+    };
+    let reason = Term::tuple([id, Term::atom("return"), value]);
+    conn.send(&down, Some(&reason));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_does_not_keep_the_connection_from_ending() {
+    let (begun, flooding) = mpsc::channel();
+    let (over, closed) = mpsc::channel();
+    let flood = peer(move |wire| {
+        let Some(mut stream) = wire.connect() else {
+            return;
+        };
+        // Each is answered, which costs more than to repeat it; the answers are not read.
+        let watch = Control::MonitorP {
+            from: pid(9),
+            to: PidOrName::Name(atom!("nobody")),
+            reference: Reference::new(atom!("app@127.0.0.1"), 7, &[1, 2, 3]).expect("three words"),
+        };
+        let mut body = vec![131, 68, 0];
+        watch.to_term().encode_bare(&mut body);
+        let length = u32::try_from(body.len()).expect("a short frame");
+        let frames = [&length.to_be_bytes(), &body[..]].concat().repeat(10_000);
+        stream.write_all(&frames).ok();
+        begun.send(()).ok();
+        while stream.write_all(&frames).is_ok() {}
+        over.send(()).ok();
+    });
+    let node = node(false).await;
+    node.connect(&flood).await.expect("it connects");
+    told(flooding).await;
+    node.disconnect(&name("app@127.0.0.1"));
+    told(closed).await;
+}
+
+#[tokio::test]
+async fn a_tick_time_beyond_the_end_of_the_clock() {
+    let (answered, alive) = mpsc::channel();
+    let liar = peer(move |wire| {
+        let Some(stream) = wire.connect() else {
+            return;
+        };
+        let mut conn = Conn::new(stream);
+        let Some((asked, from, id)) = request(&mut conn) else {
+            return;
+        };
+        spawned(&mut conn, &asked, &from);
+        returned(&mut conn, asked, from.clone(), id, Term::from(u64::MAX));
+        // One question and answer after another, while the time takes effect.
+        for id in 1..=3 {
+            let (from, to) = (pid(9), from.clone());
+            conn.send(&Control::UnlinkId { id, from, to }, None);
+            while let Some(signal) = conn.next() {
+                if matches!(signal.control, Control::UnlinkIdAck { .. }) {
+                    break;
+                }
+            }
+        }
+        conn.send(
+            &Control::UnlinkId {
+                id: 4,
+                from: pid(9),
+                to: from,
+            },
+            None,
+        );
+        answered.send(conn.next().is_some()).ok();
+        conn.next();
+    });
+    let node = node(true).await;
+    node.connect(&liar).await.expect("it connects");
+    assert!(told(alive).await, "the connection lives");
+    assert_eq!(node.connected(), [name("app@127.0.0.1")]);
+}
+
+#[tokio::test]
+async fn an_answer_to_somebody_else_is_none() {
+    let (tell, other) = mpsc::channel::<Pid>();
+    let other = std::sync::Mutex::new(other);
+    let liar = peer(move |wire| {
+        let other = other.lock().expect("no panic").recv();
+        let (Some(stream), Ok(other)) = (wire.connect(), other) else {
+            return;
+        };
+        let mut conn = Conn::new(stream);
+        while let Some((asked, from, id)) = request(&mut conn) {
+            spawned(&mut conn, &asked, &other);
+            // Such a process is told that nobody waits for it.
+            let refused = conn.next().map(|signal| signal.control);
+            let refused = matches!(refused, Some(Control::DemonitorP { .. }));
+            spawned(&mut conn, &asked, &from);
+            returned(&mut conn, asked, from, id, Term::from(refused));
+        }
+    });
+    let node = node(false).await;
+    let mailbox = node.mailbox();
+    tell.send(mailbox.pid()).expect("the peer waits");
+    node.connect(&liar).await.expect("it connects");
+    let app = name("app@127.0.0.1");
+    let answer = node.erpc(&app, "erlang", "node", Vec::new(), PATIENT).await;
+    assert_eq!(answer, Ok(Term::from(true)));
+}
+
+#[tokio::test]
+async fn a_call_that_is_never_answered_leaves_nothing() {
+    let (seen, late) = mpsc::channel();
+    let mute = peer(move |wire| {
+        let Some(stream) = wire.connect() else {
+            return;
+        };
+        let mut conn = Conn::new(stream);
+        let mut asked = Vec::new();
+        for _ in 0..20 {
+            asked.extend(request(&mut conn));
+        }
+        // A call that is over: what comes of it is given up when it comes.
+        for (request, from, _) in asked.iter().take(19) {
+            spawned(&mut conn, request, from);
+            let next = conn.next().map(|signal| signal.control);
+            seen.send(matches!(next, Some(Control::DemonitorP { reference, .. }) if reference == *request)).ok();
+        }
+        conn.next();
+    });
+    let node = node(false).await;
+    node.connect(&mute).await.expect("it connects");
+    let app = name("app@127.0.0.1");
+    let call = |limit| node.erpc(&app, "erlang", "node", Vec::new(), limit);
+    for _ in 0..19 {
+        let answer = call(Duration::from_millis(2)).await;
+        assert_eq!(answer, Err(RpcError::Timeout));
+    }
+    assert!(
+        format!("{node:?}").contains("spawns: {}"),
+        "no question is remembered"
+    );
+    assert_eq!(
+        call(Duration::from_millis(500)).await,
+        Err(RpcError::Timeout)
+    );
+    for _ in 0..19 {
+        assert!(late.recv_timeout(PATIENT).expect("the peer goes on"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stranger_with_the_name_of_a_node_does_not_keep_us_from_it() {
+    let app = peer(|wire| {
+        if let Some(stream) = wire.connect() {
+            Conn::new(stream).next();
+        }
+    });
+    let node = Node::builder(name("aaa@127.0.0.1"))
+        .cookie(cookie("monster"))
+        .epmd(None)
+        .listen([Ipv4Addr::LOCALHOST.into()], 0)
+        .follow_tick_time(false)
+        .connect_timeout(Duration::from_secs(4))
+        .start()
+        .await
+        .expect("it starts");
+    let port = node.port().expect("it listens");
+    let mut stranger = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("it listens");
+    let shown = Local::new(name("app@127.0.0.1"), Flags::hidden_default(), Creation(5));
+    let (send_name, _) = Start::new(shown, None).send_name();
+    let frame = HandshakeFramer::new(Prefix::U16).frame(&send_name);
+    stranger.write_all(&frame).expect("it is read");
+    // It has been told to go on, and says nothing more.
+    let mut status = [0; 5];
+    std::io::Read::read_exact(&mut stranger, &mut status).expect("a status");
+    assert_eq!(status, *b"\0\x03sok");
+    node.connect(&app).await.expect("it connects");
+}
+
+/// Two nodes of one name take each other's place all the time, on two threads.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn ups_and_downs_alternate_however_connections_replace_each_other() {
+    let start = async |text: &str| {
+        Node::builder(name(text))
+            .cookie(cookie("monster"))
+            .epmd(None)
+            .listen([Ipv4Addr::LOCALHOST.into()], 0)
+            .follow_tick_time(false)
+            .connect_timeout(PATIENT)
+            .start()
+            .await
+            .expect("it starts")
+    };
+    let app = start("app@127.0.0.1").await;
+    let target = Target::new(name("app@127.0.0.1")).on_port(app.port().expect("it listens"));
+    let twins = [start("twin@127.0.0.1").await, start("twin@127.0.0.1").await];
+    let mut events = app.events();
+    for _ in 0..100 {
+        let [one, two] = &twins;
+        // One of them may be cut off by the other half way.
+        let _outcomes = tokio::join!(one.connect(&target), two.connect(&target));
+        one.disconnect(&target.name);
+        two.disconnect(&target.name);
+    }
+    drop(twins);
+    let gone = async {
+        while !app.connected().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(PATIENT, gone).await.expect("all connections end");
+    drop(app);
+    let mut up = false;
+    while let Ok(Some(event)) = timeout(Duration::from_millis(200), events.next()).await {
+        let is_up = matches!(event, LinkEvent::Up { .. });
+        assert_ne!(is_up, up, "{event:?} twice");
+        up = is_up;
+    }
+    assert!(!up);
+}
