@@ -37,7 +37,7 @@ pub(crate) fn run() -> Result<PathBuf> {
     Ok(binary)
 }
 
-fn target() -> Result<(String, &'static str)> {
+fn target() -> Result<(String, String)> {
     let verbose = output(std::process::Command::new("rustc").arg("-vV"))?;
     let host = verbose
         .lines()
@@ -50,14 +50,16 @@ fn target() -> Result<(String, &'static str)> {
         .join(&musl)
         .is_dir();
     Ok(if has_musl {
-        (musl, "")
+        (musl, RANDOM.to_owned())
     } else {
-        (
-            host.to_owned(),
-            "-C target-feature=+crt-static -C relocation-model=static",
-        )
+        let flags = "-C target-feature=+crt-static -C relocation-model=static";
+        (host.to_owned(), format!("{RANDOM} {flags}"))
     })
 }
+
+/// The system call itself: a static program has no symbol to look it up by, and the fallback is a
+/// device file that an empty root does not have.
+const RANDOM: &str = "--cfg getrandom_backend=\"linux_getrandom\"";
 
 /// An ELF file that asks for an interpreter would not start in an empty root.
 fn must_be_static(binary: &std::path::Path) -> Result<()> {

@@ -47,7 +47,7 @@ async fn the_agent_comes_first_and_outlives_restarts_of_its_node() -> Result<()>
     let epmd = Epmd::start()?;
     let agent = Agent::start(&epmd, 1, Config::default()).await?;
     agent.list(1..=2);
-    agent.until_said("not attached (not_registered)").await;
+    agent.until_said("waiting for the node to start").await;
     let b = start(&epmd, 2, NO_MESH)?;
     for _ in 0..3 {
         let a = start(&epmd, 1, NO_MESH)?;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
-use trunkline_node::probe::{ProbeConfig, probe};
+use trunkline_node::probe::{Depth, ProbeConfig, probe};
 use trunkline_node::{Events, Family, LinkEvent, Mailbox, Message, Node, Target};
 use trunkline_proto::{Creation, NodeName, Reason, Step};
 
@@ -31,6 +31,12 @@ pub(super) struct Keeper {
 /// A node that is not up yet costs a question to the EPMD on its host, which is our own.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// A BEAM that is being started beside us takes seconds: until then its absence is no news.
+const STARTING: Duration = Duration::from_secs(20);
+
+/// How often it is looked for meanwhile: a question to the EPMD on our own host.
+const START_LOOK: Duration = Duration::from_millis(250);
+
 /// A refused handshake is a line in the node's log: those are made ever more rarely.
 const LASTING_RETRY: Duration = Duration::from_secs(5);
 const LASTING_RETRY_MAX: Duration = Duration::from_secs(600);
@@ -52,11 +58,20 @@ const FALLBACK_INTERVAL: Duration = Duration::from_secs(1);
 /// How long the watcher may take to say that it runs.
 const WATCHER_LIMIT: Duration = Duration::from_secs(5);
 
+/// Nothing says that the node runs.
+const fn is_absent(reason: &Reason) -> bool {
+    matches!(
+        reason,
+        Reason::EpmdUnreachable { .. } | Reason::NotRegistered { .. }
+    )
+}
+
 impl Keeper {
     /// Runs until dropped.
     pub(super) async fn run(self) {
         let mut told: Option<Reason> = None;
         let mut pause = LASTING_RETRY;
+        self.wait_for_start().await;
         loop {
             let mut links = self.node.events();
             let reason = match self.node.connect(&self.target).await {
@@ -74,6 +89,29 @@ impl Keeper {
             } else {
                 sleep(RETRY).await;
             }
+        }
+    }
+
+    /// Waits while the node is not there yet, for as long as a start may take.
+    async fn wait_for_start(&self) {
+        let end = Instant::now() + STARTING;
+        let config = ProbeConfig {
+            depth: Depth::Epmd,
+            ..self.probing.clone()
+        };
+        let mut said = false;
+        while Instant::now() < end {
+            match probe(&config, &self.target).await.result {
+                Err(reason) if is_absent(&reason) => {}
+                _ => return,
+            }
+            if !said {
+                let name = &self.target.name;
+                let text = format!("waiting for the node to start · {name}");
+                say(&self.events, MemberEvent::Note(text));
+                said = true;
+            }
+            sleep(START_LOOK).await;
         }
     }
 

@@ -70,8 +70,10 @@ impl Hosts {
             is_self: me == Some(name),
             ..Peer::named(name.clone())
         };
+        // Many lists hold only the others, so that each node's own is missing from its own.
+        let own = me.filter(|me| !self.0.contains(me));
         Answer {
-            peers: self.0.iter().map(peer).collect(),
+            peers: self.0.iter().chain(own).map(peer).collect(),
             notes: Vec::new(),
         }
     }
@@ -98,5 +100,23 @@ impl Source for Hosts {
         Box::pin(async move {
             cancelled.run_until_cancelled(repeat).await;
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_own_node_belongs_to_the_list_whether_it_is_in_it_or_not() {
+        let names = |texts: &[&str]| texts.iter().map(|t| t.parse().unwrap()).collect::<Vec<_>>();
+        let me: NodeName = "app@10.0.0.5".parse().unwrap();
+        for list in [&["app@10.0.0.6"][..], &["app@10.0.0.5", "app@10.0.0.6"]] {
+            let answer = Hosts(names(list)).answer(Some(&me));
+            let own: Vec<_> = answer.peers.iter().filter(|peer| peer.is_self).collect();
+            assert_eq!(answer.peers.len(), 2, "{list:?}");
+            assert_eq!(own.len(), 1, "{list:?}");
+            assert_eq!(own[0].node, me);
+        }
     }
 }
