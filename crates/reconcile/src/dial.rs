@@ -37,9 +37,8 @@ impl Engine {
             return;
         };
         // Without a proof, "it did not connect" is what was known before.
-        let known = peer.reason.take().filter(|old| {
-            needs_proof(old) && !proved && (needs_proof(&reason) || says_nothing(&reason))
-        });
+        let known = peer.reason.take();
+        let known = known.filter(|old| !proved && explains(old, &reason));
         let reason = known.unwrap_or(reason);
         peer.failures = peer.failures.saturating_add(1);
         let wait = backoff::wait(&self.config, peer.failures, &reason, &mut self.jitter);
@@ -254,6 +253,21 @@ const fn answers(reason: &Reason) -> bool {
             | Reason::CookieMismatch
             | Reason::DiffersFromHere { .. }
     )
+}
+
+/// Whether what an earlier proof found is still the best word for an attempt that made none.
+const fn explains(proof: &Reason, unproved: &Reason) -> bool {
+    if needs_proof(proof) {
+        return needs_proof(unproved) || says_nothing(unproved);
+    }
+    matches!(
+        proof,
+        Reason::Timeout {
+            step: Step::Handshake
+        } | Reason::Closed {
+            step: Step::Handshake
+        }
+    ) && says_nothing(unproved)
 }
 
 /// Only that the dial failed, not why.

@@ -224,7 +224,10 @@ impl fmt::Display for Event {
                 write!(f, "passes its health check again · {peer} ({topology})")
             }
             Self::RealName { listed, actual } => {
-                write!(f, "calls itself {actual}, that name is used · {listed}")
+                write!(
+                    f,
+                    "calls itself {actual} (name_mismatch), that name is used · {listed}"
+                )
             }
             Self::Connected { peer } => write!(f, "connected · {peer}"),
             Self::Lost { peer, why } => write!(f, "connection lost: {why} · {peer}"),

@@ -119,6 +119,17 @@ fn an_hour_with_a_link_that_only_our_node_cannot_make_makes_at_most_ten_full_han
 }
 
 #[test]
+fn what_a_proof_found_is_said_once_although_later_attempts_make_none() {
+    let mut world = World::fleet(2);
+    world.set(2, Peerish::Mute);
+    world.run(3600);
+    let said = |event: &Event| matches!(event, Event::CannotConnect { reason, .. } if reason.code() == "timeout");
+    assert_eq!(world.count(said), 1);
+    assert_eq!(world.count(|e| matches!(e, Event::CannotConnect { .. })), 1);
+    assert!(world.dials(2).len() > 10, "it passes by itself");
+}
+
+#[test]
 fn a_restarted_peer_is_tried_again_soon_although_its_cookie_differed() {
     let mut world = World::fleet(2);
     world.set(2, Peerish::OtherCookie);

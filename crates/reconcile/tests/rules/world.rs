@@ -19,6 +19,8 @@ pub(crate) enum Peerish {
     Fails(Reason),
     /// It greets, and refuses the cookie.
     OtherCookie,
+    /// It greets, and says nothing more.
+    Mute,
     /// It greets and proves the cookie, and our node cannot connect it all the same.
     OnlyFromHere,
     /// Nothing ever comes back.
@@ -244,6 +246,11 @@ impl World {
                     Err(proof_result(proof, Reason::CookieMismatch)),
                     proof != Proof::No,
                 )
+            }
+            Peerish::Mute => {
+                let step = Step::Handshake;
+                let reason = Reason::Timeout { step };
+                (Err(proof_result(proof, reason)), proof != Proof::No)
             }
             Peerish::OnlyFromHere => {
                 *seen += if proof == Proof::No { 1 } else { 2 };
