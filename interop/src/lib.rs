@@ -8,6 +8,7 @@
 //! is missing. Nothing outlives a test: namespaces, their processes and files go when the [`netns::Lab`] is dropped, and
 //! those of a test process that was killed go when the next one starts.
 
+pub mod agent;
 pub mod digitalocean;
 pub mod fleet;
 pub mod netns;
@@ -15,6 +16,7 @@ pub mod otp;
 pub mod otp27;
 pub mod process;
 pub mod release;
+pub mod scripted;
 pub mod verb;
 pub mod wait;
 pub mod workspace;

@@ -1,7 +1,9 @@
-//! Real OTP nodes and port mappers on this host's loopback, each test with its own, on its own EPMD port.
+//! Real OTP nodes and port mappers: on this host's loopback, each test with its own, on its own EPMD port; or on a host of a lab.
 
+use std::fs::Permissions;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -10,11 +12,15 @@ use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
+use crate::netns::Host;
 use crate::process::{Process, run};
-use crate::{otp27, wait};
+use crate::{otp27, wait, workspace};
 
 /// How long an Erlang VM may take to start while others compile.
 const START: Duration = Duration::from_secs(60);
+
+/// Where `epmd` listens on a host of a lab.
+const EPMD_PORT: u16 = 4369;
 
 /// How long an expression may take.
 const EVAL: Duration = Duration::from_secs(60);
@@ -106,6 +112,7 @@ impl Epmd {
 pub struct Otp {
     name: String,
     control: SocketAddr,
+    host: Option<Host>,
     process: Process,
     _dir: TempDir,
 }
@@ -131,13 +138,9 @@ impl Otp {
         args: &[&str],
     ) -> Result<Self> {
         let dir = tempfile::tempdir()?;
-        let form = match name.split_once('@') {
-            Some((_, host)) if host.contains(['.', ':']) => "-name",
-            _ => "-sname",
-        };
         let mut command = release.erl()?;
         command
-            .args([form, name, "-setcookie", cookie, "-noinput"])
+            .args([form(name), name, "-setcookie", cookie, "-noinput"])
             .args(["-start_epmd", "false"])
             .args(args)
             .args(["-eval", CONTROL])
@@ -148,16 +151,54 @@ impl Otp {
             // A folder that every release has.
             .current_dir("/");
         let mut process = start(command, "erl", &dir.path().join("erl.log"))?;
-        let said = wait::within(START, || match control_port(&process.output()) {
-            Some(port) => Some(Some(port)),
-            None => process.ended().map(|_| None),
-        });
-        let Some(Some(port)) = said else {
-            bail!("{name} does not come up: {}", process.output());
-        };
         Ok(Self {
             name: name.to_owned(),
-            control: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+            control: control(name, &mut process)?,
+            host: None,
+            process,
+            _dir: dir,
+        })
+    }
+
+    /// Starts `erl -name NAME ARGS…` on a host of a lab, where an `epmd` on the usual port is started with the first node. The
+    /// cookie is in the file of its home, where OTP looks for it.
+    ///
+    /// # Errors
+    /// As [`Otp::start`].
+    pub fn on(
+        host: &Host,
+        release: Release,
+        name: &str,
+        cookie: &str,
+        args: &[&str],
+    ) -> Result<Self> {
+        let dir = tempfile::tempdir_in(host.dir())?;
+        let file = dir.path().join(".erlang.cookie");
+        std::fs::write(&file, cookie)?;
+        // OTP insists on it.
+        std::fs::set_permissions(&file, Permissions::from_mode(0o400))?;
+        let mut command = match release {
+            Release::Otp25 => host.command("erl"),
+            Release::Otp27 => {
+                let shared = [workspace::target(), std::env::temp_dir()];
+                let inside = otp27::inside(&otp27::root()?, &shared);
+                let mut command = host.command(&inside[0]);
+                command.args(&inside[1..]).arg("erl");
+                command
+            }
+        };
+        command
+            .args([form(name), name, "-noinput", "-start_epmd", "false"])
+            .args(args)
+            .args(["-eval", CONTROL])
+            .env("ERL_CRASH_DUMP_BYTES", "0")
+            .env("HOME", dir.path());
+        epmd_on(host)?;
+        let mut process = start(command, "erl", &dir.path().join("erl.log"))?;
+        Ok(Self {
+            name: name.to_owned(),
+            control: control(name, &mut process)?,
+            host: Some(host.clone()),
             process,
             _dir: dir,
         })
@@ -173,7 +214,10 @@ impl Otp {
     /// # Errors
     /// When it raises, with class and reason; or the node does not answer.
     pub fn eval(&self, expression: &str) -> Result<String> {
-        let mut stream = TcpStream::connect(self.control)?;
+        let mut stream = match &self.host {
+            Some(host) => host.inside(|| TcpStream::connect(self.control))??,
+            None => TcpStream::connect(self.control)?,
+        };
         stream.set_read_timeout(Some(EVAL))?;
         let line = expression.trim().trim_end_matches('.').replace('\n', " ");
         stream.write_all(format!("{line}.\n").as_bytes())?;
@@ -198,6 +242,22 @@ impl Otp {
     }
 }
 
+/// Starts the port mapper of a host, unless it runs.
+///
+/// # Errors
+/// When there is no `epmd`.
+pub fn epmd_on(host: &Host) -> Result<()> {
+    let listens = || {
+        let connect = || TcpStream::connect((Ipv4Addr::LOCALHOST, EPMD_PORT));
+        host.inside(connect).ok()?.ok()
+    };
+    if listens().is_none() {
+        run(host.command("epmd").arg("-daemon"))?;
+        wait::until("epmd listens", START, listens);
+    }
+    Ok(())
+}
+
 /// A port that was free a moment ago.
 ///
 /// # Errors
@@ -214,6 +274,26 @@ fn start(command: Command, program: &str, log: &Path) -> Result<Process> {
             .err()
             .map_or_else(String::new, |why| format!("{why:#}"))
     })
+}
+
+/// A short name has a host without a dot or colon.
+fn form(name: &str) -> &'static str {
+    match name.split_once('@') {
+        Some((_, host)) if host.contains(['.', ':']) => "-name",
+        _ => "-sname",
+    }
+}
+
+/// Where a node that has just been started takes expressions.
+fn control(name: &str, process: &mut Process) -> Result<SocketAddr> {
+    let said = wait::within(START, || match control_port(&process.output()) {
+        Some(port) => Some(Some(port)),
+        None => process.ended().map(|_| None),
+    });
+    let Some(Some(port)) = said else {
+        bail!("{name} does not come up: {}", process.output());
+    };
+    Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
 }
 
 fn control_port(output: &str) -> Option<u16> {

@@ -48,6 +48,20 @@ pub fn trunkline() -> &'static Path {
     })
 }
 
+/// What `cargo xtask dist` makes and users run, built when it is missing or old.
+///
+/// # Panics
+/// When it does not build.
+pub fn dist() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo.current_dir(root()).args(["xtask", "dist"]);
+        let path = run(&mut cargo).expect("the static binary builds");
+        PathBuf::from(path.trim())
+    })
+}
+
 /// Runs `build` unless `stamp` is already what `file` holds; one process at a time. For things that take seconds to make.
 pub(crate) fn once(file: &Path, stamp: &str, build: impl FnOnce() -> Result<()>) -> Result<()> {
     let folder = file.parent().context("a stamp is in a folder")?;

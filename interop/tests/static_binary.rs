@@ -7,31 +7,18 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, Output};
-use std::sync::OnceLock;
+use std::process::Output;
 
 use serde_json::Value;
 use trunkline_interop::digitalocean::{Api, Authority, Droplet};
 use trunkline_interop::netns::{API_HOST, Host, Lab};
-use trunkline_interop::process::run;
 use trunkline_interop::workspace;
-
-/// What `cargo xtask dist` makes, built once.
-fn dist() -> &'static PathBuf {
-    static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| {
-        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.current_dir(workspace::root()).args(["xtask", "dist"]);
-        let path = run(&mut cargo).unwrap();
-        PathBuf::from(path.trim())
-    })
-}
 
 /// A root with the binary and these files.
 fn root_with(host: &Host, files: &[(&str, String)]) -> PathBuf {
     let root = host.dir().join("empty-root");
     fs::create_dir_all(&root).unwrap();
-    fs::copy(dist(), root.join("trunkline")).unwrap();
+    fs::copy(workspace::dist(), root.join("trunkline")).unwrap();
     for (name, text) in files {
         fs::write(root.join(name), text).unwrap();
     }
