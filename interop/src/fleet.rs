@@ -297,6 +297,24 @@ impl Fleet {
         }
     }
 
+    /// Waits until each member's agent has said of each other member that it is connected.
+    pub fn until_settled(&self) {
+        let settled = |member: &Member| {
+            let log = member.agent_log();
+            let mut others = self
+                .members
+                .iter()
+                .filter(|other| other.node != member.node);
+            others.all(|other| {
+                let line = format!("connected · {}", other.node);
+                log.iter().any(|said| said.contains(&line))
+            })
+        };
+        if wait::within(PATIENCE, || self.members.iter().all(settled).then_some(())).is_none() {
+            panic!("not all agents saw all links:\n{}", self.report());
+        }
+    }
+
     /// Compares what each member's recorder saw of visible nodes since the last look with `expected` (events of one look in any
     /// order), and remembers the look.
     ///

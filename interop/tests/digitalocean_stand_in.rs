@@ -157,7 +157,7 @@ fn troubles_come_and_go() {
     assert!(head.contains("ratelimit-remaining: 4993"), "{head}");
     world.api.use_quota(5_000);
     assert_eq!(ask("/v2/droplets").0, 429);
-    world.api.cable(false).unwrap();
+    world.api.reachable(false).unwrap();
     assert_eq!(ask("/v2/droplets").0, 0);
 }
 

@@ -36,11 +36,11 @@ pub enum DiscoverError {
         why: String,
     },
     /// The network or the peer: no answer in time.
-    #[error("no answer from {from} within {}", crate::config::duration::Human(*.after))]
+    #[error("no answer from {from} in time")]
     Timeout {
         /// Who did not answer.
         from: String,
-        /// How long we waited.
+        /// How long we would have waited at most.
         after: Duration,
     },
     /// The peer refused: it answered with a status that is no answer.

@@ -166,9 +166,13 @@ impl Api {
         self.account().faults.clear();
     }
 
-    /// The network in front of it goes away (every packet is dropped) or comes back.
-    pub fn cable(&self, joined: bool) -> Result<()> {
-        self.host.cable(joined)
+    /// From now on every packet to it is dropped, or none.
+    pub fn reachable(&self, reachable: bool) -> Result<()> {
+        if reachable {
+            self.host.open_firewall()
+        } else {
+            self.host.firewall(&["meta l4proto tcp drop"])
+        }
     }
 
     /// So many requests of the hour's quota are used up.

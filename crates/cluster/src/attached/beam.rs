@@ -48,7 +48,7 @@ impl Beam {
     pub(super) async fn uses_ipv6(&self) -> Result<bool, MemberError> {
         let flag = vec![Term::atom("proto_dist")];
         let answer = self.ask("init", "get_argument", flag).await?;
-        Ok(answer.to_string().contains("inet6"))
+        Ok(names_inet6(&answer))
     }
 
     /// `global:disconnect/0`: leave the others without tearing their links. Hidden links stay.
@@ -158,6 +158,14 @@ impl Beam {
     }
 }
 
+/// In `{ok, [["inet6_tcp"], …]}` of `init:get_argument(proto_dist)`. The charlists print as numbers.
+fn names_inet6(argument: &Term) -> bool {
+    let given = argument.as_tuple().and_then(|answer| answer.get(1));
+    let lists = given.and_then(Term::as_list).unwrap_or_default();
+    let mut words = lists.iter().filter_map(Term::as_list).flatten();
+    words.any(|word| word.to_text().is_some_and(|text| text.starts_with("inet6")))
+}
+
 fn failed(module: &'static str, function: &'static str, why: &RpcError) -> MemberError {
     match why {
         RpcError::Disconnected => MemberError::Detached,
@@ -178,4 +186,21 @@ fn node_names(answer: &Term) -> BTreeSet<NodeName> {
     items
         .filter_map(|item| item.as_atom()?.as_str().parse().ok())
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_family_of_a_node_is_in_its_arguments() {
+        let argument = |words: &[&str]| {
+            let word = |text: &&str| Term::list([Term::string(text)]);
+            Term::tuple([Term::atom("ok"), Term::list(words.iter().map(word))])
+        };
+        assert!(names_inet6(&argument(&["inet6_tcp"])));
+        assert!(names_inet6(&argument(&["inet6_tls"])));
+        assert!(!names_inet6(&argument(&["inet_tcp"])));
+        assert!(!names_inet6(&Term::atom("error")));
+    }
 }

@@ -68,7 +68,7 @@ const fn is_absent(reason: &Reason) -> bool {
 
 impl Keeper {
     /// Runs until dropped.
-    pub(super) async fn run(self) {
+    pub(super) async fn run(mut self) {
         let mut told: Option<Reason> = None;
         let mut pause = LASTING_RETRY;
         self.wait_for_start().await;
@@ -81,6 +81,9 @@ impl Keeper {
                 }
                 Err(error) => error.into_reason(),
             };
+            if self.is_respelt(&reason) {
+                continue;
+            }
             let lasting = reason.is_lasting();
             self.detached(&mut told, reason);
             if lasting {
@@ -112,6 +115,20 @@ impl Keeper {
                 said = true;
             }
             sleep(START_LOOK).await;
+        }
+    }
+
+    /// Whether the node only writes the address in its name in another way (capitals, zeros), as scripts that copy it from a
+    /// metadata service do; then that spelling is used from now on.
+    fn is_respelt(&mut self, reason: &Reason) -> bool {
+        match reason {
+            Reason::NameMismatch { actual }
+                if actual.canonical() == self.target.name.canonical() =>
+            {
+                self.target.name = actual.clone();
+                true
+            }
+            _ => false,
         }
     }
 

@@ -24,10 +24,7 @@ pub(super) fn classify(error: &reqwest::Error, from: &str, timeout: Duration) ->
             why: tls,
         };
     }
-    if error.is_timeout() && error.is_connect() {
-        let why = "no answer in time".into();
-        return DiscoverError::Connect { to: from(), why };
-    }
+    // While connecting or later: one state of things, and one line in the log.
     if error.is_timeout() {
         return DiscoverError::Timeout {
             from: from(),
