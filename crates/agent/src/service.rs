@@ -140,12 +140,26 @@ pub async fn run(
     let Some(identity) = stop.run_until_cancelled(found).await.transpose()? else {
         return Ok(());
     };
+    warn_of_two_names(&config, env);
     let cookie = identity::cookie(env, None, &config.node)?.ok_or_else(no_cookie)?;
     let agent = Agent::start(config, identity, cookie, env).await?;
     stop.cancelled().await;
     tracing::info!("stopping, the node's links stay · {}", agent.view.node);
     agent.shutdown().await;
     Ok(())
+}
+
+/// A release that is started in this environment would take the other name.
+fn warn_of_two_names(config: &AgentConfig, env: &Env) {
+    let (Some(name), Some(there)) = (&config.node.name, env.text("RELEASE_NODE")) else {
+        return;
+    };
+    if there != name.as_str() {
+        tracing::warn!(
+            "RELEASE_NODE is {there} and not used, the configuration says {name} · [node] name · \
+             make them alike, or unset one"
+        );
+    }
 }
 
 /// There is no cookie anywhere.

@@ -61,12 +61,32 @@ impl Context {
     pub(crate) fn config_file(&self) -> Result<Option<&Path>, Failure> {
         match &self.globals.config {
             Some(path) if path.is_file() => Ok(Some(path)),
+            Some(path) if path.exists() => Err(no_file(path, "--config")),
             Some(path) => Err(Failure::usage(
                 format!("cannot read the configuration file {}", path.display()),
                 "--config",
                 "name an existing file, or leave the flag out",
             )),
-            None => Ok(Some(Path::new(DEFAULT_CONFIG)).filter(|path| path.is_file())),
+            None => match Path::new(DEFAULT_CONFIG) {
+                path if path.is_file() => Ok(Some(path)),
+                path if path.exists() => Err(no_file(path, "working directory")),
+                _ => Ok(None),
+            },
         }
     }
+}
+
+/// Docker makes a folder where a file to be mounted is missing: silently going without it would be
+/// another cluster.
+fn no_file(path: &Path, place: &str) -> Failure {
+    let what = if path.is_dir() {
+        "a directory"
+    } else {
+        "no regular file"
+    };
+    Failure::usage(
+        format!("the configuration {} is {what}", path.display()),
+        place,
+        "put the file there, or name another with --config",
+    )
 }

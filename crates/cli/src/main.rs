@@ -50,7 +50,7 @@ fn main() -> ExitCode {
         Err(error) => return usage::report(&error, &Cli::command()),
     };
     if let Err(failure) = logging::init(&cli.globals, cli.verb.default_log_level()) {
-        return failure.report();
+        return cli.verb.not_run(&failure);
     }
     match cli.verb.run(&Context::new(cli.globals)) {
         Ok(code) => code,

@@ -266,7 +266,13 @@ fn wrong_values() {
 
 #[test]
 fn a_failure_stops_the_shell_that_evaluates_it() {
-    for args in ["", "--name app", "--formt sh", "--platform heroku"] {
+    for args in [
+        "",
+        "--name app",
+        "--formt sh",
+        "--platform heroku",
+        "--log-level loud",
+    ] {
         let script = format!("eval \"$(trunkline env {args} 2>/dev/null)\"; echo booted alone");
         let seen = seen(&mut sh(&script));
         assert!(

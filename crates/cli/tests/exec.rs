@@ -329,6 +329,12 @@ fn a_release_whose_env_sh_does_not_call_us_is_warned_of_once() {
     stdout: DIR/app/bin/my_app DIR/app hush-hush-QWERTZUIOP start
     stderr: WARN remote and rpc of this release will not find the node from another shell · DIR/app/releases/0.1.0/env.sh · add this line: eval "$(trunkline env)"
     "#);
+    release(&host, "export RELEASE_NODE=b@127.0.0.1\n");
+    assert_snapshot!(seen(&host, &app), @r#"
+    exit 0
+    stdout: DIR/app/bin/my_app DIR/app hush-hush-QWERTZUIOP start
+    stderr: WARN the release sets RELEASE_NODE itself, the agent serves only the name that it gave · DIR/app/releases/0.1.0/env.sh · replace that line: eval "$(trunkline env)"
+    "#);
     release(&host, "eval \"$(trunkline env)\"\n");
     assert_snapshot!(seen(&host, &app), @r"
     exit 0
@@ -395,6 +401,97 @@ fn what_cannot_be_started() {
     exit 1
     stderr: trunkline: cannot name this node: RELEASE_NODE is not set and no platform was recognised · environment · set RELEASE_NODE=name@host, or give --platform fly or droplet
     ");
+}
+
+/// What the agent serves and what CMD calls its node is one name, or CMD is not started.
+#[test]
+fn agent_and_child_have_one_name() {
+    let host = Host::new();
+    let file = host.path("trunkline.toml");
+    let topology = fs::read_to_string(&file).unwrap();
+    fs::write(
+        &file,
+        format!("[node]\nname = \"cfg@127.0.0.1\"\n{topology}"),
+    )
+    .unwrap();
+    let cmd = ["/bin/sh", "-c", "echo $RELEASE_NODE"];
+    assert_snapshot!(host.seen(&mut host.exec("", &cmd)), @r"
+    exit 0
+    stdout: NODE
+    stderr: WARN RELEASE_NODE is already NODE and stays so, cfg@127.0.0.1 is not used · [node] name · make them alike, or add --force
+    ");
+    let erl = ["/bin/sh", "-c", "echo started", "-name", "b@127.0.0.1"];
+    assert_snapshot!(host.seen(&mut host.exec("--name a@127.0.0.1", &erl)), @r"
+    exit 2
+    stderr: trunkline: CMD names its node b@127.0.0.1, the agent would wait for a@127.0.0.1 · -name in CMD · leave the name out there, or add --name b@127.0.0.1
+    ");
+    let mut flags = host.exec("--for erl --name a@127.0.0.1", &cmd);
+    flags.env("ERL_AFLAGS", "+S 1 -name b@127.0.0.1");
+    assert_snapshot!(host.seen(&mut flags), @r"
+    exit 2
+    stderr: trunkline: CMD names its node b@127.0.0.1, the agent would wait for a@127.0.0.1 · ERL_AFLAGS · leave the name out there, or add --name b@127.0.0.1
+    ");
+}
+
+#[test]
+fn bare_erl_has_its_name_in_flags_and_its_cookie_in_a_file() {
+    let host = Host::new();
+    let cmd = ["/bin/sh", "-c", "echo $ERL_AFLAGS"];
+    let mut command = host.exec("--for erl", &cmd);
+    command.env("HOME", host.dir.path());
+    assert_snapshot!(host.seen(&mut command), @r"
+    exit 0
+    stdout: -name NODE
+    stderr: WARN erl will not use the cookie of RELEASE_COOKIE, it reads its own file · $HOME/.erlang.cookie · write the same one there, with mode 0400
+    ");
+    fs::write(host.path(".erlang.cookie"), SECRET).unwrap();
+    let seen = host.seen(&mut command);
+    assert_eq!(seen, "exit 0\nstdout: -name NODE\n");
+}
+
+/// A folder stands where Docker found no file to mount.
+#[test]
+fn a_configuration_that_is_no_file() {
+    let host = Host::new();
+    fs::remove_file(host.path("trunkline.toml")).unwrap();
+    fs::create_dir(host.path("trunkline.toml")).unwrap();
+    assert_snapshot!(host.seen(&mut host.exec("", &["/bin/true"])), @r"
+    exit 2
+    stderr: trunkline: the configuration trunkline.toml is a directory · working directory · put the file there, or name another with --config
+    ");
+    let huge = fs::File::create(host.path("huge.toml")).unwrap();
+    huge.set_len(1 << 32).unwrap();
+    let mut command = trunkline("exec --config huge.toml -- /bin/true");
+    command.current_dir(host.dir.path());
+    host.surroundings(&mut command);
+    assert_snapshot!(host.seen(&mut command), @r"
+    exit 2
+    stderr: trunkline: the configuration is larger than 1024 KiB · huge.toml · name the right file
+    ");
+}
+
+/// `nohup trunkline exec …` outlives the terminal, and so does CMD.
+#[test]
+fn nohup_stays_nohup() {
+    let host = Host::new();
+    let mut command = Command::new("/bin/sh");
+    let own = host.exec(
+        "",
+        &[
+            "/bin/sh",
+            "-c",
+            "kill -HUP $PPID; kill -HUP $$; sleep 0.2; echo on",
+        ],
+    );
+    let line: Vec<_> = std::iter::once(own.get_program())
+        .chain(own.get_args())
+        .collect();
+    command
+        .args(["-c", "trap '' HUP; exec \"$@\"", "sh"])
+        .args(line);
+    command.env_clear().current_dir(host.dir.path());
+    host.surroundings(&mut command);
+    assert_eq!(host.seen(&mut command), "exit 0\nstdout: on\n");
 }
 
 /// Whether an agent that starts CMD without a name would let it boot alone.

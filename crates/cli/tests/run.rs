@@ -194,6 +194,8 @@ fn mistakes() {
         |c| c,
     );
     all += &said("[engine]\nremoval_grce = '5s'", |c| c);
+    all += &said("[engine]\nbackoff_min = '1m'", |c| c);
+    all += &said("[admin]\ntoken = { file = '/dev/zero' }", |c| c);
     all += &said("", |c| c.arg("now"));
     assert_snapshot!(all, @r#"
     exit 2
@@ -212,6 +214,10 @@ fn mistakes() {
     stderr: trunkline: cannot listen on the admin address 192.0.2.1:1: Cannot assign requested address (os error 99) · [admin] listen · use an address of this host and a port above 1023
     exit 2
     stderr: trunkline: unknown key removal_grce · trunkline.toml:2 [engine] · did you mean removal_grace?
+    exit 2
+    stderr: trunkline: backoff_min (60s) is longer than backoff_max (30s) · trunkline.toml:2 [engine] · lower backoff_min, or raise backoff_max
+    exit 2
+    stderr: trunkline: token is to come from /dev/zero: it is too large for a token · trunkline.toml:2 [admin] · make it a file that this user can read
     exit 2
     stderr: trunkline: unexpected argument 'now' found · trunkline run · see trunkline run --help
     "#);

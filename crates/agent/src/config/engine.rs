@@ -1,9 +1,10 @@
 //! `[engine]`: the knobs of the engine.
 
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de};
-use trunkline_discovery::config::{Field, Millis};
+use trunkline_discovery::config::{ConfigError, Field, Millis};
 use trunkline_reconcile::{Config, Fraction, OnRemoved};
 
 const DURATION: &str = "a duration such as \"5s\" or \"500ms\", or a number of milliseconds";
@@ -96,9 +97,11 @@ pub(super) struct EngineOptions {
 }
 
 impl EngineOptions {
-    pub(super) fn config(self) -> Config {
+    /// # Errors
+    /// A shortest wait that is longer than the longest.
+    pub(super) fn config(self) -> Result<Config, ConfigError> {
         let mut config = Config::default();
-        let positive = |slot: &mut std::time::Duration, value: Option<Positive>| {
+        let positive = |slot: &mut Duration, value: Option<Positive>| {
             if let Some(Positive(millis)) = value {
                 *slot = millis.get();
             }
@@ -128,8 +131,21 @@ impl EngineOptions {
             Some(Removed::Disconnect) => OnRemoved::Disconnect,
             Some(Removed::Keep) | None => OnRemoved::Keep,
         };
-        config
+        let (min, max) = (config.backoff_min, config.backoff_max);
+        ordered("backoff_min", min, "backoff_max", max)?;
+        let (min, max) = (config.lasting_backoff_min, config.lasting_backoff_max);
+        ordered("lasting_backoff_min", min, "lasting_backoff_max", max)?;
+        Ok(config)
     }
+}
+
+fn ordered(low: &str, min: Duration, high: &str, max: Duration) -> Result<(), ConfigError> {
+    if min <= max {
+        return Ok(());
+    }
+    let what = format!("{low} ({min:?}) is longer than {high} ({max:?})");
+    let cure = format!("lower {low}, or raise {high}");
+    Err(ConfigError::new("engine", Some(low), what, cure))
 }
 
 /// A duration above zero.
@@ -176,6 +192,6 @@ mod tests {
             .map(|field| format!("{} = {}\n", field.name, field.default.unwrap()))
             .collect();
         let options: EngineOptions = toml::from_str(&text).unwrap();
-        assert_eq!(options.config(), Config::default());
+        assert_eq!(options.config().unwrap(), Config::default());
     }
 }

@@ -11,6 +11,7 @@ mod error;
 mod node;
 
 use std::fs;
+use std::io::Read as _;
 use std::path::Path;
 
 use toml::{Table, Value};
@@ -77,6 +78,7 @@ impl AgentConfig {
         let sections: Sections = read("", root, SECTIONS).map_err(located)?;
         let engine: engine::EngineOptions =
             read("engine", &sections.engine, ENGINE_FIELDS).map_err(located)?;
+        let engine = engine.config().map_err(located)?;
         let node = NodeOptions::read(&sections.node).map_err(located)?;
         let admin = AdminOptions::read(&sections.admin, env).map_err(located)?;
         let mut topologies = topologies(sections.topologies).map_err(located)?;
@@ -91,7 +93,7 @@ impl AgentConfig {
         }
         let config = Self {
             node,
-            engine: engine.config(),
+            engine,
             topologies,
             admin,
             chosen,
@@ -161,8 +163,21 @@ struct Sections {
     admin: Table,
 }
 
+/// More than any configuration holds; a wrong path must not fill memory.
+const MAX_FILE: u64 = 1 << 20;
+
 fn open(file: &Path) -> Result<Document, ConfigError> {
-    let text = fs::read_to_string(file).map_err(|error| {
+    let mut text = String::new();
+    let read =
+        fs::File::open(file).and_then(|file| file.take(MAX_FILE + 1).read_to_string(&mut text));
+    if text.len() as u64 > MAX_FILE {
+        return Err(ConfigError::new(
+            format!("the configuration is larger than {} KiB", MAX_FILE >> 10),
+            file.display().to_string(),
+            "name the right file",
+        ));
+    }
+    read.map_err(|error| {
         let what = format!("the configuration cannot be read: {error}");
         ConfigError::new(
             what,

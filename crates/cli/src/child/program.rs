@@ -151,6 +151,12 @@ impl Release {
         self.env_sh_where(calls, false)
     }
 
+    /// The `env.sh` that names the node itself, when there is one: tools of the release find it, but
+    /// it may be another name than the agent's.
+    pub(crate) fn env_sh_with_name(&self) -> Option<&Path> {
+        self.env_sh_where(|command| command.contains("RELEASE_NODE="), true)
+    }
+
     /// The `env.sh` that sets `RELEASE_COOKIE` itself, when there is one.
     pub(crate) fn env_sh_with_cookie(&self) -> Option<&Path> {
         self.env_sh_where(|command| command.contains("RELEASE_COOKIE="), true)

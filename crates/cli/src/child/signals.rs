@@ -30,7 +30,10 @@ impl Signals {
     pub(crate) fn listen() -> Result<Self, Failure> {
         let (sender, queue) = mpsc::unbounded_channel();
         let own = [Signal::CHILD, Signal::TERM, Signal::INT];
-        for kind in own.into_iter().chain(PASSED_ON) {
+        let passed_on = PASSED_ON
+            .into_iter()
+            .filter(|kind| *kind != Signal::HUP || !ignores_hangups());
+        for kind in own.into_iter().chain(passed_on) {
             let mut stream = signal(SignalKind::from_raw(kind.as_raw())).map_err(|error| {
                 Failure::operation(
                     format!("cannot handle signals: {error}"),
@@ -118,6 +121,15 @@ impl StopSignal {
             signal => Passed::On(signal),
         }
     }
+}
+
+/// Whether we were started under `nohup`: CMD inherits that, and handling the signal would undo it.
+fn ignores_hangups() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mut lines = status.lines();
+    let ignored = lines.find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & (1 << (Signal::HUP.as_raw() - 1)) != 0)
 }
 
 /// Whether our process group has the terminal in the foreground.

@@ -1,6 +1,6 @@
 //! The flags that `env` and `exec` share.
 
-use trunkline_discovery::platform::{NameOptions, Network, Platform};
+use trunkline_discovery::platform::{Env, NameOptions, Network, Platform};
 use trunkline_proto::{Basename, NodeName};
 
 use crate::context::Context;
@@ -33,6 +33,9 @@ impl WhoArgs {
     /// For `platform::name`: the flags, then the configuration; `force` passes over `RELEASE_NODE`.
     pub(crate) fn name_options(&self, force: bool, cx: &Context) -> Result<NameOptions, Failure> {
         let config = cx.name_options()?;
+        if !force && self.name.is_none() {
+            warn_of_two_names(config.config.as_ref(), &cx.env);
+        }
         Ok(NameOptions {
             flag: self.name.clone(),
             config: config
@@ -45,6 +48,20 @@ impl WhoArgs {
             basename: self.node_basename.clone().or(config.basename),
             metadata_url: self.metadata_url.clone().or(config.metadata_url),
         })
+    }
+}
+
+/// `RELEASE_NODE` stays as it is, for the release may have it from elsewhere; not without a word.
+fn warn_of_two_names(config: Option<&NodeName>, env: &Env) {
+    let (Some(config), Some(there)) = (config, env.get("RELEASE_NODE")) else {
+        return;
+    };
+    if there != config.as_str() {
+        tracing::warn!(
+            "RELEASE_NODE is already {} and stays so, {config} is not used · [node] name · \
+             make them alike, or add --force",
+            there.to_string_lossy()
+        );
     }
 }
 

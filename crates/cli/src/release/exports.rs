@@ -11,7 +11,7 @@ use super::{flags, vm_args};
 use crate::failure::Failure;
 
 /// Where flags of `erl` may stand, beside vm.args.
-const FLAG_VARIABLES: [&str; 4] = [
+pub(super) const FLAG_VARIABLES: [&str; 4] = [
     "ERL_AFLAGS",
     "ERL_FLAGS",
     "ERL_ZFLAGS",
@@ -161,10 +161,17 @@ impl Plan<'_> {
             NameForm::Short => ("-sname", self.node),
         };
         let lossy = text.to_string_lossy();
-        if ["-name", "-sname"]
+        let there = ["-name", "-sname"]
             .iter()
-            .any(|flag| flags::value_of(&lossy, flag).is_some())
-        {
+            .find_map(|flag| flags::value_of(&lossy, flag));
+        if let Some(there) = there {
+            if there.contains('@') && there != self.node.as_str() {
+                tracing::warn!(
+                    "the node is already named {there} and stays so, {} is not used · ERL_AFLAGS · \
+                     remove {flag} there",
+                    self.node
+                );
+            }
             return text;
         }
         flags::appended(&text, &format!("{flag} {node}"))

@@ -28,16 +28,24 @@ pub(crate) fn write_exports(path: &Path, exports: &Exports) -> io::Result<()> {
     fs::create_dir_all(dir)?;
     let half = path.with_extension(format!("{}.new", std::process::id()));
     remove(&half)?;
+    let written = write_new(&half, exports).and_then(|()| fs::rename(&half, path));
+    if written.is_err() {
+        // A full disk keeps no half of it.
+        fs::remove_file(&half).ok();
+    }
+    written
+}
+
+fn write_new(path: &Path, exports: &Exports) -> io::Result<()> {
     // `create_new` follows no link that somebody has laid in a shared folder.
     let mut options = OpenOptions::new();
     let mut file = options
         .write(true)
         .create_new(true)
         .mode(0o600)
-        .open(&half)?;
+        .open(path)?;
     file.write_all(b"# Written by trunkline exec: what this node has in its environment.\n")?;
-    file.write_all(&shell::exports(&exports.without_cookie()))?;
-    fs::rename(&half, path)
+    file.write_all(&shell::exports(&exports.without_cookie()))
 }
 
 fn remove(path: &Path) -> io::Result<()> {

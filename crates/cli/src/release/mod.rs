@@ -6,11 +6,13 @@ mod exports;
 mod file;
 mod flags;
 mod format;
+mod other_name;
 mod shell;
 mod vm_args;
 
-pub(crate) use args::{ReleaseArgs, WhoArgs};
+pub(crate) use args::{ReleaseArgs, Tool, WhoArgs};
 pub(crate) use exports::{Exports, Plan};
 pub(crate) use file::{exports_path, write_exports};
 pub(crate) use format::Format;
+pub(crate) use other_name::refuse_other_name;
 pub(crate) use shell::guard;

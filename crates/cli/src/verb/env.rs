@@ -33,17 +33,28 @@ pub(crate) struct Args {
 /// Prints the variables. In the `sh` format a failure prints what stops the shell that evaluates
 /// it, beside the line on stderr.
 pub(crate) fn run(args: Args, cx: &Context) -> Result<ExitCode, Failure> {
-    let format = if args.json { Format::Json } else { args.format };
-    match print(&args, format, cx) {
+    match print(&args, args.format(), cx) {
         Ok(text) => output::bytes(&text)?,
         Err(failure) => {
-            if format == Format::Sh {
-                output::text(&guard(&failure))?;
-            }
+            args.stop_shell(&failure)?;
             return Err(failure);
         }
     }
     output::done()
+}
+
+impl Args {
+    fn format(&self) -> Format {
+        if self.json { Format::Json } else { self.format }
+    }
+
+    /// Prints, in the `sh` format, what stops the shell that evaluates it.
+    pub(super) fn stop_shell(&self, failure: &Failure) -> Result<(), Failure> {
+        match self.format() {
+            Format::Sh => output::text(&guard(failure)),
+            _ => Ok(()),
+        }
+    }
 }
 
 fn print(args: &Args, format: Format, cx: &Context) -> Result<Vec<u8>, Failure> {

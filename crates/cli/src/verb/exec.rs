@@ -14,7 +14,9 @@ use super::env::unnamed;
 use crate::child::{Child, Ended, Passed, Program, Signals, StopSignal};
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::release::{Exports, Plan, ReleaseArgs, WhoArgs, exports_path, write_exports};
+use crate::release::{
+    Exports, Plan, ReleaseArgs, Tool, WhoArgs, exports_path, refuse_other_name, write_exports,
+};
 use crate::{beside, cookies, runtime};
 
 /// What the agent may take of the time that a platform gives between its first signal and SIGKILL.
@@ -93,6 +95,7 @@ struct Prepared {
 async fn prepare(args: &Args, program: &Program, cx: &Context) -> Result<Prepared, Failure> {
     let named = name(args, cx).await?;
     let mut env = cx.env.clone();
+    refuse_other_name(&program.argv, &env, &named.node)?;
     if let (Some(release), None) = (&program.release, env.get("RELEASE_ROOT")) {
         // Where the release's own cookie is. Its script sets the same.
         env.set("RELEASE_ROOT", &release.root);
@@ -102,10 +105,14 @@ async fn prepare(args: &Args, program: &Program, cx: &Context) -> Result<Prepare
         env: &env,
         node: &named.node,
         named_by_flag: named.source == NameSource::Flag,
-        cookie: Some(&cookie),
+        // Bare erl takes none from its environment.
+        cookie: (args.release.tool != Tool::Erl).then_some(&cookie),
         args: &args.release,
     };
     let exports = plan.exports()?;
+    if args.release.tool == Tool::Erl {
+        warn_of_own_cookie(program, &cookie, &env);
+    }
     warn_of_env_sh(program, &cookie);
     exports.apply(&mut env);
     Ok(Prepared {
@@ -135,11 +142,36 @@ fn leave_exports(env: &Env, exports: &Exports) {
     }
 }
 
+/// `erl` has its cookie from a file of its own, or from its arguments.
+fn warn_of_own_cookie(program: &Program, cookie: &FoundCookie, env: &Env) {
+    let by_flag = |word: &OsString| word == "-setcookie" || word == "--cookie";
+    let home = ["HOME", "XDG_CONFIG_HOME"];
+    let home: Env = home
+        .into_iter()
+        .filter_map(|name| Some((name, env.get(name)?)))
+        .collect();
+    let own = platform::cookie(&home, None, None).ok().flatten();
+    let same = own.is_some_and(|own| own.secret_cookie == cookie.secret_cookie);
+    if !same && !program.argv.iter().any(by_flag) {
+        tracing::warn!(
+            "erl will not use the cookie of {}, it reads its own file · $HOME/.erlang.cookie · \
+             write the same one there, with mode 0400",
+            cookie.source
+        );
+    }
+}
+
 fn warn_of_env_sh(program: &Program, cookie: &FoundCookie) {
     let Some(release) = &program.release else {
         return;
     };
-    if let Some(path) = release.env_sh_without_us() {
+    if let Some(path) = release.env_sh_with_name() {
+        tracing::warn!(
+            "the release sets RELEASE_NODE itself, the agent serves only the name that it gave · {} \
+             · replace that line: eval \"$(trunkline env)\"",
+            path.display()
+        );
+    } else if let Some(path) = release.env_sh_without_us() {
         tracing::warn!(
             "remote and rpc of this release will not find the node from another shell · {} · add \
              this line: eval \"$(trunkline env)\"",

@@ -53,6 +53,14 @@ impl Verb {
         }
     }
 
+    /// Reports what was wrong before the verb could run; the shell that evaluates `env` stops too.
+    pub(crate) fn not_run(&self, failure: &Failure) -> ExitCode {
+        if let Self::Env(args) = self {
+            args.stop_shell(failure).ok();
+        }
+        failure.report()
+    }
+
     pub(crate) fn run(self, cx: &Context) -> Result<ExitCode, Failure> {
         match self {
             Self::Cookie(args) => cookie::run(args, cx),

@@ -1,7 +1,9 @@
 //! Secrets in a configuration.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use zeroize::Zeroizing;
@@ -59,16 +61,14 @@ impl Secret {
                 };
                 ConfigError::new(place, Some(key), what, format!("set {name}"))
             })?),
-            Self::File(path) => {
-                SecretText::new(std::fs::read_to_string(path).map_err(|error| {
-                    ConfigError::new(
-                        place,
-                        Some(key),
-                        format!("{key} is to come from {}: {error}", path.display()),
-                        "make it a file that this user can read",
-                    )
-                })?)
-            }
+            Self::File(path) => SecretText::new(short_file(path).map_err(|error| {
+                ConfigError::new(
+                    place,
+                    Some(key),
+                    format!("{key} is to come from {}: {error}", path.display()),
+                    "make it a file that this user can read",
+                )
+            })?),
         };
         let token = text.expose().trim();
         if token.is_empty() {
@@ -96,6 +96,19 @@ impl Secret {
             Self::File(path) => format!(" (from {})", path.display()),
         }
     }
+}
+
+/// More than any token has; a wrong path (`/dev/zero`, a disk image) must not fill memory.
+const MAX_FILE: u64 = 64 << 10;
+
+fn short_file(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let mut file = File::open(path)?.take(MAX_FILE + 1);
+    let read = file.read_to_string(&mut text)?;
+    if read as u64 > MAX_FILE {
+        return Err(io::Error::other("it is too large for a token"));
+    }
+    Ok(text)
 }
 
 impl fmt::Debug for Secret {
@@ -188,6 +201,8 @@ mod tests {
         }
         let file = token("token = { file = '/nonexistent/token' }").unwrap_err();
         assert!(file.contains("/nonexistent/token: No such file"), "{file}");
+        let endless = token("token = { file = '/dev/zero' }").unwrap_err();
+        assert!(endless.contains("too large for a token"), "{endless}");
     }
 
     #[test]

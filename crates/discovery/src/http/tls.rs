@@ -1,5 +1,7 @@
 //! Whom the HTTP client trusts.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -41,13 +43,22 @@ pub(super) fn config(options: &Options) -> Result<ClientConfig, TlsError> {
         .with_no_client_auth())
 }
 
+/// All public authorities fit many times; a wrong path (`/dev/zero`) must not fill memory.
+const MAX_FILE: u64 = 4 << 20;
+
 /// Exactly the certificates in the file.
 fn only(path: &Path) -> Result<RootCertStore, TlsError> {
     let fail = |why: String| TlsError::CaFile {
         path: path.into(),
         why,
     };
-    let pem = std::fs::read(path).map_err(|error| fail(error.to_string()))?;
+    let mut pem = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut pem))
+        .map_err(|error| fail(error.to_string()))?;
+    if pem.len() as u64 > MAX_FILE {
+        return Err(fail("it is too large for certificates".into()));
+    }
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(&pem) {
         let certificate = certificate.map_err(|error| fail(error.to_string()))?;
