@@ -13,7 +13,7 @@ use crate::verb::Said;
 use crate::workspace;
 
 /// How long a ping waits for a peer that is silent.
-const PATIENCE: &str = "3s";
+const PATIENCE: &str = "5s";
 
 /// A running agent.
 #[derive(Debug)]
@@ -98,10 +98,8 @@ impl Place {
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn list(&self, hosts: &[&str], engine: &str) -> Result<()> {
-        let text = format!(
-            "[engine]\n{engine}\n[topologies.fixed]\nstrategy = \"epmd\"\nhosts = {hosts:?}\n"
-        );
+    pub fn list(&self, hosts: &[&str]) -> Result<()> {
+        let text = format!("[topologies.fixed]\nstrategy = \"epmd\"\nhosts = {hosts:?}\n");
         Ok(fs::write(self.host.dir().join("trunkline.toml"), text)?)
     }
 

@@ -47,7 +47,7 @@ fn verbs_and_two_agents_at_once() -> Result<()> {
         unreachable!("two were started")
     };
     let place = Place::new(&hosts[0], app.name(), COOKIE);
-    place.list(&[app.name(), peer.name()], "")?;
+    place.list(&[app.name(), peer.name()])?;
     let first = place.run("first.log")?;
     let connected = || (first.count("INFO connected", peer.name()) == 1).then_some(());
     wait::until("the first agent", PATIENCE, connected);

@@ -52,7 +52,7 @@ fn of_exec() -> Result<()> {
     let release = Release::install(&here, release::Otp::System, ENV_SH)?;
     let peer = node(&there, COOKIE)?;
     let mut place = Place::new(&here, &format!("app@{}", here.private()), "");
-    place.list(&[&place.node, peer.name()], "")?;
+    place.list(&[&place.node, peer.name()])?;
 
     // From the environment, with the newline that `$(…)` would have taken off and a file or a secret store leaves.
     let exec = |place: &Place, file: Option<&str>, log: &str| -> Result<Agent> {
@@ -120,7 +120,7 @@ fn after_a_redeploy() -> Result<()> {
     let (here, there) = (lab.host(1)?, lab.host(2)?);
     let (app, peer) = (node(&here, COOKIE)?, node(&there, COOKIE)?);
     let place = Place::new(&here, app.name(), COOKIE);
-    place.list(&[app.name(), peer.name()], "")?;
+    place.list(&[app.name(), peer.name()])?;
     let agent = place.run("agent.log")?;
     let peer_name = format!("app@{}", there.private());
     let connected = |times: usize| {
