@@ -81,6 +81,7 @@ impl Agent {
             cluster: cluster.clone(),
             node: identity.node.to_string(),
             cookie_source: cookie.source.to_string(),
+            epmd_port,
             strategies,
             min_nodes: config.admin.min_nodes,
             started: Instant::now(),
@@ -177,6 +178,7 @@ struct Facts {
     cluster: Cluster,
     node: String,
     cookie_source: String,
+    epmd_port: u16,
     /// By topology; with the reason for those that are off.
     strategies: BTreeMap<String, (&'static str, Option<String>)>,
     min_nodes: usize,
@@ -205,6 +207,7 @@ impl View for Facts {
                 attached: engine.up,
                 reason: status.detached.as_ref().map(ReasonStatus::from),
                 cookie_source: self.cookie_source.clone(),
+                epmd_port: Some(self.epmd_port),
             },
             topologies: topologies.collect(),
             unlisted: unlisted(&engine.peers),

@@ -52,6 +52,9 @@ pub struct NodeStatus {
     pub reason: Option<ReasonStatus>,
     /// Where the cookie came from, never the cookie.
     pub cookie_source: String,
+    /// The port of every port mapper, as the agent was told; absent from agents that do not say.
+    #[serde(default)]
+    pub epmd_port: Option<u16>,
 }
 
 /// One topology.

@@ -28,6 +28,9 @@ pub(crate) fn init(globals: &Globals, default: &str) -> Result<(), Failure> {
         .with_env_filter(filter(text, place)?)
         .with_ansi(false)
         .with_writer(stderr)
+        // It would say on stderr that stderr is gone, and panic: a log that nobody takes any more
+        // must end neither the agent nor the release beside it.
+        .log_internal_errors(false)
         .event_format(OneLine)
         .init();
     Ok(())

@@ -47,25 +47,30 @@ impl Peer {
         let folders = Folders::new(cx.env.path("XDG_RUNTIME_DIR"));
         let named = args.node.as_deref().map(parse_name).transpose()?;
         let (node, agent) = match named {
-            Some(node) => (node, None),
+            Some(node) => {
+                let agent = agent_that_knows(&node, &folders).await;
+                (node, agent)
+            }
             None => {
                 let agent = LocalAgent::only(&folders).await.map_err(local_error)?;
                 (agent.node.clone(), Some(agent))
             }
         };
-        let agent_cookie = match (&agent, &args.cookie_file) {
+        let served = agent.as_ref().filter(|_| args.node.is_none());
+        let agent_cookie = match (served, &args.cookie_file) {
             (Some(agent), None) => agent.cookie().await.ok(),
             _ => None,
         };
         let secret_cookie = match agent_cookie {
             Some(cookie) => Some(cookie),
-            None => find_cookie(args, cx, &folders).await?,
+            None => find_cookie(args, cx, agent.as_ref()).await?,
         };
+        let epmd_port = epmd_port(cx, agent.as_ref())?;
         Ok(Self {
             node,
             secret_cookie,
             timeout: args.timeout,
-            epmd_port: identity::epmd_port(&cx.env)?,
+            epmd_port,
             resolver: Arc::new(HostResolver::default()),
         })
     }
@@ -115,21 +120,40 @@ pub(crate) fn parse_name(text: &str) -> Result<NodeName, Failure> {
     })
 }
 
+/// The agent of this host that serves `node`; else the only one there is, whose cluster it may be in.
+async fn agent_that_knows(node: &NodeName, folders: &Folders) -> Option<LocalAgent> {
+    let mut all = LocalAgent::all(folders).await;
+    match all.iter().position(|agent| agent.node == *node) {
+        Some(at) => Some(all.swap_remove(at)),
+        None if all.len() == 1 => all.pop(),
+        None => None,
+    }
+}
+
 /// As documented, and last the agent on this host: its cluster has one cookie.
 async fn find_cookie(
     args: &PeerArgs,
     cx: &Context,
-    folders: &Folders,
+    agent: Option<&LocalAgent>,
 ) -> Result<Option<Cookie>, Failure> {
     let options = NodeOptions::load(cx.config_file()?)?;
     let found = identity::cookie(&cx.env, args.cookie_file.as_deref(), &options)?;
-    if let Some(found) = found {
-        return Ok(Some(found.secret_cookie));
+    match (found, agent) {
+        (Some(found), _) => Ok(Some(found.secret_cookie)),
+        (None, Some(agent)) => Ok(agent.cookie().await.ok()),
+        (None, None) => Ok(None),
     }
-    match LocalAgent::only(folders).await {
-        Ok(agent) => Ok(agent.cookie().await.ok()),
-        Err(_) => Ok(None),
-    }
+}
+
+/// `ERL_EPMD_PORT`, else the one with which the agent of this host was started: its cluster has one
+/// port, and `exec --epmd-port` tells no other shell.
+fn epmd_port(cx: &Context, agent: Option<&LocalAgent>) -> Result<u16, Failure> {
+    let said = identity::epmd_port(&cx.env)?;
+    let known = agent.and_then(|agent| agent.status.node.epmd_port);
+    Ok(match (cx.env.get("ERL_EPMD_PORT"), known) {
+        (None, Some(known)) => known,
+        _ => said,
+    })
 }
 
 fn local_error(error: trunkline_agent::socket::LocalError) -> Failure {

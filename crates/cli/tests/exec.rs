@@ -449,6 +449,24 @@ fn bare_erl_has_its_name_in_flags_and_its_cookie_in_a_file() {
     assert_eq!(seen, "exit 0\nstdout: -name NODE\n");
 }
 
+/// The disk behind the log is full, or its reader gone: the release goes on.
+#[test]
+fn a_log_that_nobody_takes_ends_nothing() {
+    let host = Host::new();
+    let full = fs::OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    for stderr in [Stdio::from(full), Stdio::from(writer)] {
+        let mut command = host.exec("", &["/bin/sh", "-c", "exit 3"]);
+        command.env("RELEASE_COOKIE", "weak");
+        let status = command.stderr(stderr).status().unwrap();
+        assert_eq!(status.code(), Some(3));
+    }
+}
+
 /// A folder stands where Docker found no file to mount.
 #[test]
 fn a_configuration_that_is_no_file() {

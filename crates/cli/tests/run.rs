@@ -165,6 +165,22 @@ fn two_agents_for_one_node() {
     ");
 }
 
+/// A shell that inherits nothing reaches the agent's node, through the agent's port mapper.
+#[test]
+fn the_agent_lends_cookie_and_port() {
+    let (port, epmd_port) = (free_port(), free_port());
+    let home = home(&format!("[admin]\nlisten = '127.0.0.1:{port}'"));
+    let _agent = Running::start(&mut run_in(&home, epmd_port));
+    until_healthy(port, "Host: localhost\r\n");
+    let mut ping = trunkline("ping a@127.0.0.1");
+    ping.env("XDG_RUNTIME_DIR", home.path());
+    let said = seen(&mut ping).replace(&epmd_port.to_string(), "PORT");
+    assert_snapshot!(said, @r"
+    exit 1
+    stdout: pang: epmd_unreachable: epmd at 127.0.0.1:PORT refuses the connection · start the node (it starts epmd), or set ERL_EPMD_PORT on both sides alike
+    ");
+}
+
 #[test]
 fn the_admin_address_is_taken() {
     let holder = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -69,6 +69,7 @@ mod tests {
             attached: true,
             reason: None,
             cookie_source: "$RELEASE_COOKIE".into(),
+            epmd_port: Some(4369),
         };
         Arc::new(Fixed(AgentStatus {
             version: "0.0.0".into(),
