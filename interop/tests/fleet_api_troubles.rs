@@ -95,9 +95,9 @@ fn trouble(fleet: &Fleet, what: &str, span: Duration, line: &str, begin: impl Fn
         assert_eq!(said, 1, "{what}: {node} said {new:#?}");
         assert!(new.len() <= 2, "{what}: {node} said {new:#?}");
     }
+    let before = logs(fleet);
     fleet.api.heal();
     fleet.api.reachable(true).unwrap();
-    let before = logs(fleet);
     let recovered = || {
         let mut now = logs(fleet).into_iter().zip(&before);
         now.all(|(log, (_, old))| log.1[old.len()..].iter().any(|said| said.contains("again")))
