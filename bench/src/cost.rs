@@ -37,7 +37,7 @@ pub(crate) fn measure() -> Result<String> {
          `trunkline exec` beside a release, attached and polling every 5 s, {HOSTS} hosts.\n\n\
          | what | figure |\n|---|---|\n\
          | resident memory | {} KiB (largest of {HOSTS}) |\n\
-         | processor time in a quiet minute | {} ms (mean of {HOSTS}) |\n\
+         | processor time in a quiet minute | {} ms (mean of {HOSTS}; the kernel counts in steps of 10 ms) |\n\
          | `trunkline --version`, median of {STARTS} | {:.1} ms |\n\
          | `erl -version`, median of {STARTS}, for comparison | {:.1} ms |\n\
          | size of the binary, stripped | {:.1} MiB |\n\n",

@@ -1,6 +1,6 @@
 //! What the agent costs and how fast a cluster forms, as a page of Markdown on standard output.
 //!
-//! `cargo xtask bench` runs it in the release profile and writes `docs/performance.md`.
+//! `cargo xtask bench` runs it on the static binary and writes `docs/performance.md`.
 
 mod cost;
 mod formation;

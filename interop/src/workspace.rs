@@ -75,11 +75,13 @@ pub(crate) fn once(file: &Path, stamp: &str, build: impl FnOnce() -> Result<()>)
     std::fs::write(file, stamp).with_context(|| format!("write {}", file.display()))
 }
 
-/// `target/debug`, from where the running test is: `target/debug/deps/test-0123`.
+/// `target/debug`, from where we run: a test is `target/debug/deps/test-0123`, a program `target/debug/bench`.
 fn profile_dir() -> PathBuf {
-    let test = std::env::current_exe().expect("the system knows the running program");
-    let deps = test.parent().expect("a program is in a folder");
-    deps.parent()
-        .expect("cargo puts tests two levels deep")
-        .to_owned()
+    let program = std::env::current_exe().expect("the system knows the running program");
+    let folder = program.parent().expect("a program is in a folder");
+    let profile = match folder.file_name() {
+        Some(name) if name == "deps" => folder.parent(),
+        _ => Some(folder),
+    };
+    profile.expect("deps is in a folder").to_owned()
 }

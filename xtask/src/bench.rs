@@ -5,12 +5,15 @@ use std::fs;
 use anyhow::Result;
 
 use crate::run::{cargo, output, root};
-use crate::setup;
+use crate::{dist, setup};
 
-/// Measures with release builds. Takes some minutes; wants root, as the tests do.
+/// Measures the binary that users run. Takes some minutes; wants root, as the tests do.
 pub(crate) fn run() -> Result<()> {
     setup::run()?;
-    let page = output(cargo().args(["run", "--release", "--package", "trunkline-bench"]))?;
+    let binary = dist::run()?;
+    let mut bench = cargo();
+    bench.args(["run", "--package", "trunkline-bench"]);
+    let page = output(bench.env("TRUNKLINE_BINARY", binary))?;
     let file = root().join("docs/performance.md");
     fs::write(&file, &page)?;
     print!("{page}");
