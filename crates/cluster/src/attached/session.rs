@@ -38,7 +38,7 @@ const STARTING: Duration = Duration::from_secs(20);
 const START_LOOK: Duration = Duration::from_millis(250);
 
 /// A refused handshake is a line in the node's log: those are made ever more rarely.
-const LASTING_RETRY: Duration = Duration::from_secs(5);
+const LASTING_RETRY: Duration = Duration::from_secs(20);
 const LASTING_RETRY_MAX: Duration = Duration::from_secs(600);
 
 /// How often a node that refuses us is looked at, to see whether it was restarted.
