@@ -1,5 +1,5 @@
 //! A member that is attached to a real node, against real OTP on this host's loopback.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod leaving;
 mod links;

@@ -1,5 +1,5 @@
 //! A cluster around a member that only pretends.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod pretend;
 mod rust_nodes;
