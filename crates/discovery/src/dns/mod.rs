@@ -2,6 +2,7 @@
 //! needs no NSS.
 
 mod failure;
+mod records;
 mod servers;
 
 use std::fmt;
@@ -14,6 +15,7 @@ use hickory_resolver::proto::op::Query;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use hickory_resolver::{Hosts, TokioResolver};
 
+pub use records::Srv;
 pub use servers::{NameserverError, parse_nameserver};
 
 use crate::error::DnsFailure;
@@ -108,16 +110,41 @@ impl Resolver {
     /// Asks the DNS (never the hosts file) for the addresses of `name`. A name without records of
     /// this family is `Ok` and empty. Sorted, without duplicates.
     pub async fn lookup(&self, name: &str, family: Family) -> Result<Vec<IpAddr>, DnsFailure> {
+        let of_family = |data: &RData| {
+            records::address(data).filter(|ip| ip.is_ipv4() == (family == Family::V4))
+        };
+        self.records(name, family.record(), of_family).await
+    }
+
+    /// The TXT records of `name`, the strings of each joined. A name without any is `Ok` and empty.
+    /// What is no UTF-8 holds U+FFFD in its place. Sorted, without duplicates.
+    pub async fn txt(&self, name: &str) -> Result<Vec<String>, DnsFailure> {
+        self.records(name, RecordType::TXT, records::txt).await
+    }
+
+    /// The SRV records of `name`; one whose target is the root says that there is no service, and
+    /// is left out. A name without any is `Ok` and empty. Sorted, without duplicates.
+    pub async fn srv(&self, name: &str) -> Result<Vec<Srv>, DnsFailure> {
+        self.records(name, RecordType::SRV, records::srv).await
+    }
+
+    async fn records<T: Ord>(
+        &self,
+        name: &str,
+        kind: RecordType,
+        read: impl Fn(&RData) -> Option<T>,
+    ) -> Result<Vec<T>, DnsFailure> {
         let name: Name = parse(name)?;
         let built = self.built()?;
-        let answer = tokio::time::timeout(self.0.deadline, built.dns.lookup(name, family.record()))
+        let answer = tokio::time::timeout(self.0.deadline, built.dns.lookup(name, kind))
             .await
             .map_err(|_| DnsFailure::Timeout)?;
         match answer {
             Ok(lookup) => {
-                let records = lookup.answers().iter().filter_map(|r| address(&r.data));
-                let mut found: Vec<_> = records
-                    .filter(|ip| ip.is_ipv4() == (family == Family::V4))
+                let mut found: Vec<_> = lookup
+                    .answers()
+                    .iter()
+                    .filter_map(|record| read(&record.data))
                     .collect();
                 found.sort_unstable();
                 found.dedup();
@@ -162,7 +189,7 @@ impl Resolver {
                 lookup
                     .answers()
                     .iter()
-                    .filter_map(|r| address(&r.data))
+                    .filter_map(|r| records::address(&r.data))
                     .collect()
             })
         };
@@ -234,14 +261,6 @@ fn parse(name: &str) -> Result<Name, DnsFailure> {
         .ok()
         .filter(|name| name.num_labels() > 0)
         .ok_or(DnsFailure::BadName)
-}
-
-fn address(data: &RData) -> Option<IpAddr> {
-    match data {
-        RData::A(a) => Some(a.0.into()),
-        RData::AAAA(aaaa) => Some(aaaa.0.into()),
-        _ => None,
-    }
 }
 
 fn system_stamp() -> Stamp {
