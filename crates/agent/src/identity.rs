@@ -5,7 +5,7 @@ use std::path::Path;
 use std::str::FromStr as _;
 use std::time::Duration;
 
-use trunkline_discovery::config::Secret;
+use trunkline_discovery::config::{BuildCx, Secret};
 use trunkline_discovery::platform::{
     self, CookieSource, Env, FoundCookie, NameOptions, Network, PlatformError,
 };
@@ -39,6 +39,18 @@ pub fn epmd_port(env: &Env) -> Result<u16, ConfigError> {
             "ERL_EPMD_PORT",
             "set it to a number from 1 to 65535, the same on all hosts",
         )
+    })
+}
+
+/// What topologies are built with here: the environment, and the port mappers of the hosts.
+///
+/// # Errors
+/// As [`epmd_port`].
+pub fn build_cx(env: &Env) -> Result<BuildCx, ConfigError> {
+    let epmd_port = epmd_port(env)?;
+    Ok(BuildCx {
+        epmd_port,
+        ..trunkline::build_cx(env.clone())
     })
 }
 

@@ -9,7 +9,6 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use trunkline::{AttachConfig, Attached, Cluster, ClusterConfig};
-use trunkline_discovery::config::BuildCx;
 use trunkline_discovery::platform::{Env, FoundCookie};
 use trunkline_discovery::strategies::Topology;
 use trunkline_node::Resolve;
@@ -50,8 +49,8 @@ impl Agent {
         cookie: FoundCookie,
         env: &Env,
     ) -> Result<Self, AgentError> {
-        let topologies = config.build(&BuildCx::new(env.clone()))?;
         let epmd_port = identity::epmd_port(env)?;
+        let topologies = config.build(&identity::build_cx(env)?)?;
         let folders = Folders::new(env.path("XDG_RUNTIME_DIR"));
         let (claim, unix) = Claim::take(&identity.node, epmd_port, &folders)?;
         let tcp = admin::bind(config.admin.listen).await?;

@@ -9,17 +9,20 @@
 //! |---|---|
 //! | [`cluster`] | [`Cluster`]: start, status, events, shutdown |
 //! | [`member`] | [`Member`]: what the engine steers |
+//! | [`epmd`] | [`build_cx`]: what strategies are built with |
 //! | [`attached`] | [`Attached`]: a BEAM node that we did not start, steered by erpc |
 //! | [`rust_node`] | [`RustNode`]: a node of this program |
 
 pub mod attached;
 pub mod cluster;
 mod driver;
+pub mod epmd;
 pub mod member;
 pub mod rust_node;
 mod work;
 
 pub use attached::{AttachConfig, AttachError, Attached, Neighbours};
 pub use cluster::{Cluster, ClusterConfig, ClusterEvent, ClusterStatus};
+pub use epmd::{Epmd, build_cx};
 pub use member::{Member, MemberError, MemberEvent, MemberEvents};
 pub use rust_node::RustNode;

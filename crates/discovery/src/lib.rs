@@ -17,6 +17,7 @@
 //! | [`http`] | the one HTTP client |
 //! | [`dns`] | the one resolver, used by the HTTP client too |
 //! | [`health`] | the check that gates a first connect |
+//! | [`port_mapper`] | who is registered on a host: the EPMD there is asked |
 //! | [`platform`] | who am I here: the node's name, its cookie, the platform |
 //! | [`error`] | [`DiscoverError`]: why a source does not know |
 //!
@@ -50,6 +51,7 @@ pub mod health;
 pub mod http;
 pub mod platform;
 pub mod polling;
+pub mod port_mapper;
 pub mod source;
 pub mod strategies;
 

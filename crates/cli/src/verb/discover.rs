@@ -8,9 +8,8 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::timeout;
 use trunkline_agent::AgentConfig;
-use trunkline_agent::identity::Identity;
+use trunkline_agent::identity::{Identity, build_cx};
 use trunkline_agent::look::{Look, LookedAt, look};
-use trunkline_discovery::config::BuildCx;
 use trunkline_discovery::health::Verdict;
 
 use crate::context::Context;
@@ -33,7 +32,7 @@ const WHO_AM_I: Duration = Duration::from_secs(2);
 
 pub(crate) fn run(args: Args, cx: &Context) -> Result<ExitCode, Failure> {
     let config = AgentConfig::load(cx.config_file()?, &cx.env)?;
-    let topologies = config.build(&BuildCx::new(cx.env.clone()))?;
+    let topologies = config.build(&build_cx(&cx.env)?)?;
     block_on(async {
         // Only some strategies want the own name, and they say so when it is missing.
         let me = match timeout(WHO_AM_I, Identity::find(&config, &cx.env)).await {

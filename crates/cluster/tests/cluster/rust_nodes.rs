@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use trunkline::{Cluster, ClusterConfig, RustNode};
-use trunkline_discovery::config::BuildCx;
+use trunkline_discovery::Env;
 use trunkline_discovery::strategies;
 use trunkline_node::Node;
 use trunkline_node::epmd::server::Server;
@@ -30,7 +30,7 @@ async fn start(epmd: &Server, i: u8) -> Cluster {
         ..ProbeConfig::new(name(&format!("trunkline-probe-n{i}@127.0.0.1")))
     };
     let options = "strategy = 'epmd'\nhosts = ['n1@127.0.0.1', 'n2@127.0.0.1', 'n3@127.0.0.1']";
-    let cx = BuildCx::from_process();
+    let cx = trunkline::build_cx(Env::from_process());
     let topology = strategies::build("all", &options.parse().unwrap(), &cx).unwrap();
     let (member, events) = RustNode::new(node, probing);
     Cluster::start(me, member, events, ClusterConfig::new(vec![topology]))

@@ -5,6 +5,7 @@ mod nearest;
 mod read;
 mod secret;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -17,6 +18,7 @@ pub use secret::{ALLOWED as SECRET, Secret, SecretText};
 
 use crate::dns;
 use crate::platform::Env;
+use crate::port_mapper::{self, PortMapper};
 
 /// What a strategy may use while it is built, beside its options. Nothing is sent while building.
 #[derive(Clone, Debug)]
@@ -27,15 +29,24 @@ pub struct BuildCx {
     pub resolver: Option<dns::Resolver>,
     /// How long one request or lookup may take. Default 10 s.
     pub timeout: Duration,
+    /// Who asks port mappers for the names of nodes. `None`: strategies that need one cannot be built.
+    pub port_mapper: Option<Arc<dyn PortMapper>>,
+    /// The port of every port mapper. Default: `ERL_EPMD_PORT`, else 4369.
+    pub epmd_port: u16,
 }
 
 impl BuildCx {
-    /// With this environment and the system's resolver.
+    /// With this environment and the system's resolver, without a port mapper.
     pub fn new(env: Env) -> Self {
+        let port = env.text("ERL_EPMD_PORT").and_then(|text| text.parse().ok());
         Self {
+            epmd_port: port
+                .filter(|port| *port != 0)
+                .unwrap_or(port_mapper::DEFAULT_PORT),
             env,
             resolver: None,
             timeout: Duration::from_secs(10),
+            port_mapper: None,
         }
     }
 

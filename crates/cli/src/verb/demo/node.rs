@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 use trunkline::{Cluster, ClusterConfig, RustNode};
-use trunkline_discovery::config::BuildCx;
+use trunkline_discovery::Env;
 use trunkline_discovery::strategies::{self, Topology};
 use trunkline_node::probe::ProbeConfig;
 use trunkline_node::{Events, LinkEvent, Node, StartError, SystemResolver};
@@ -96,7 +96,7 @@ fn topology(orders: &Orders) -> Result<Topology, String> {
         ("resource_types".to_owned(), vec!["a".to_owned()].into()),
         ("polling_interval".to_owned(), POLLING_INTERVAL.into()),
     ]);
-    let cx = BuildCx::from_process();
+    let cx = trunkline::build_cx(Env::from_process());
     strategies::build("demo", &table, &cx).map_err(|why| why.to_string())
 }
 
