@@ -1,15 +1,16 @@
 //! The interop laboratory: what the tests against real OTP releases stand on.
 //!
 //! Start with [`netns::Lab`]: hosts with their own network namespaces and addresses. On them run the stand-in for
-//! DigitalOcean's API and metadata service ([`digitalocean`]), real `mix release`s ([`release`]) under OTP 25 of this system or
+//! DigitalOcean's API and metadata service ([`digitalocean`]), real name servers ([`dns`]), real `mix release`s ([`release`]) under OTP 25 of this system or
 //! OTP 27 from the next Debian ([`otp27`]), and the `trunkline` binary; [`fleet`] puts them together into the stories.
 //!
-//! Everything here needs Linux, root, and Debian's `iproute2`, `nftables`, `erlang`, `elixir`, `mmdebstrap`; a test says which one
+//! Everything here needs Linux, root, and Debian's `iproute2`, `nftables`, `erlang`, `elixir`, `mmdebstrap`, `knot`, `unbound`; a test says which one
 //! is missing. Nothing outlives a test: namespaces, their processes and files go when the [`netns::Lab`] is dropped, and
 //! those of a test process that was killed go when the next one starts.
 
 pub mod agent;
 pub mod digitalocean;
+pub mod dns;
 pub mod fleet;
 pub mod netns;
 pub mod otp;

@@ -15,7 +15,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -242,7 +242,22 @@ impl Host {
         Ok(())
     }
 
-    fn nft(&self, script: &str) -> Result<()> {
+    /// From now on programs on this host ask these name servers (port 53), with these search domains. It starts with none that answers.
+    pub fn resolve_with(&self, servers: &[IpAddr], search: &[&str]) -> Result<()> {
+        let mut text = String::new();
+        for server in servers {
+            writeln!(text, "nameserver {server}")?;
+        }
+        if !search.is_empty() {
+            writeln!(text, "search {}", search.join(" "))?;
+        }
+        // In place: programs that run already have this very file.
+        let file = Path::new("/etc/netns").join(&self.namespace.name);
+        fs::write(file.join("resolv.conf"), text)?;
+        Ok(())
+    }
+
+    pub(crate) fn nft(&self, script: &str) -> Result<()> {
         feed(self.command("nft").args(["-f", "-"]), script)
     }
 }

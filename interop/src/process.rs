@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::wait;
@@ -104,6 +104,16 @@ pub fn run(command: &mut Command) -> Result<String> {
         );
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Fails with the line that installs `package` when `program` is not in `PATH`.
+pub fn installed(program: &str, package: &str) -> Result<()> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    ensure!(
+        std::env::split_paths(&path).any(|folder| folder.join(program).is_file()),
+        "{program} is missing: apt-get install -y --no-install-recommends {package}"
+    );
+    Ok(())
 }
 
 /// What to install when `program` is not there.

@@ -61,6 +61,21 @@ const NEEDS: &[Need] = &[
         purpose: "mount namespaces",
     },
     Need {
+        program: "knotd",
+        package: "knot",
+        purpose: "an authoritative name server",
+    },
+    Need {
+        program: "kdig",
+        package: "knot-dnsutils",
+        purpose: "asking it",
+    },
+    Need {
+        program: "unbound",
+        package: "unbound",
+        purpose: "a resolver in between",
+    },
+    Need {
         program: "openssl",
         package: "openssl",
         purpose: "certificates for nodes over TLS",
