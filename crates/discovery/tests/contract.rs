@@ -208,6 +208,17 @@ fn wrong_values_name_key_value_and_what_is_allowed() {
 }
 
 #[test]
+fn what_is_not_enabled_is_off_and_needs_nothing_but_keys_that_exist() {
+    for row in TABLE {
+        let off = build(&table(row, "enabled = false")).expect(row.name);
+        assert_eq!(off.off.as_deref(), Some("enabled is false"), "{}", row.name);
+        assert!(off.sources.is_empty(), "{}", row.name);
+        let misspelt = table(row, "enabled = false\nenabeld = true");
+        assert!(build(&misspelt).is_err(), "{}", row.name);
+    }
+}
+
+#[test]
 fn required_keys_are_asked_for() {
     for row in TABLE {
         for field in fields(row).filter(|field| field.required) {

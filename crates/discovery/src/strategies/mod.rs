@@ -9,7 +9,7 @@ mod dns;
 mod epmd;
 mod options;
 
-use toml::Table;
+use toml::{Table, Value};
 
 use crate::config::{BuildCx, ConfigError, Field, nearest};
 use crate::health::{self, HealthCheck};
@@ -39,11 +39,21 @@ pub struct Strategy {
 }
 
 /// Options that every strategy takes.
-pub const COMMON: &[Field] = &[Field::new(
-    "health_check",
-    health::ALLOWED,
-    "connect a peer only after this check passed",
-)];
+pub const COMMON: &[Field] = &[
+    Field::new(
+        "enabled",
+        ENABLED,
+        "false switches the topology off, its options stay",
+    )
+    .default("true"),
+    Field::new(
+        "health_check",
+        health::ALLOWED,
+        "connect a peer only after this check passed",
+    ),
+];
+
+const ENABLED: &str = "true or false";
 
 /// A topology's name, and how errors name it.
 #[derive(Clone, Copy, Debug)]
@@ -99,8 +109,15 @@ pub fn build(name: &str, table: &Table, cx: &BuildCx) -> Result<Topology, Config
     let mut options = table.clone();
     options.remove("strategy");
     check_keys(&path, row, &options)?;
+    let enabled = enabled(&path, &mut options)?;
     let health_check = health_check(&path, &mut options)?;
-    let (sources, off) = match (row.build)(&place, &options, cx)? {
+    let built = if enabled {
+        (row.build)(&place, &options, cx)?
+    } else {
+        // A token that is not there is no mistake on a host where the topology is off.
+        Sources::Off("enabled is false".into())
+    };
+    let (sources, off) = match built {
         Sources::Ask(sources) => (sources, None),
         Sources::Off(why) => (Vec::new(), Some(why)),
     };
@@ -155,6 +172,17 @@ fn check_keys(path: &str, row: &Strategy, options: &Table) -> Result<(), ConfigE
             known().chain(["strategy"]),
         )),
         None => Ok(()),
+    }
+}
+
+fn enabled(path: &str, options: &mut Table) -> Result<bool, ConfigError> {
+    match options.remove("enabled") {
+        None => Ok(true),
+        Some(Value::Boolean(enabled)) => Ok(enabled),
+        Some(other) => {
+            let shown = crate::config::show(&other);
+            Err(ConfigError::bad_value(path, "enabled", &shown, ENABLED))
+        }
     }
 }
 
