@@ -21,7 +21,8 @@ pub const FIELDS: &[Field] = &[
         "{ env = \"NAME\" } or { file = \"/path\" }",
         "what requests must bear; demanded on any address that is not loopback",
     )
-    .secret(),
+    .secret()
+    .example("{ env = \"TRUNKLINE_ADMIN_TOKEN\" }"),
     Field::new(
         "min_nodes",
         "a whole number of at least 1",

@@ -13,14 +13,16 @@ pub const FIELDS: &[Field] = &[
         "name",
         "a node name, \"name@host\"",
         "the node to serve; by default the release's environment, the platform or the local EPMD names it",
-    ),
+    )
+    .example("\"my_app@10.0.0.5\""),
     Field::new("mode", "\"attach\"", "stand beside a BEAM node").default("\"attach\""),
     Field::new(
         "cookie",
         "{ env = \"NAME\" } or { file = \"/path\" }",
         "where the cookie is; by default as documented in \"Cookies\"",
     )
-    .secret(),
+    .secret()
+    .example("{ env = \"RELEASE_COOKIE\" }"),
     Field::new("tls", "a table", "distribution over TLS"),
 ];
 

@@ -8,6 +8,7 @@ mod exec;
 mod nodes;
 mod ping;
 mod run;
+mod strategies;
 
 use std::process::ExitCode;
 
@@ -36,6 +37,8 @@ pub(crate) enum Verb {
     Run(run::Args),
     /// Name the node, start CMD in the environment that it needs, and be the agent beside it
     Exec(exec::Args),
+    /// Show what is built in to find peers, and with NAME every option of one
+    Strategies(strategies::Args),
 }
 
 impl Verb {
@@ -48,7 +51,8 @@ impl Verb {
             | Self::Env(_)
             | Self::Discover(_)
             | Self::Ping(_)
-            | Self::Nodes(_) => "warn",
+            | Self::Nodes(_)
+            | Self::Strategies(_) => "warn",
             Self::Exec(_) | Self::Run(_) => "info",
         }
     }
@@ -72,6 +76,7 @@ impl Verb {
             Self::Nodes(args) => nodes::run(args, cx),
             Self::Run(args) => run::run(args, cx),
             Self::Exec(args) => exec::run(args, cx),
+            Self::Strategies(args) => strategies::run(&args),
         }
     }
 }

@@ -16,6 +16,8 @@ pub struct Field {
     pub allowed: &'static str,
     /// Its default as TOML; `None`: there is none, it is required or simply absent.
     pub default: Option<&'static str>,
+    /// A value as TOML, for options without a default.
+    pub example: Option<&'static str>,
     /// Whether it must be set.
     pub required: bool,
     /// Whether its value is never shown.
@@ -30,6 +32,7 @@ impl Field {
             summary,
             allowed,
             default: None,
+            example: None,
             required: false,
             secret: false,
         }
@@ -39,6 +42,17 @@ impl Field {
     pub const fn default(mut self, toml: &'static str) -> Self {
         self.default = Some(toml);
         self
+    }
+
+    /// With this value, written as TOML, where documentation needs one.
+    pub const fn example(mut self, toml: &'static str) -> Self {
+        self.example = Some(toml);
+        self
+    }
+
+    /// What documentation shows as its value: the example, else the default.
+    pub fn shown(&self) -> Option<&'static str> {
+        self.example.or(self.default)
     }
 
     /// Must be set.

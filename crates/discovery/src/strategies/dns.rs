@@ -26,12 +26,14 @@ pub(super) const STRATEGY: Strategy = Strategy {
             "a domain name; \"\" switches the topology off",
             "the name to look up",
         )
-        .required(),
+        .required()
+        .example(r#""my-app.internal""#),
         Field::new(
             "node_basename",
             BASENAME,
             "the part of the nodes' names before the @; by default that of the own node",
-        ),
+        )
+        .example(r#""my_app""#),
         Field::new("resource_types", TYPES, "the record types to ask for")
             .default(r#"["a", "aaaa"]"#),
         Field::new(

@@ -15,7 +15,9 @@ pub(super) const STRATEGY: Strategy = Strategy {
     name: "epmd",
     modules: &["Cluster.Strategy.Epmd"],
     summary: "a fixed list of nodes, found through EPMD on their hosts",
-    fields: &[Field::new("hosts", HOSTS, "the nodes").required()],
+    fields: &[Field::new("hosts", HOSTS, "the nodes")
+        .required()
+        .example(r#"["app@10.0.0.5", "app@10.0.0.6"]"#)],
     retired: &[(
         "timeout",
         "every node is retried for ever, with a growing backoff",

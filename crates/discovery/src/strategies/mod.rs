@@ -50,7 +50,8 @@ pub const COMMON: &[Field] = &[
         "health_check",
         health::ALLOWED,
         "connect a peer only after this check passed",
-    ),
+    )
+    .example(r#"{ type = "tcp", port = 4369, timeout = "500ms", rise = 1, fall = 3 }"#),
 ];
 
 const ENABLED: &str = "true or false";

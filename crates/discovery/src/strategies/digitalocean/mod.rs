@@ -28,7 +28,8 @@ pub(super) const STRATEGY: Strategy = Strategy {
     fields: &[
         Field::new("token", TOKEN, "the API token, with the scope droplet:read")
             .required()
-            .secret(),
+            .secret()
+            .example(r#"{ env = "DIGITALOCEAN_TOKEN" }"#),
         Field::new(
             "network",
             "\"private\" or \"public\"",
@@ -45,23 +46,28 @@ pub(super) const STRATEGY: Strategy = Strategy {
             "tag_name",
             "a tag",
             "only Droplets with this tag; not together with name",
-        ),
+        )
+        .example(r#""web""#),
         Field::new(
             "name",
             "a Droplet's name",
             "only Droplets with this name; not together with tag_name",
-        ),
+        )
+        .example(r#""web-1""#),
         Field::new(
             "region",
             "a region's slug, \"nyc3\"",
             "only Droplets in this region",
-        ),
-        Field::new("vpc_uuid", "a VPC's UUID", "only Droplets in this VPC"),
+        )
+        .example(r#""nyc3""#),
+        Field::new("vpc_uuid", "a VPC's UUID", "only Droplets in this VPC")
+            .example(r#""760e09ef-dc84-11e8-981e-3cfdfeaae000""#),
         Field::new(
             "node_basename",
             BASENAME,
             "the part of the nodes' names before the @; by default each Droplet's name",
-        ),
+        )
+        .example(r#""my_app""#),
         Field::new(
             "polling_interval",
             INTERVAL,
@@ -73,7 +79,8 @@ pub(super) const STRATEGY: Strategy = Strategy {
             "api_ca_file",
             "a PEM file",
             "trust only the CAs in this file, not those of the web and of the system",
-        ),
+        )
+        .example(r#""/etc/ssl/certs/ca-certificates.crt""#),
         Field::new("metadata_url", URL, "where a Droplet asks who it is")
             .default(r#""http://169.254.169.254/metadata/v1""#),
     ],
