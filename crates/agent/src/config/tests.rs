@@ -95,7 +95,7 @@ fn unknown_keys() {
     unknown key removal-grace · trunkline.toml:4 [engine] · did you mean removal_grace?
     unknown key lissten · trunkline.toml:2 [admin] · did you mean listen?
     unknown key nameserver · trunkline.toml:5 [topologies.web] · did you mean nameservers?
-    unknown key colour · trunkline.toml:4 [topologies.web] · known are query, node_basename, resource_types, nameservers, polling_interval, health_check, strategy
+    unknown key colour · trunkline.toml:4 [topologies.web] · known are query, node_basename, resource_types, nameservers, polling_interval, enabled, health_check, strategy
     unknown key optfil · trunkline.toml:2 [node.tls] · did you mean optfile?
     ");
 }
