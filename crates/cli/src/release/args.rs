@@ -1,6 +1,6 @@
 //! The flags that `env` and `exec` share.
 
-use trunkline_discovery::platform::{Env, NameOptions, Network, Platform};
+use trunkline_discovery::platform::{self, Env, NameOptions, Network, Platform};
 use trunkline_proto::{Basename, NodeName};
 
 use crate::context::Context;
@@ -21,7 +21,7 @@ pub(crate) struct WhoArgs {
     /// Droplets: the IPv6 address; needs --network public
     #[arg(long)]
     pub(crate) ipv6: bool,
-    /// Droplets: the part before the @ [default: the Droplet's name]
+    /// The part before the @ [default: the Droplet's name; on Fly the app's name and image]
     #[arg(long, value_name = "NAME")]
     pub(crate) node_basename: Option<Basename>,
     /// Droplets: where the metadata service answers [default: http://169.254.169.254/metadata/v1]
@@ -30,6 +30,12 @@ pub(crate) struct WhoArgs {
 }
 
 impl WhoArgs {
+    /// Where this runs: the flag, else what the environment shows.
+    pub(crate) fn platform(&self, env: &Env) -> Option<Platform> {
+        self.platform
+            .or_else(|| platform::detect(env).map(|detected| detected.platform))
+    }
+
     /// For `platform::name`: the flags, then the configuration; `force` passes over `RELEASE_NODE`.
     pub(crate) fn name_options(&self, force: bool, cx: &Context) -> Result<NameOptions, Failure> {
         let config = cx.name_options()?;
@@ -46,6 +52,7 @@ impl WhoArgs {
             network: self.network.unwrap_or(config.network),
             ipv6: self.ipv6 || config.ipv6,
             basename: self.node_basename.clone().or(config.basename),
+            fly_basename: self.node_basename.clone().or(config.fly_basename),
             metadata_url: self.metadata_url.clone().or(config.metadata_url),
         })
     }

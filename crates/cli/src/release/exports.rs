@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt as _;
 
-use trunkline_discovery::platform::{Env, FoundCookie};
+use trunkline_discovery::platform::{Env, FoundCookie, Platform, fly};
 use trunkline_proto::{NameForm, NodeName};
 
 use super::args::{ReleaseArgs, Tool};
@@ -26,6 +26,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) node: &'a NodeName,
     /// Whether [`node`](Self::node) replaces a `RELEASE_NODE` that is there: the flag was given.
     pub(crate) named_by_flag: bool,
+    /// Where this runs, when that is known.
+    pub(crate) platform: Option<Platform>,
     /// The cookie, when it is to be among them.
     pub(crate) cookie: Option<&'a FoundCookie>,
     /// The operator's flags.
@@ -75,6 +77,9 @@ impl Plan<'_> {
         if let Some(flags) = erl_flags {
             always.push(("ERL_AFLAGS", flags));
         }
+        if self.on_fly() {
+            always.extend(self.fly());
+        }
         if let Some(port) = self.args.epmd_port {
             always.push((
                 "ERL_EPMD_PORT",
@@ -86,6 +91,25 @@ impl Plan<'_> {
             .dist_port
             .map(|port| self.dist_port(port, &always));
         Ok(Exports { always, on_start })
+    }
+
+    fn on_fly(&self) -> bool {
+        self.platform == Some(Platform::Fly)
+    }
+
+    /// What applications read on Fly: Ecto, that its private network is IPv6, and `dns_cluster`,
+    /// whom to ask for. `fly.toml` may have said it, an empty text for "off" too: then it stays.
+    fn fly(&self) -> impl Iterator<Item = (&'static str, OsString)> {
+        let app = self.env.text("FLY_APP_NAME");
+        let wanted = [
+            ("ECTO_IPV6", Some("true".to_owned())),
+            ("DNS_CLUSTER_QUERY", app.map(fly::query)),
+        ];
+        wanted.into_iter().filter_map(|(name, value)| {
+            let there = self.env.given(name).map(OsStr::to_owned);
+            let there = there.filter(|_| !self.args.force || value.is_none());
+            Some((name, there.or_else(|| value.map(OsString::from))?))
+        })
     }
 
     /// What is in the environment, else `value`; said when they differ.
@@ -133,20 +157,25 @@ impl Plan<'_> {
         Ok(OsString::from_vec(cookie.secret_cookie.expose().to_vec()))
     }
 
-    /// `ERL_AFLAGS` with what this node needs: `-proto_dist inet6_tcp` for an IPv6 address, and for
-    /// bare `erl` the name. `None` when nothing is needed and nothing is there.
+    /// `ERL_AFLAGS` with what this node needs: `-proto_dist inet6_tcp` for an IPv6 address (and on
+    /// Fly for a host name, whose private network has only IPv6), and for bare `erl` the name. `None`
+    /// when nothing is needed and nothing is there.
     fn erl_flags(&self) -> Option<OsString> {
         let there = self.env.get("ERL_AFLAGS");
         let mut text = there.map(OsStr::to_owned).unwrap_or_default();
         if self.args.tool == Tool::Erl {
             text = self.with_name(text);
         }
-        let ipv6 = self.node.ip().is_some_and(|ip| ip.is_ipv6());
+        let ipv6 = self
+            .node
+            .ip()
+            .map_or_else(|| self.on_fly(), |ip| ip.is_ipv6());
         match self.flag_there("-proto_dist") {
             // Two of them, and OTP 25 silently listens on IPv4.
             Some(module) if ipv6 && !module.starts_with("inet6") => tracing::warn!(
-                "the name has an IPv6 address, but -proto_dist is {module} and stays so · \
-                 ERL_AFLAGS · use inet6_tcp, or a name with an IPv4 address"
+                "{} needs IPv6, but -proto_dist is {module} and stays so · ERL_AFLAGS · use \
+                 inet6_tcp, or a name with an IPv4 address",
+                self.node
             ),
             None if ipv6 => text = flags::appended(&text, "-proto_dist inet6_tcp"),
             _ => {}

@@ -16,7 +16,7 @@ pub(crate) enum Format {
     Sh,
     /// NAME=value lines, for systemd's EnvironmentFile and docker --env-file
     Dotenv,
-    /// ENV lines
+    /// ENV lines: what every machine has in common, for --platform fly
     Dockerfile,
     /// One object
     Json,
@@ -29,11 +29,7 @@ impl Format {
             return Ok(shell::exports(exports));
         }
         if exports.on_start.is_some() {
-            return Err(Failure::usage(
-                "a fixed port is for commands that start a node only, which this format cannot say",
-                "--dist-port",
-                "use --format sh in env.sh, or leave the flag out",
-            ));
+            return Err(no_fixed_port());
         }
         match self {
             Self::Sh | Self::Dotenv => lines(exports, |name, value| {
@@ -46,6 +42,15 @@ impl Format {
             Self::Json => json(exports),
         }
     }
+}
+
+/// Only `sh` can say that something is for some commands only.
+pub(super) fn no_fixed_port() -> Failure {
+    Failure::usage(
+        "a fixed port is for commands that start a node only, which this format cannot say",
+        "--dist-port",
+        "use --format sh in env.sh, or leave the flag out",
+    )
 }
 
 fn lines(

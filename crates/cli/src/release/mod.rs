@@ -6,6 +6,7 @@ mod exports;
 mod file;
 mod flags;
 mod format;
+pub(crate) mod image;
 mod other_name;
 mod shell;
 mod vm_args;

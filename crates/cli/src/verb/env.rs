@@ -7,7 +7,7 @@ use trunkline_discovery::platform::{self, NameSource, PlatformError};
 
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::release::{Format, Plan, ReleaseArgs, WhoArgs, guard};
+use crate::release::{Format, Plan, ReleaseArgs, WhoArgs, guard, image};
 use crate::{cookies, output, runtime};
 
 #[derive(clap::Args)]
@@ -48,6 +48,18 @@ impl Args {
         if self.json { Format::Json } else { self.format }
     }
 
+    /// Whoever has an image can read what is written into it.
+    fn refuse_cookie(&self) -> Result<(), Failure> {
+        if !self.with_cookie {
+            return Ok(());
+        }
+        Err(Failure::usage(
+            "an image is no place for a cookie: whoever has the image reads it",
+            "--with-cookie",
+            "set RELEASE_COOKIE where the image runs (on Fly: fly secrets set)",
+        ))
+    }
+
     /// Prints, in the `sh` format, what stops the shell that evaluates it.
     pub(super) fn stop_shell(&self, failure: &Failure) -> Result<(), Failure> {
         match self.format() {
@@ -58,6 +70,11 @@ impl Args {
 }
 
 fn print(args: &Args, format: Format, cx: &Context) -> Result<Vec<u8>, Failure> {
+    if format == Format::Dockerfile {
+        let platform = args.who.platform(&cx.env);
+        let image = image::exports(platform, args.who.name.as_ref(), &args.release);
+        return format.render(&args.refuse_cookie().and(image)?);
+    }
     let options = args.who.name_options(args.release.force, cx)?;
     let named = runtime::block_on(async {
         platform::name(&cx.env, &options)
@@ -74,6 +91,7 @@ fn print(args: &Args, format: Format, cx: &Context) -> Result<Vec<u8>, Failure> 
         env: &cx.env,
         node: &named.node,
         named_by_flag: named.source == NameSource::Flag,
+        platform: args.who.platform(&cx.env),
         cookie: cookie.as_ref(),
         args: &args.release,
     };

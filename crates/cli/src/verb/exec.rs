@@ -105,6 +105,7 @@ async fn prepare(args: &Args, program: &Program, cx: &Context) -> Result<Prepare
         env: &env,
         node: &named.node,
         named_by_flag: named.source == NameSource::Flag,
+        platform: args.who.platform(&env),
         // Bare erl takes none from its environment.
         cookie: (args.release.tool != Tool::Erl).then_some(&cookie),
         args: &args.release,

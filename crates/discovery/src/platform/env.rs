@@ -27,6 +27,11 @@ impl Env {
         (!value.is_empty()).then_some(value)
     }
 
+    /// The value, an empty one too: where `NAME=""` is said on purpose and means "off".
+    pub fn given(&self, name: &str) -> Option<&OsStr> {
+        self.vars.get(OsStr::new(name)).map(OsString::as_os_str)
+    }
+
     /// The value as text; `None` also when it is not UTF-8.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.get(name)?.to_str()

@@ -11,8 +11,9 @@ const DIGEST_CHARS: usize = 12;
 
 /// `<app>-<release>@<address>`, as the guide's
 /// `${FLY_APP_NAME}-${FLY_IMAGE_REF##*-}@${FLY_PRIVATE_IP}` gives it for an image that Fly built,
-/// and something usable for all others.
-pub fn node_name(env: &Env) -> Result<NodeName, PlatformError> {
+/// and something usable for all others. `basename` replaces the part before the `@`: all
+/// deployments are one cluster then.
+pub fn node_name(env: &Env, basename: Option<&Basename>) -> Result<NodeName, PlatformError> {
     let variable = |variable| {
         env.text(variable).ok_or(PlatformError::Missing {
             platform: Platform::Fly,
@@ -24,7 +25,10 @@ pub fn node_name(env: &Env) -> Result<NodeName, PlatformError> {
         variable: "FLY_PRIVATE_IP",
         value: address.to_owned(),
     })?;
-    let basename = basename(variable("FLY_APP_NAME")?, env.text("FLY_IMAGE_REF"));
+    if let Some(basename) = basename {
+        return Ok(NodeName::from_ip(basename, ip));
+    }
+    let basename = of_deployment(variable("FLY_APP_NAME")?, env.text("FLY_IMAGE_REF"));
     let basename = Basename::sanitize(&basename).map_err(|why| PlatformError::BadName {
         place: "FLY_APP_NAME",
         value: basename.clone(),
@@ -33,8 +37,13 @@ pub fn node_name(env: &Env) -> Result<NodeName, PlatformError> {
     Ok(NodeName::from_ip(&basename, ip))
 }
 
+/// What is asked for the machines of an app: `<app>.internal`.
+pub fn query(app: &str) -> String {
+    format!("{app}.internal")
+}
+
 /// The part before the `@`: all machines of one deployment share it.
-fn basename(app: &str, image_ref: Option<&str>) -> String {
+fn of_deployment(app: &str, image_ref: Option<&str>) -> String {
     match image_ref.and_then(release) {
         Some(release) => format!("{app}-{release}"),
         None => app.to_owned(),
@@ -79,7 +88,7 @@ mod tests {
         if let Some(image_ref) = image_ref {
             env.set("FLY_IMAGE_REF", image_ref);
         }
-        node_name(&env).unwrap().to_string()
+        node_name(&env, None).unwrap().to_string()
     }
 
     #[test]
@@ -112,7 +121,7 @@ mod tests {
     #[test]
     fn what_is_missing_is_named() {
         let env: Env = [("FLY_APP_NAME", "a")].into_iter().collect();
-        let error = node_name(&env).unwrap_err();
+        let error = node_name(&env, None).unwrap_err();
         assert_eq!(
             error.to_string(),
             "cannot name this node: FLY_PRIVATE_IP is not set"
@@ -120,6 +129,9 @@ mod tests {
         let env: Env = [("FLY_APP_NAME", "a"), ("FLY_PRIVATE_IP", "x")]
             .into_iter()
             .collect();
-        assert!(matches!(node_name(&env), Err(PlatformError::NoIp { .. })));
+        assert!(matches!(
+            node_name(&env, None),
+            Err(PlatformError::NoIp { .. })
+        ));
     }
 }

@@ -24,6 +24,8 @@ pub struct NameOptions {
     pub ipv6: bool,
     /// Droplets: the part before the `@`; the Droplet's name when absent.
     pub basename: Option<Basename>,
+    /// Fly: the part before the `@`; made of the app's name and its image when absent.
+    pub fly_basename: Option<Basename>,
     /// Droplets: where the metadata service answers; [`droplet::METADATA_URL`] when absent.
     ///
     /// [`droplet::METADATA_URL`]: super::droplet::METADATA_URL
@@ -94,7 +96,7 @@ pub async fn name(env: &Env, options: &NameOptions) -> Result<Named, PlatformErr
         None => detect(env).ok_or(PlatformError::NoPlatform)?.platform,
     };
     let node = match platform {
-        Platform::Fly => fly::node_name(env)?,
+        Platform::Fly => fly::node_name(env, options.fly_basename.as_ref())?,
         Platform::Kubernetes => return Err(PlatformError::Kubernetes),
         Platform::Droplet => droplet(options).await?,
     };
