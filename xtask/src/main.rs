@@ -3,6 +3,7 @@
 mod bench;
 mod dist;
 mod lint;
+mod rules;
 mod run;
 mod setup;
 mod test;

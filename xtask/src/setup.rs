@@ -27,7 +27,7 @@ const NEEDS: &[Need] = &[
     },
     Need {
         program: "erl",
-        package: "erlang",
+        package: "erlang-nox",
         purpose: "real OTP nodes to talk to",
     },
     Need {

@@ -3,6 +3,7 @@
 use anyhow::Result;
 
 use crate::{
+    rules,
     run::{cargo, shown},
     setup,
 };
@@ -16,6 +17,7 @@ pub(crate) fn run(rest: &[String]) -> Result<()> {
     if !rest.is_empty() {
         return shown(cargo().arg("test").args(rest));
     }
+    rules::run()?;
     shown(cargo().args(["test", "--workspace", "--exclude", "trunkline-interop"]))?;
     shown(cargo().args(["test", "--package", "trunkline-interop"]))
 }
