@@ -2,25 +2,23 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
+use std::ops::{Deref, DerefMut};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use rustix::process::Signal;
 
 use crate::digitalocean::metadata::{Ipv6Form, Metadata};
 use crate::digitalocean::{Api, Authority, Droplet};
 use crate::netns::{API_HOST, Host, Lab};
-use crate::process::{Process, read_lossy};
-use crate::release::{Event, Otp, Record, Release};
-use crate::wait;
+use crate::process::Process;
+use crate::release::{Otp, Release};
+
+pub use crate::member::{Member, PATIENCE};
+pub use crate::members::Members;
 
 /// The one cookie of the fleet, as an operator would hand it to every host.
 pub const COOKIE: &str = "interop-0123456789-abcdefghij";
-
-/// How long a BEAM may take to start, and a cluster to form, while the machine does other things too.
-pub const PATIENCE: Duration = Duration::from_secs(90);
 
 /// What a story wants of its fleet. [`Settings::default`] is five minutes' reading of the README.
 #[derive(Debug, Clone)]
@@ -55,39 +53,6 @@ impl Default for Settings {
     }
 }
 
-/// Makes four tests of a story `fn story(otp: Otp, connect_all: bool)`: OTP 25 and 27, each with OTP's defaults and with
-/// `connect_all false`, where each edge is Trunkline's own.
-#[macro_export]
-macro_rules! in_every_world {
-    ($story:ident) => {
-        #[test]
-        fn otp_25() {
-            let _took = $crate::wait::Took::new(concat!(stringify!($story), ", OTP 25"));
-            $story($crate::release::Otp::System, true);
-        }
-
-        #[test]
-        fn otp_25_every_edge_ours() {
-            let _took =
-                $crate::wait::Took::new(concat!(stringify!($story), ", OTP 25, connect_all false"));
-            $story($crate::release::Otp::System, false);
-        }
-
-        #[test]
-        fn otp_27() {
-            let _took = $crate::wait::Took::new(concat!(stringify!($story), ", OTP 27"));
-            $story($crate::release::Otp::Otp27, true);
-        }
-
-        #[test]
-        fn otp_27_every_edge_ours() {
-            let _took =
-                $crate::wait::Took::new(concat!(stringify!($story), ", OTP 27, connect_all false"));
-            $story($crate::release::Otp::Otp27, false);
-        }
-    };
-}
-
 /// How a host's node gets its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Naming {
@@ -97,32 +62,31 @@ pub enum Naming {
     Seed,
 }
 
-/// The lab, the account and its Droplets.
+/// The lab, the account and its Droplets. What stories ask of all members is in [`Members`].
 #[derive(Debug)]
 pub struct Fleet {
     /// The account.
     pub api: Api,
     settings: Settings,
-    members: Vec<Member>,
+    members: Members,
+    droplets: Vec<(Droplet, Metadata)>,
     started: Instant,
     // Last: the network goes when everything on it has gone.
     lab: Lab,
 }
 
-/// One Droplet with its node and agent.
-#[derive(Debug)]
-pub struct Member {
-    /// Its host.
-    pub host: Host,
-    /// Its entry in the account.
-    pub droplet: Droplet,
-    /// Its release.
-    pub release: Release,
-    /// The node's name.
-    pub node: String,
-    process: Option<Process>,
-    _metadata: Metadata,
-    seen: usize,
+impl Deref for Fleet {
+    type Target = Members;
+
+    fn deref(&self) -> &Members {
+        &self.members
+    }
+}
+
+impl DerefMut for Fleet {
+    fn deref_mut(&mut self) -> &mut Members {
+        &mut self.members
+    }
 }
 
 impl Fleet {
@@ -135,7 +99,8 @@ impl Fleet {
         Ok(Self {
             api,
             settings,
-            members: Vec::new(),
+            members: Members::default(),
+            droplets: Vec::new(),
             started: Instant::now(),
             lab,
         })
@@ -146,31 +111,14 @@ impl Fleet {
         &self.lab
     }
 
-    /// Its members, in the order they were added.
-    pub fn members(&self) -> &[Member] {
-        &self.members
-    }
-
-    /// The member with this number, counted from 1 like its host.
+    /// A member's entry in the account, as it was created.
     ///
     /// # Panics
     /// When there is none.
-    pub fn member(&self, n: u8) -> &Member {
-        self.index(n).map_or_else(
-            || panic!("there is no member {n}"),
-            |index| &self.members[index],
-        )
-    }
-
-    /// The same, to be changed.
-    ///
-    /// # Panics
-    /// When there is none.
-    pub fn member_mut(&mut self, n: u8) -> &mut Member {
-        self.index(n).map_or_else(
-            || panic!("there is no member {n}"),
-            |index| &mut self.members[index],
-        )
+    pub fn droplet(&self, n: u8) -> &Droplet {
+        let index = self.members().iter().position(|it| it.host.n() == n);
+        let droplet = index.and_then(|index| self.droplets.get(index));
+        droplet.map_or_else(|| panic!("there is no member {n}"), |(droplet, _)| droplet)
     }
 
     /// Creates the Droplet `web-N.example.com` with the tag `web`; its release is installed and not started.
@@ -191,15 +139,9 @@ impl Fleet {
         fs::write(host.dir().join("trunkline.toml"), self.config())?;
         let node = self.node_name(&host, naming);
         self.api.put(droplet.clone());
-        self.members.push(Member {
-            _metadata: Metadata::start(&host, &droplet, form)?,
-            host,
-            droplet,
-            release,
-            node,
-            process: None,
-            seen: 0,
-        });
+        let metadata = Metadata::start(&host, &droplet, form)?;
+        self.droplets.push((droplet, metadata));
+        self.members.add(Member::new(release, node));
         Ok(())
     }
 
@@ -223,9 +165,7 @@ impl Fleet {
                 exec.env(name, value);
             }
         }
-        let member = self.member_mut(n);
-        member.process = Some(member.host.start(exec, "exec.log")?);
-        Ok(())
+        self.member_mut(n).start(exec)
     }
 
     /// Starts `bin/fleet_app start` on a member, without an agent.
@@ -235,9 +175,7 @@ impl Fleet {
             .release
             .command(self.member(n).release.script())?;
         start.arg("start").env("ERL_FLAGS", self.erl_flags());
-        let member = self.member_mut(n);
-        member.process = Some(member.host.start(start, "exec.log")?);
-        Ok(())
+        self.member_mut(n).start(start)
     }
 
     /// Starts `trunkline run` beside a member's node, with its log in `agent.log`.
@@ -246,17 +184,6 @@ impl Fleet {
         let member = self.member(n);
         run.env("RELEASE_NODE", &member.node);
         member.host.start(run, "agent.log")
-    }
-
-    /// Waits until a member's application answers on its console.
-    ///
-    /// # Panics
-    /// When it does not; with what it wrote.
-    pub fn until_booted(&self, n: u8) {
-        let member = self.member(n);
-        if wait::within(PATIENCE, || member.release.eval("1").ok()).is_none() {
-            panic!("{} does not start:\n{}", member.node, member.log());
-        }
     }
 
     /// A `trunkline` command on a member, in its folder, with the account's token and the fleet's cookie.
@@ -282,106 +209,9 @@ impl Fleet {
         Ok(())
     }
 
-    /// Waits until each of these members sees exactly the others.
-    ///
-    /// # Panics
-    /// When it does not come to that; with every member's list and the last lines of its log.
-    pub fn until_whole(&self, numbers: &[u8]) {
-        let whole = || {
-            let seen = numbers.iter().map(|n| self.member(*n).visible());
-            let good = |(n, seen): (&u8, Vec<String>)| seen == self.others(*n, numbers);
-            numbers.iter().zip(seen).all(good).then_some(())
-        };
-        if wait::within(PATIENCE, whole).is_none() {
-            panic!("no whole mesh of {numbers:?}:\n{}", self.report());
-        }
-    }
-
-    /// Waits until each member's agent has said of each other member that it is connected.
-    pub fn until_settled(&self) {
-        let settled = |member: &Member| {
-            let log = member.agent_log();
-            let mut others = self
-                .members
-                .iter()
-                .filter(|other| other.node != member.node);
-            others.all(|other| {
-                let line = format!("connected · {}", other.node);
-                log.iter().any(|said| said.contains(&line))
-            })
-        };
-        if wait::within(PATIENCE, || self.members.iter().all(settled).then_some(())).is_none() {
-            panic!("not all agents saw all links:\n{}", self.report());
-        }
-    }
-
-    /// Compares what each member's recorder saw of visible nodes since the last look with `expected` (events of one look in any
-    /// order), and remembers the look.
-    ///
-    /// # Panics
-    /// When a list differs.
-    pub fn recorded(&mut self, what: &str, expected: impl Fn(u8) -> Vec<(Event, u8)>) {
-        let numbers: Vec<u8> = self.members.iter().map(|member| member.host.n()).collect();
-        for n in numbers {
-            let mut wanted: Vec<String> = expected(n)
-                .into_iter()
-                .map(|(event, other)| format!("{event:?} {}", self.member(other).node))
-                .collect();
-            wanted.sort();
-            // What is still to come has a moment to come; what came too much is seen by the next look.
-            wait::within(PATIENCE, || {
-                (self.member(n).news().len() >= wanted.len()).then_some(())
-            });
-            let news = self.member(n).news();
-            let mut found: Vec<String> = news
-                .iter()
-                .map(|record| format!("{:?} {}", record.event, record.node))
-                .collect();
-            found.sort();
-            assert_eq!(
-                found,
-                wanted,
-                "{what}: the recorder of member {n}\n{news:#?}\n{}",
-                self.report()
-            );
-            self.member_mut(n).look();
-        }
-    }
-
     /// Time since the fleet was made.
     pub fn age(&self) -> Duration {
         self.started.elapsed()
-    }
-
-    /// What each member sees and said last, for a failed story.
-    pub fn report(&self) -> String {
-        let mut text = String::new();
-        for member in &self.members {
-            let log = member.log();
-            let skip = log.lines().count().saturating_sub(25);
-            let last: Vec<&str> = log.lines().skip(skip).collect();
-            writeln!(
-                text,
-                "--- {} sees {:?}\n{}",
-                member.node,
-                member.visible(),
-                last.join("\n")
-            )
-            .expect("a String takes all");
-        }
-        text
-    }
-
-    fn index(&self, n: u8) -> Option<usize> {
-        self.members.iter().position(|member| member.host.n() == n)
-    }
-
-    /// The sorted names of all of `numbers` but `n`.
-    fn others(&self, n: u8, numbers: &[u8]) -> Vec<String> {
-        let others = numbers.iter().filter(|other| **other != n);
-        let mut names: Vec<_> = others.map(|n| self.member(*n).node.clone()).collect();
-        names.sort();
-        names
     }
 
     fn node_name(&self, host: &Host, naming: Naming) -> String {
@@ -450,86 +280,6 @@ impl Fleet {
         }
         text
     }
-}
-
-impl Member {
-    /// The visible nodes that its node is connected to, sorted; empty while it does not answer.
-    pub fn visible(&self) -> Vec<String> {
-        let list = self
-            .release
-            .eval("Enum.join(Enum.sort(Node.list()), \" \")");
-        let list = list.unwrap_or_default();
-        let names = list.trim_matches('"').split(' ');
-        names
-            .filter(|name| !name.is_empty())
-            .map(String::from)
-            .collect()
-    }
-
-    /// Records of visible nodes since the last look.
-    pub fn news(&self) -> Vec<Record> {
-        let mut records = self.release.records();
-        records.retain(|record| !record.hidden);
-        records.split_off(self.seen.min(records.len()))
-    }
-
-    /// All that `exec`, the agent and the application wrote.
-    pub fn log(&self) -> String {
-        read_lossy(&self.log_file())
-    }
-
-    /// The agent's lines alone, without their times.
-    pub fn agent_log(&self) -> Vec<String> {
-        self.log().lines().filter_map(agent_line).collect()
-    }
-
-    /// The running `exec`.
-    ///
-    /// # Panics
-    /// When it was not started.
-    pub fn process(&mut self) -> &mut Process {
-        self.process.as_mut().expect("the member was started")
-    }
-
-    /// Its machine is gone: no packet comes out any more.
-    pub fn destroy(&mut self) -> Result<()> {
-        self.host.pull_the_plug()?;
-        self.process = None;
-        Ok(())
-    }
-
-    /// Ends it as systemd does.
-    pub fn stop(&mut self) -> std::process::ExitStatus {
-        let process = self.process();
-        process.signal(Signal::TERM);
-        let status = process.wait(PATIENCE);
-        self.process = None;
-        status
-    }
-
-    /// From now on its application sends to these nodes all the time.
-    pub fn talk_to(&self, nodes: &[&str]) -> Result<()> {
-        let atoms: Vec<String> = nodes.iter().map(|node| format!(":{node:?}")).collect();
-        let call = format!("FleetApp.Talker.talk_to([{}])", atoms.join(", "));
-        self.release.eval(&call).map(drop)
-    }
-
-    fn log_file(&self) -> std::path::PathBuf {
-        Path::new(self.host.dir()).join("exec.log")
-    }
-
-    fn look(&mut self) {
-        let mut records = self.release.records();
-        records.retain(|record| !record.hidden);
-        self.seen = records.len();
-    }
-}
-
-/// `2026-11-22T01:27:10.123456Z  WARN what · where` → `WARN what · where`; `None` for lines of the application.
-fn agent_line(line: &str) -> Option<String> {
-    let (time, rest) = line.split_once(' ')?;
-    let ours = time.len() > 20 && time.ends_with('Z') && time.contains('T');
-    ours.then(|| rest.trim_start().to_owned())
 }
 
 /// The script of libcluster-droplet's README, with a cookie of ours. For IPv6 the node has to be told to speak it.

@@ -97,7 +97,7 @@ fn listing(fleet: &Fleet, dead: usize) -> Vec<Droplet> {
     });
     let mut list: Vec<Droplet> = dead.by_ref().take(12).collect();
     for member in fleet.members() {
-        list.push(member.droplet.clone());
+        list.push(fleet.droplet(member.host.n()).clone());
         list.extend(dead.by_ref().take(3));
     }
     list.extend(dead);

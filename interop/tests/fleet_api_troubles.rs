@@ -88,7 +88,7 @@ fn api_troubles(otp: Otp, connect_all: bool) {
 fn trouble(fleet: &Fleet, what: &str, span: Duration, line: &str, begin: impl FnOnce()) {
     let before = logs(fleet);
     begin();
-    quiet(fleet, what, span);
+    fleet.quiet(what, span);
     for (log, (node, old)) in logs(fleet).into_iter().zip(&before) {
         let new = &log.1[old.len()..];
         let said = new.iter().filter(|said| said.contains(line)).count();
@@ -106,7 +106,7 @@ fn trouble(fleet: &Fleet, what: &str, span: Duration, line: &str, begin: impl Fn
     if wait::within(PATIENCE, recovered).is_none() {
         panic!("after {what} not everybody recovered:\n{}", fleet.report());
     }
-    quiet(fleet, what, Duration::from_secs(1));
+    fleet.quiet(what, Duration::from_secs(1));
     for (log, (node, old)) in logs(fleet).into_iter().zip(&before) {
         let new = &log.1[old.len()..];
         assert!(new.len() <= 2, "after {what} {node} said {new:#?}");
@@ -132,23 +132,6 @@ fn rate_limited(fleet: &Fleet) {
         }
         assert!(mine.iter().any(|request| request.status == Some(429)));
     }
-}
-
-fn quiet(fleet: &Fleet, what: &str, span: Duration) {
-    wait::stays(what, span, || {
-        let loud = fleet
-            .members()
-            .iter()
-            .find(|member| !member.news().is_empty());
-        loud.map_or(Ok(()), |member| {
-            Err(format!(
-                "{} saw {:#?}\n{}",
-                member.node,
-                member.news(),
-                fleet.report()
-            ))
-        })
-    });
 }
 
 fn logs(fleet: &Fleet) -> Vec<(String, Vec<String>)> {

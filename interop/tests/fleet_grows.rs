@@ -37,7 +37,7 @@ fn grows_and_shrinks(otp: Otp, connect_all: bool) {
     });
 
     let gone = fleet.member(3).node.clone();
-    fleet.api.destroy(fleet.member(3).droplet.id);
+    fleet.api.destroy(fleet.droplet(3).id);
     fleet.member_mut(3).destroy().unwrap();
     fleet.until_whole(&[1, 2, 4, 5, 6]);
     fleet.recorded("one is destroyed", |n| match n {

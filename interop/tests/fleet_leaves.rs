@@ -7,10 +7,9 @@
 
 use std::time::Duration;
 
-use trunkline_interop::fleet::{Fleet, PATIENCE, Settings};
+use trunkline_interop::fleet::{Fleet, Settings};
 use trunkline_interop::in_every_world;
 use trunkline_interop::release::{Event, Otp};
-use trunkline_interop::wait;
 
 in_every_world!(loses_its_tag);
 
@@ -28,13 +27,13 @@ fn loses_its_tag(otp: Otp, connect_all: bool) {
         others(n).map(|n| (Event::Up, n)).collect()
     });
 
-    let id = fleet.member(5).droplet.id;
+    let id = fleet.droplet(5).id;
     fleet.api.change(id, |droplet| droplet.tags.clear());
     fleet.recorded("one loses its tag", |n| match n {
         5 => others(5).map(|n| (Event::Down, n)).collect(),
         _ => vec![(Event::Down, 5)],
     });
-    says(&fleet, 5, "our own node is no longer listed");
+    fleet.says(5, "our own node is no longer listed");
     fleet.until_whole(&[1, 2, 3, 4]);
 
     // Any message connects again: that is the application's right, and no reason to pull at other links.
@@ -45,48 +44,24 @@ fn loses_its_tag(otp: Otp, connect_all: bool) {
         5 => others(5).map(|n| (Event::Up, n)).collect(),
         _ => vec![(Event::Up, 5)],
     });
-    wait::stays("the peace", Duration::from_secs(60), || {
-        let loud = fleet
-            .members()
-            .iter()
-            .find(|member| !member.news().is_empty());
-        loud.map_or(Ok(()), |member| {
-            Err(format!(
-                "{} saw {:#?}\n{}",
-                member.node,
-                member.news(),
-                fleet.report()
-            ))
-        })
-    });
+    fleet.quiet("the peace", Duration::from_secs(60));
     let unlisted = format!("unlisted but connected · {}", fleet.member(5).node);
     for n in 1..=4 {
         assert_eq!(
-            times(&fleet, n, &unlisted),
+            fleet.times(n, &unlisted),
             1,
             "member {n}: {}",
             fleet.report()
         );
     }
-    assert_eq!(times(&fleet, 5, "our own node is no longer listed"), 1);
+    assert_eq!(fleet.times(5, "our own node is no longer listed"), 1);
 
     fleet
         .api
         .change(id, |droplet| droplet.tags = vec![String::from("web")]);
-    says(&fleet, 5, "our own node is listed again");
+    fleet.says(5, "our own node is listed again");
     fleet.until_whole(&[1, 2, 3, 4, 5]);
     fleet.recorded("it has its tag again", |_| Vec::new());
-}
-
-fn says(fleet: &Fleet, n: u8, text: &str) {
-    wait::until(format!("{text:?} at member {n}"), PATIENCE, || {
-        (times(fleet, n, text) > 0).then_some(())
-    });
-}
-
-fn times(fleet: &Fleet, n: u8, text: &str) -> usize {
-    let log = fleet.member(n).agent_log();
-    log.iter().filter(|line| line.contains(text)).count()
 }
 
 fn others(me: u8) -> impl Iterator<Item = u8> {

@@ -5,12 +5,9 @@
     reason = "a helper of a test fails as the test does"
 )]
 
-use std::fs;
-use std::io::Write;
-use std::process::Stdio;
-
 use trunkline_interop::fleet::{Fleet, Member, Naming, PATIENCE, Settings};
-use trunkline_interop::process::{read_lossy, run};
+use trunkline_interop::process::run;
+use trunkline_interop::terminal::remote;
 use trunkline_interop::wait;
 
 const PORT: u16 = 9100;
@@ -56,14 +53,12 @@ fn verbs_work(ipv6: bool) {
                 .unwrap()
                 .trim_matches('"')
         );
-        let output = remote(
-            member,
-            "IO.puts(\"answer \" <> to_string(node()) <> \" #{6 * 7}\")",
-        );
-        assert!(
-            output.contains(&format!("answer {} 42", member.node)),
-            "{output}"
-        );
+        let mut shell = member.release.command(member.release.script()).unwrap();
+        shell.arg("remote").current_dir("/");
+        let line = "IO.puts(\"answer \" <> to_string(node()) <> \" #{6 * 7}\")";
+        let output = remote(&shell, &[line], &member.host.dir().join("remote.txt")).unwrap();
+        let answer = format!("answer {} 42", member.node);
+        assert!(output[0].contains(&answer), "{output:?}");
         verb(member, &["stop"]);
         let member = fleet.member_mut(n);
         let status = member.process().wait(PATIENCE);
@@ -81,44 +76,4 @@ fn verb(member: &Member, args: &[&str]) -> String {
         .args(args)
         .current_dir("/"))
     .unwrap()
-}
-
-/// Types a line into `bin/fleet_app remote` on a pseudo terminal, and gives all that the terminal showed.
-fn remote(member: &Member, line: &str) -> String {
-    let shown = member.host.dir().join("remote.txt");
-    fs::write(&shown, "").unwrap();
-    let command = format!("{} remote", member.release.script().display());
-    let mut script = member.release.command("script").unwrap();
-    let mut child = script
-        .args(["--quiet", "--return", "--flush", "--command", &command])
-        .arg(&shown)
-        .env("TERM", "xterm")
-        .current_dir("/")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut keys = child.stdin.take().unwrap();
-    let prompt = || read_lossy(&shown).contains(")1>").then_some(());
-    if wait::within(PATIENCE, prompt).is_none() {
-        panic!("no prompt: {}", read_lossy(&shown));
-    }
-    keys.write_all(format!("{line}\n").as_bytes()).unwrap();
-    wait::within(PATIENCE, || {
-        read_lossy(&shown).contains(")2>").then_some(())
-    });
-    // Ctrl-G q: leave the shell, not the node.
-    keys.write_all(b"\x07").unwrap();
-    wait::within(PATIENCE, || {
-        read_lossy(&shown).contains("-->").then_some(())
-    });
-    keys.write_all(b"q\n").unwrap();
-    drop(keys);
-    let ended = wait::within(PATIENCE, || child.try_wait().unwrap());
-    let text = read_lossy(&shown);
-    if ended.is_none() {
-        child.kill().unwrap();
-        panic!("the shell does not end: {text}");
-    }
-    text
 }

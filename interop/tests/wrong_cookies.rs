@@ -7,7 +7,7 @@
 
 use std::fs;
 
-use trunkline_interop::fleet::{COOKIE, Fleet, Naming, PATIENCE, Settings};
+use trunkline_interop::fleet::{COOKIE, Fleet, Naming, Settings};
 use trunkline_interop::wait;
 
 #[test]
@@ -21,7 +21,7 @@ fn a_newline_in_the_environment() {
     mismatch(&fleet, 1, 2);
     mismatch(&fleet, 2, 1);
     // And the one who has it is told what is odd about it.
-    says(&fleet, 2, "newline");
+    fleet.says(2, "newline");
 }
 
 #[test]
@@ -38,7 +38,7 @@ fn another_file() {
     fleet.boot_with(2, &[("RELEASE_COOKIE", "")]).unwrap();
     mismatch(&fleet, 1, 2);
     mismatch(&fleet, 2, 1);
-    says(&fleet, 2, "releases/COOKIE");
+    fleet.says(2, "releases/COOKIE");
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn two() -> Fleet {
 
 /// The agent of `n` says that the cookie of `other` differs, and names no cookie.
 fn mismatch(fleet: &Fleet, n: u8, other: u8) {
-    says(fleet, n, "cannot connect (cookie_mismatch)");
+    fleet.says(n, "cannot connect (cookie_mismatch)");
     let node = &fleet.member(other).node;
     let log = fleet.member(n).agent_log();
     let line = log
@@ -90,19 +90,5 @@ fn mismatch(fleet: &Fleet, n: u8, other: u8) {
             "{}",
             fleet.report()
         );
-    }
-}
-
-fn says(fleet: &Fleet, n: u8, text: &str) {
-    let said = || {
-        fleet
-            .member(n)
-            .agent_log()
-            .iter()
-            .any(|line| line.contains(text))
-            .then_some(())
-    };
-    if wait::within(PATIENCE, said).is_none() {
-        panic!("member {n} does not say {text:?}:\n{}", fleet.report());
     }
 }
