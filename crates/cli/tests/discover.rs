@@ -164,7 +164,6 @@ fn mistakes() {
         "[node]\nname = 'app'\n",
         "[admin]\nlisten = '0.0.0.0:4370'\n",
         "[node\n",
-        "",
     ]), @r#"
     exit 2
     stderr: trunkline: token is missing · trunkline.toml:1 [topologies.web] · set it to a text, { env = "NAME" } or { file = "/path" }
@@ -175,15 +174,33 @@ fn mistakes() {
     exit 2
     stderr: trunkline: hosts holds "app", and a node name is name@host, this has no @ · trunkline.toml:3 [topologies.web] · allowed is a list of node names, ["app@10.0.0.5", …]
     exit 2
-    stderr: trunkline: strategy = "gossip" is not allowed · trunkline.toml:2 [topologies.web] · allowed is one of "digitalocean", "dns", "epmd"
+    stderr: trunkline: strategy = "gossip" is not allowed · trunkline.toml:2 [topologies.web] · allowed is one of "digitalocean", "dns", "epmd", "local_epmd"
     exit 2
     stderr: trunkline: name = "app" is not allowed · trunkline.toml:2 [node] · allowed is a node name, "name@host"
     exit 2
     stderr: trunkline: listen = "0.0.0.0:4370" is open to others and has no token · trunkline.toml:2 [admin] · set token = { env = "NAME" } or { file = "/path" }, or listen on 127.0.0.1
     exit 2
     stderr: trunkline: unclosed table, expected `]` · trunkline.toml:1 · correct the TOML syntax
+    "#);
+}
+
+#[test]
+fn nothing_configured_asks_the_epmd_of_this_host() {
+    let mut discover = trunkline("discover");
+    // Nobody listens at the ports that only root may take.
+    discover
+        .env("ERL_EPMD_PORT", "1")
+        .env("RELEASE_NODE", "app@127.0.0.1");
+    assert_snapshot!(seen(&mut discover), @r"
+    exit 1
+    stdout: local_epmd (local_epmd): not known
+    stdout:   error: this host: nothing answers at its EPMD port 1 · local_epmd/names · start a node there; with ERL_EPMD_PORT, set the same on all hosts
+    stderr: trunkline: this host: nothing answers at its EPMD port 1 · local_epmd/names · start a node there; with ERL_EPMD_PORT, set the same on all hosts
+    ");
+    discover.env("ERL_EPMD_PORT", "epmd");
+    assert_snapshot!(seen(&mut discover), @r#"
     exit 2
-    stderr: trunkline: no topology is configured, nothing else is configured, and the strategy local_epmd is not built yet · environment · write a [topologies.NAME] into trunkline.toml (strategy: digitalocean, dns, epmd), or set DNS_CLUSTER_QUERY
+    stderr: trunkline: "epmd" is no port · ERL_EPMD_PORT · set it to a number from 1 to 65535, the same on all hosts
     "#);
 }
 

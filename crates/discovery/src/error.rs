@@ -5,6 +5,8 @@ use std::time::Duration;
 use thiserror::Error;
 use trunkline_reconcile::evidence::Unknown;
 
+use crate::port_mapper::MapperFailure;
+
 /// Why a source could not answer. `Display` is one clause that says what failed and where;
 /// [`cure`](Self::cure) says what to do. Neither holds a secret. The source's last good answer
 /// stands.
@@ -79,6 +81,14 @@ pub enum DiscoverError {
         /// The origin of the next page.
         next: String,
     },
+    /// The network or the peer: the port mapper of a host gave no list.
+    #[error("{host}: {why}")]
+    PortMapper {
+        /// Whose.
+        host: String,
+        /// What it did.
+        why: MapperFailure,
+    },
     /// We: something is not known yet, or not configured.
     #[error("{what}")]
     NotReady {
@@ -128,6 +138,7 @@ impl DiscoverError {
             Self::Timeout { .. } => {
                 "wait, it is tried again; check that no firewall drops the packets".into()
             }
+            Self::PortMapper { why, .. } => why.cure().into(),
             Self::Status { cure, .. } | Self::NotReady { cure, .. } => cure.clone(),
             Self::BodyTooLarge { .. } | Self::BadBody { .. } => {
                 "check that the address is that of the API and not of a proxy or portal".into()

@@ -1,7 +1,9 @@
 //! Which nodes run on a host: its port mapper (EPMD) knows. Strategies ask through a trait, so that
 //! this crate speaks no distribution protocol; `trunkline::Epmd` is the one that does.
 
+mod asker;
 mod learn;
+mod roster;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -9,6 +11,8 @@ use std::net::IpAddr;
 use futures_util::future::BoxFuture;
 use thiserror::Error;
 
+pub(crate) use asker::{Asker, Known};
+pub(crate) use learn::peer;
 pub use learn::{Learned, Learner};
 
 /// What listens on 4369 unless `ERL_EPMD_PORT` says otherwise.
@@ -23,6 +27,15 @@ pub trait PortMapper: fmt::Debug + Send + Sync {
         ip: IpAddr,
         port: u16,
     ) -> BoxFuture<'static, Result<Vec<Registered>, MapperFailure>>;
+
+    /// Whether the node registered there as `alive` is a hidden one: a tool, not a member. One that is
+    /// gone meanwhile counts as hidden.
+    fn is_hidden(
+        &self,
+        ip: IpAddr,
+        port: u16,
+        alive: &str,
+    ) -> BoxFuture<'static, Result<bool, MapperFailure>>;
 }
 
 /// One name that a port mapper holds.

@@ -9,8 +9,9 @@ use std::future::Future;
 use std::time::Duration;
 
 use support::dns_server::{Answer, DnsServer};
+use support::epmd::Mapper;
 use support::http_server::{HttpServer, Reply, ok, status};
-use support::{cx, fixture, start};
+use support::{cx, fixture, hosts, start};
 use toml::{Table, Value};
 use trunkline_discovery::config::Field;
 use trunkline_discovery::strategies::{self, COMMON, Strategy, TABLE, Topology};
@@ -63,8 +64,29 @@ async fn stand_in(strategy: &str, mode: Mode) -> Option<StandIn> {
         }
         "epmd" => (mode == Mode::Good)
             .then(|| ("hosts = ['app@10.0.0.1']\n".to_owned(), Box::new(()) as _)),
+        "local_epmd" => {
+            port_mapper("127.0.0.1", mode);
+            Some((String::new(), Box::new(())))
+        }
         other => panic!("{other} has no stand-in: give it one"),
     }
+}
+
+/// The EPMD at this address.
+fn port_mapper(ip: &str, mode: Mode) {
+    let names = |names: &[&str]| {
+        names
+            .iter()
+            .map(|name| ((*name).to_owned(), 9000))
+            .collect()
+    };
+    let mapper = match mode {
+        Mode::Good => Mapper::Lists(names(&["app", "web", "-tool", "rem-1a2b-app"])),
+        Mode::Empty => Mapper::Lists(Vec::new()),
+        Mode::Broken => Mapper::Babbles,
+        Mode::Hung => Mapper::Hangs,
+    };
+    hosts().set(ip, mapper);
 }
 
 fn table(row: &Strategy, options: &str) -> Table {
@@ -107,9 +129,12 @@ fn names_are_found_by_row_and_module() {
         ("\"digitalocaen\"", "did you mean \"digitalocean\"?"),
         (
             "\"zookeeper\"",
-            "one of \"digitalocean\", \"dns\", \"epmd\"",
+            "one of \"digitalocean\", \"dns\", \"epmd\", \"local_epmd\"",
         ),
-        ("7", "one of \"digitalocean\", \"dns\", \"epmd\""),
+        (
+            "7",
+            "one of \"digitalocean\", \"dns\", \"epmd\", \"local_epmd\"",
+        ),
     ] {
         let table = format!("strategy = {strategy}\n").parse().unwrap();
         let error = strategies::build("web", &table, &cx()).unwrap_err();

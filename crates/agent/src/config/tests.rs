@@ -2,7 +2,6 @@ use std::fs;
 
 use insta::assert_snapshot;
 use trunkline_discovery::Env;
-use trunkline_discovery::config::BuildCx;
 
 use super::*;
 
@@ -14,7 +13,7 @@ fn load(text: &str, vars: &[(&str, &str)]) -> Result<AgentConfig, ConfigError> {
     fs::write(&file, text).unwrap();
     let env: Env = vars.iter().copied().collect();
     let loaded = AgentConfig::load(Some(&file), &env).and_then(|config| {
-        config.build(&BuildCx::new(env))?;
+        config.build(&trunkline::build_cx(env))?;
         Ok(config)
     });
     loaded.map_err(|mut error| {
@@ -165,8 +164,8 @@ fn bad_topologies() {
     ]), @r#"
     topologies = 5 is not allowed · trunkline.toml:1 · allowed is a table of tables, [topologies.NAME]
     web is no topology · trunkline.toml:2 [topologies] · write a section [topologies.web]
-    strategy is missing · trunkline.toml:1 [topologies.web] · set it to one of "digitalocean", "dns", "epmd"
-    strategy = "dsn" is not allowed · trunkline.toml:2 [topologies.web] · allowed is one of "digitalocean", "dns", "epmd"; did you mean "dns"?
+    strategy is missing · trunkline.toml:1 [topologies.web] · set it to one of "digitalocean", "dns", "epmd", "local_epmd"
+    strategy = "dsn" is not allowed · trunkline.toml:2 [topologies.web] · allowed is one of "digitalocean", "dns", "epmd", "local_epmd"; did you mean "dns"?
     query is missing · trunkline.toml:1 [topologies.web] · set it to a domain name; "" switches the topology off
     hosts holds "app", and a node name is name@host, this has no @ · trunkline.toml:3 [topologies.web] · allowed is a list of node names, ["app@10.0.0.5", …]
     token is missing · trunkline.toml:1 [topologies.web] · set it to a text, { env = "NAME" } or { file = "/path" }
@@ -223,11 +222,11 @@ fn the_environment_chooses() {
         chosen(&[]),
     ];
     assert_snapshot!(all.concat(), @r"
-    no topology is configured, $FLY_APP_NAME is set, and the strategy fly is not built yet · environment · write a [topologies.NAME] into trunkline.toml (strategy: digitalocean, dns, epmd), or set DNS_CLUSTER_QUERY
+    no topology is configured, $FLY_APP_NAME is set, and the strategy fly is not built yet · environment · write a [topologies.NAME] into trunkline.toml (strategy: digitalocean, dns, epmd, local_epmd), or set DNS_CLUSTER_QUERY
     dns: $DNS_CLUSTER_QUERY is set
     dns: $DNS_CLUSTER_QUERY is set
-    no topology is configured, $KUBERNETES_SERVICE_HOST is set, and the strategy kubernetes is not built yet · environment · write a [topologies.NAME] into trunkline.toml (strategy: digitalocean, dns, epmd), or set DNS_CLUSTER_QUERY
+    no topology is configured, $KUBERNETES_SERVICE_HOST is set, and the strategy kubernetes is not built yet · environment · write a [topologies.NAME] into trunkline.toml (strategy: digitalocean, dns, epmd, local_epmd), or set DNS_CLUSTER_QUERY
     digitalocean: $DIGITALOCEAN_TOKEN is set
-    no topology is configured, nothing else is configured, and the strategy local_epmd is not built yet · environment · write a [topologies.NAME] into trunkline.toml (strategy: digitalocean, dns, epmd), or set DNS_CLUSTER_QUERY
+    local_epmd: nothing else is configured
     ");
 }

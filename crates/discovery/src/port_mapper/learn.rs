@@ -1,60 +1,46 @@
 //! Names learned from the port mappers of many hosts.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use futures_util::{StreamExt as _, stream};
-use tokio::time::timeout;
 use trunkline_proto::NodeName;
 use trunkline_reconcile::evidence::Peer;
 
-use super::{MapperFailure, PortMapper, Registered};
+use super::asker::{Asker, Known};
+use super::roster::{Heard, HostFailure, Roster};
 use crate::config::{BuildCx, ConfigError};
 use crate::source::PollCx;
 
-/// How many hosts are asked at the same time.
-const SIDE_BY_SIDE: usize = 128;
-/// A dead host must not hold up the answer for the live ones.
-const PATIENCE: Duration = Duration::from_secs(2);
-
-/// Asks the port mapper of each address who is registered there, and remembers it: an address whose
-/// mapper does not answer keeps the names that it last had. One for each source.
+/// Asks the port mapper of each host who is registered there, side by side and each in its own time: a
+/// dead host holds nobody up, and one that does not answer keeps the names that it last had. One for each
+/// source.
 #[derive(Debug)]
-pub struct Learner {
-    mapper: Arc<dyn PortMapper>,
-    port: u16,
-    known: Mutex<BTreeMap<IpAddr, Vec<Registered>>>,
-}
+pub struct Learner(Roster);
 
 /// What was learned.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Learned {
-    /// A peer `alive@ip` for each wanted name, sorted, with its address; [`Peer::is_self`] is set for
-    /// the name that we serve. Without a port: who dials asks the mapper again, nodes restart.
+    /// A peer `alive@host` for each wanted name, sorted, with the address when the host is one;
+    /// [`Peer::is_self`] is set for the name that we serve. Without a port: nodes restart, and who dials
+    /// asks the mapper again.
     pub peers: Vec<Peer>,
-    /// Which addresses did not answer, one line each with the cure.
+    /// Which hosts do not answer, one sentence each.
     pub notes: Vec<String>,
 }
 
 impl Learner {
-    /// With the port mapper of `cx`. `place` (`topologies.web`) and `key` are for the error when it
-    /// has none.
-    pub fn new(cx: &BuildCx, place: &str, key: &str) -> Result<Self, ConfigError> {
-        let mapper = cx.port_mapper.clone().ok_or_else(|| {
-            ConfigError::new(
-                place,
-                Some(key),
-                "this program brings no port mapper to ask",
-                "give BuildCx one: trunkline::build_cx does",
-            )
-        })?;
-        Ok(Self {
-            mapper,
-            port: cx.epmd_port,
-            known: Mutex::default(),
-        })
+    /// With the port mapper and the resolver of `cx`. `place` (`topologies.web`) is for the error when
+    /// there is no port mapper.
+    pub fn new(cx: &BuildCx, place: &str) -> Result<Self, ConfigError> {
+        let asker = Asker::new(cx, place)?;
+        let resolver = cx.resolver.clone().unwrap_or_default();
+        Ok(Self(Roster::new(asker, resolver)))
+    }
+
+    /// Lets hidden nodes count too; by default they are passed over, as they are tools.
+    #[must_use]
+    pub fn with_hidden(mut self, hidden: bool) -> Self {
+        self.0.asker.hidden = hidden;
+        self
     }
 
     /// Every name registered at `addresses` for which `wanted` holds. Helpers (`rem-…`, `trunkline-…`)
@@ -65,46 +51,54 @@ impl Learner {
         addresses: &[IpAddr],
         wanted: impl Fn(&str) -> bool,
     ) -> Learned {
-        let mut addresses: Vec<_> = addresses.iter().map(IpAddr::to_canonical).collect();
-        addresses.sort_unstable();
-        addresses.dedup();
-        let asked = stream::iter(addresses).map(|ip| async move { (ip, self.ask(ip).await) });
-        let mut answers: Vec<_> = asked.buffer_unordered(SIDE_BY_SIDE).collect().await;
-        answers.sort_unstable_by_key(|(ip, _)| *ip);
+        let hosts = addresses.iter().map(|ip| ip.to_canonical().to_string());
+        self.learn_hosts(cx, hosts.collect(), wanted).await
+    }
+
+    /// The same for hosts with names or addresses; what they are called here is what nodes there are
+    /// called after the `@`.
+    pub async fn learn_hosts(
+        &self,
+        cx: &PollCx,
+        mut hosts: Vec<String>,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Learned {
+        hosts.sort_unstable();
+        hosts.dedup();
+        let heard = self.0.hear(&hosts).await;
         let me = cx.me().map(NodeName::canonical);
         let mut learned = Learned::default();
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        for (ip, answer) in answers {
-            let names = match answer {
-                Ok(names) => {
-                    known.insert(ip, names);
-                    known.get(&ip)
-                }
-                Err(why) => {
-                    learned.notes.push(format!("{ip}: {why} · {}", why.cure()));
-                    known.get(&ip)
-                }
-            };
-            let names = names.into_iter().flatten();
-            let names = names.filter(|name| wanted(&name.alive));
+        for (host, heard) in hosts.iter().zip(heard) {
+            let Heard { names, failed } = heard;
             learned
-                .peers
-                .extend(names.filter_map(|name| peer(&name.alive, ip, me.as_ref())));
+                .notes
+                .extend(failed.map(|why| note(host, &why, names.len())));
+            let names = names.iter().filter(|known| wanted(&known.name.alive));
+            let peers = names.filter_map(|known| peer(known, host, me.as_ref()));
+            learned.peers.extend(peers);
         }
         learned.peers.sort_unstable();
         learned.peers.dedup();
         learned
     }
-
-    async fn ask(&self, ip: IpAddr) -> Result<Vec<Registered>, MapperFailure> {
-        let asked = timeout(PATIENCE, self.mapper.names(ip, self.port)).await;
-        asked.unwrap_or(Err(MapperFailure::Silent(self.port)))
-    }
 }
 
-fn peer(alive: &str, ip: IpAddr, me: Option<&NodeName>) -> Option<Peer> {
-    let node: NodeName = format!("{alive}@{ip}").parse().ok()?;
+/// `None` when host and name together are too long for a node name.
+pub(crate) fn peer(known: &Known, host: &str, me: Option<&NodeName>) -> Option<Peer> {
+    let node: NodeName = format!("{}@{host}", known.name.alive).parse().ok()?;
     let mut peer = Peer::named(node);
     peer.is_self = me == Some(&peer.node);
-    (!trunkline_reconcile::is_helper(&peer.node)).then_some(peer)
+    Some(peer)
+}
+
+fn note(host: &str, why: &HostFailure, names: usize) -> String {
+    let stands = if names == 0 {
+        ""
+    } else {
+        ", the names that it last had stand"
+    };
+    match why {
+        HostFailure::Unresolved(why) => format!("{host} cannot be resolved: {why}{stands}"),
+        HostFailure::Mapper(why) => format!("{host}: {why}{stands}; {}", why.cure()),
+    }
 }

@@ -7,6 +7,8 @@
 mod digitalocean;
 mod dns;
 mod epmd;
+mod local_epmd;
+mod name_match;
 mod options;
 
 use toml::{Table, Value};
@@ -16,7 +18,12 @@ use crate::health::{self, HealthCheck};
 use crate::source::BuiltSource;
 
 /// Everything that is built in.
-pub const TABLE: &[&Strategy] = &[&digitalocean::STRATEGY, &dns::STRATEGY, &epmd::STRATEGY];
+pub const TABLE: &[&Strategy] = &[
+    &digitalocean::STRATEGY,
+    &dns::STRATEGY,
+    &epmd::STRATEGY,
+    &local_epmd::STRATEGY,
+];
 
 /// One row: what a strategy is called, what it takes, how it is built.
 #[derive(Debug)]

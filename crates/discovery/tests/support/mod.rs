@@ -2,10 +2,12 @@
 #![allow(dead_code, unreachable_pub)] // each test program uses a part
 
 pub mod dns_server;
+pub mod epmd;
 pub mod http_server;
 
 use std::time::Duration;
 
+use epmd::Hosts;
 use tokio::sync::{mpsc, watch};
 use trunkline_discovery::config::BuildCx;
 use trunkline_discovery::strategies::{self, Topology};
@@ -15,9 +17,19 @@ use trunkline_proto::NodeName;
 /// Far more than anything here takes; a test that needs it has failed.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
+thread_local! {
+    static HOSTS: Hosts = Hosts::default();
+}
+
+/// The port mappers of this test, which runs on a thread of its own.
+pub fn hosts() -> Hosts {
+    HOSTS.with(Clone::clone)
+}
+
 pub fn cx() -> BuildCx {
     BuildCx {
         timeout: Duration::from_millis(400),
+        port_mapper: Some(std::sync::Arc::new(hosts())),
         ..BuildCx::new(Env::from_iter([("TOKEN", "sesame-0123456789")]))
     }
 }
