@@ -1,10 +1,12 @@
 //! Real OTP nodes and port mappers: on this host's loopback, each test with its own, on its own EPMD port; or on a host of a lab.
 
+mod calls;
+
 use std::fs::Permissions;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -15,6 +17,8 @@ use tempfile::TempDir;
 use crate::netns::Host;
 use crate::process::{Process, run};
 use crate::{otp27, wait, workspace};
+
+pub use self::calls::Evaluator;
 
 /// How long an Erlang VM may take to start while others compile.
 const START: Duration = Duration::from_secs(60);
@@ -54,10 +58,11 @@ pub enum Release {
 }
 
 impl Release {
-    fn erl(self) -> Result<Command> {
+    /// `erl`, with the same files below `shared`.
+    fn erl(self, shared: &[PathBuf]) -> Result<Command> {
         match self {
             Self::Otp25 => Ok(Command::new("erl")),
-            Self::Otp27 => otp27::command("erl", &[]),
+            Self::Otp27 => otp27::command("erl", shared),
         }
     }
 }
@@ -114,7 +119,7 @@ pub struct Otp {
     control: SocketAddr,
     host: Option<Host>,
     process: Process,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl Otp {
@@ -137,13 +142,21 @@ impl Otp {
         cookie: &str,
         args: &[&str],
     ) -> Result<Self> {
-        let dir = tempfile::tempdir()?;
-        let mut command = release.erl()?;
+        let mut command = release.erl(&[])?;
+        command.args(args).args(["-eval", CONTROL]);
+        Self::on_loopback(command, epmd, name, cookie, tempfile::tempdir()?)
+    }
+
+    fn on_loopback(
+        mut command: Command,
+        epmd: &Epmd,
+        name: &str,
+        cookie: &str,
+        dir: TempDir,
+    ) -> Result<Self> {
         command
             .args([form(name), name, "-setcookie", cookie, "-noinput"])
             .args(["-start_epmd", "false"])
-            .args(args)
-            .args(["-eval", CONTROL])
             .env("ERL_EPMD_PORT", epmd.port.to_string())
             .env("ERL_CRASH_DUMP_BYTES", "0")
             .env("LC_ALL", "C.UTF-8")
@@ -156,7 +169,7 @@ impl Otp {
             control: control(name, &mut process)?,
             host: None,
             process,
-            _dir: dir,
+            dir,
         })
     }
 
@@ -200,7 +213,7 @@ impl Otp {
             control: control(name, &mut process)?,
             host: Some(host.clone()),
             process,
-            _dir: dir,
+            dir,
         })
     }
 

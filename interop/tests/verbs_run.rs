@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use rustix::process::Signal;
 use serde_json::Value;
-use trunkline_interop::otp::{Epmd, Otp, free_port};
+use trunkline_interop::otp::{Epmd, Evaluator, Otp, Release, free_port};
 use trunkline_interop::process::Process;
 use trunkline_interop::verb::Desk;
 use trunkline_interop::wait;
@@ -166,6 +166,37 @@ fn the_node_comes_and_goes() -> Result<()> {
         drop(a);
         until_sees(&b, "[]");
     }
+    Ok(())
+}
+
+/// A release that was stripped of what the agent's watcher runs in.
+#[test]
+fn a_node_without_an_evaluator_is_served_all_the_same() -> Result<()> {
+    let epmd = Epmd::start()?;
+    let args = ["-kernel", "connect_all", "false"];
+    let (release, absent) = (Release::Otp25, Evaluator::Absent);
+    let a = Otp::of_calls(release, absent, &epmd, NODES[0], COOKIE, &args)?;
+    let b = node(&epmd, NODES[1])?;
+    let (desk, port) = desk(&epmd, NODES[0])?;
+    let agent = desk.start(&["run"], "run.log")?;
+    until_sees(&a, "['b@127.0.0.2']");
+    b.signal(Signal::KILL);
+    let peer = |state: &str| {
+        let state = state.to_owned();
+        wait::until(format!("{} is {state}", NODES[1]), PATIENCE, || {
+            let said = status(port)?;
+            (said["topologies"][0]["peers"][0]["state"] == state).then_some(())
+        });
+    };
+    drop(b);
+    peer("waiting");
+    let _b = node(&epmd, NODES[1])?;
+    peer("connected");
+    until_sees(&a, "['b@127.0.0.2']");
+    let log = agent.output();
+    let said = log.matches("links are read every second, no process there forwards their changes: erl_eval:exprs/2 gave undef · a@127.0.0.1 · ");
+    assert_eq!(said.count(), 1, "{log}");
+    assert!(!a.output().contains("REPORT"), "{}", a.output());
     Ok(())
 }
 

@@ -171,6 +171,9 @@ impl Driver {
             }
             MemberEvent::Note(text) => self.shared.say(&ClusterEvent::Note(text)),
             link => match &mut self.attaching {
+                // One more look is as good as many.
+                Some(attaching)
+                    if attaching.later.contains(&link) && link == MemberEvent::LinksUnseen => {}
                 Some(attaching) => attaching.later.push(link),
                 None => self.link(link),
             },
@@ -183,6 +186,7 @@ impl Driver {
             MemberEvent::LinkDown(peer, why) => {
                 self.tell(|engine, now| engine.link_down(now, &peer, &why));
             }
+            MemberEvent::LinksUnseen => self.tell(Engine::links_unseen),
             MemberEvent::Attached { .. } | MemberEvent::Detached { .. } | MemberEvent::Note(_) => {}
         }
     }
@@ -226,8 +230,7 @@ impl Driver {
                     again.await
                 });
             }
-            // Without a list there is none to compare; the next audit follows.
-            (Err(_), None) => {}
+            (Err(_), None) => self.tell(Engine::audit_failed),
         }
     }
 }

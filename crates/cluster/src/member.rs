@@ -56,6 +56,8 @@ pub enum MemberEvent {
     LinkUp(NodeName),
     /// A link ended; the member's own word for why.
     LinkDown(NodeName, String),
+    /// Links may have come or gone without a word: the whole list is read now.
+    LinksUnseen,
     /// Something an operator should know, in the form `what · where · cure`.
     Note(String),
 }

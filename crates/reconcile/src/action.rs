@@ -55,7 +55,7 @@ pub enum Action {
         /// To whom.
         peer: NodeName,
     },
-    /// Read the list of all links; then [`crate::Engine::audit`].
+    /// Read the list of all links; then [`crate::Engine::audit`], or [`crate::Engine::audit_failed`].
     Audit,
 }
 

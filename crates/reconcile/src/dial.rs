@@ -24,7 +24,10 @@ impl Engine {
             known.proof_at = Some(proof_at);
         }
         match attempt.result {
-            Ok(()) => self.linked(peer),
+            Ok(()) => {
+                self.changed(peer);
+                self.linked(peer);
+            }
             Err(_) if self.links.contains_key(peer) || !self.up => self.settle(peer),
             Err(Reason::NameMismatch { actual }) => self.real_name(peer, &actual),
             Err(reason) => self.failed(peer, reason, attempt.proved),

@@ -7,6 +7,7 @@ use trunkline_proto::{Instant, NodeName};
 
 use crate::backoff::Jitter;
 use crate::evidence::{Kind, SourceId, TopologyId};
+use crate::links::Audit;
 use crate::peer::{Peer, Unlisted};
 use crate::timer::{Timer, Timers, rebased};
 use crate::topology::{Source, Topology};
@@ -42,8 +43,8 @@ pub struct Engine {
     pub(crate) busy: BTreeSet<NodeName>,
     /// Dropped from every topology; the newest last.
     pub(crate) gone: VecDeque<(NodeName, Unlisted)>,
-    /// While a list of links is on its way: whose link changed since it was asked for.
-    pub(crate) auditing: Option<BTreeSet<NodeName>>,
+    /// While a list of links is on its way.
+    pub(crate) auditing: Option<Audit>,
     pub(crate) timers: Timers,
     pub(crate) actions: VecDeque<Action>,
     pub(crate) events: VecDeque<Event>,

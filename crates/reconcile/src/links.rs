@@ -10,6 +10,15 @@ use crate::names::{is_helper, same_node};
 use crate::timer::Timer;
 use crate::{Action, Engine, Event, Links, backoff};
 
+/// A list of links is on its way.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Audit {
+    /// Whose link changed since it was asked for.
+    changed: BTreeSet<NodeName>,
+    /// It was asked for once more since.
+    again: bool,
+}
+
 impl Engine {
     /// Our node is there, perhaps again, with these links. What failed before is tried at once.
     pub fn me_up(&mut self, now: Instant, live: &Links) {
@@ -41,26 +50,28 @@ impl Engine {
     /// A link came up, whoever made it.
     pub fn link_up(&mut self, now: Instant, peer: &NodeName) {
         self.advance(now);
-        if let Some(changed) = &mut self.auditing {
-            changed.insert(peer.clone());
-        }
+        self.changed(peer);
         self.linked(peer);
     }
 
     /// A link went down; why, in our node's words.
     pub fn link_down(&mut self, now: Instant, peer: &NodeName, why: &str) {
         self.advance(now);
-        if let Some(changed) = &mut self.auditing {
-            changed.insert(peer.clone());
-        }
+        self.changed(peer);
         self.unlinked(peer, why.to_string());
+    }
+
+    /// Links may have come or gone without a word: the whole list is asked for now.
+    pub fn links_unseen(&mut self, now: Instant) {
+        self.advance(now);
+        self.ask_audit();
     }
 
     /// The whole list of links of our node. It wins, except over what changed while it was on its
     /// way.
     pub fn audit(&mut self, now: Instant, live: &Links) {
         self.advance(now);
-        let changed = self.auditing.take().unwrap_or_default();
+        let Audit { changed, again } = self.auditing.take().unwrap_or_default();
         let known: BTreeSet<_> = self.links.keys().cloned().collect();
         for name in live.difference(&known).filter(|n| !changed.contains(*n)) {
             self.linked(name);
@@ -69,17 +80,42 @@ impl Engine {
             self.unlinked(name, String::from("noticed late"));
         }
         self.settle_all();
+        if again {
+            self.ask_audit();
+        }
     }
 
-    /// Asks for the list, and again later.
+    /// The list that an [`Action::Audit`] asked for did not come: what is known stands until the
+    /// next one.
+    pub fn audit_failed(&mut self, now: Instant) {
+        self.advance(now);
+        if self.auditing.take().is_some_and(|audit| audit.again) {
+            self.ask_audit();
+        }
+    }
+
+    /// Asks for the list, and again later. One list at a time: who asks while one is on its way
+    /// gets the next, for that one may be older than the question.
     pub(crate) fn ask_audit(&mut self) {
         if !self.up {
             return;
         }
-        self.auditing = Some(BTreeSet::new());
-        self.actions.push_back(Action::Audit);
+        match &mut self.auditing {
+            Some(audit) => audit.again = true,
+            none => {
+                *none = Some(Audit::default());
+                self.actions.push_back(Action::Audit);
+            }
+        }
         let at = self.after(self.config.audit_interval);
         self.timers.set(Timer::Audit, at);
+    }
+
+    /// The link of `peer` is known better than by the list that is on its way.
+    pub(crate) fn changed(&mut self, peer: &NodeName) {
+        if let Some(audit) = &mut self.auditing {
+            audit.changed.insert(peer.clone());
+        }
     }
 
     pub(crate) fn linked(&mut self, name: &NodeName) {

@@ -4,6 +4,7 @@
 mod leaving;
 mod links;
 mod newer_otp;
+mod reading;
 mod reasons;
 mod restarts;
 mod site;

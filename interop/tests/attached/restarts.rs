@@ -59,23 +59,3 @@ async fn the_agent_comes_first_and_outlives_restarts_of_its_node() -> Result<()>
     }
     Ok(())
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_watcher_that_is_killed_is_started_again() -> Result<()> {
-    let epmd = Epmd::start()?;
-    let a = start(&epmd, 1, NO_MESH)?;
-    let agent = Agent::start(&epmd, 1, Config::default()).await?;
-    until("it is up", || agent.cluster.status().engine.up).await;
-    let kill = "[exit(P, kill) || P <- processes(), {links,L} <- [process_info(P, links)], lists:any(fun(X) -> is_pid(X) andalso node(X) =:= 'trunkline-app1@127.0.0.2' end, L)]";
-    assert_ne!(a.eval(kill)?, "[]");
-    let attached = || {
-        agent
-            .said()
-            .iter()
-            .filter(|line| line.starts_with("attached"))
-            .count()
-    };
-    until("it attaches again", || attached() == 2).await;
-    until("it is up again", || agent.cluster.status().engine.up).await;
-    Ok(())
-}

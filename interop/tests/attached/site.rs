@@ -128,6 +128,12 @@ impl Agent {
         self.said().iter().any(|line| line.contains(words))
     }
 
+    /// How many lines hold these words.
+    pub(crate) fn count(&self, words: &str) -> usize {
+        let said = self.said();
+        said.iter().filter(|line| line.contains(words)).count()
+    }
+
     pub(crate) async fn until_said(&self, words: &str) {
         until(format!("the agent says {words:?}"), || self.has_said(words)).await;
     }
@@ -152,7 +158,16 @@ async fn record(mut events: mpsc::UnboundedReceiver<ClusterEvent>, said: Arc<Mut
 
 /// Waits until it holds; the runtime's other tasks go on.
 pub(crate) async fn until(what: impl std::fmt::Display, holds: impl Fn() -> bool) {
-    let end = tokio::time::Instant::now() + SOON;
+    until_within(SOON, what, holds).await;
+}
+
+/// The same where the time matters.
+pub(crate) async fn until_within(
+    limit: Duration,
+    what: impl std::fmt::Display,
+    holds: impl Fn() -> bool,
+) {
+    let end = tokio::time::Instant::now() + limit;
     while !holds() {
         assert!(
             tokio::time::Instant::now() < end,

@@ -1,15 +1,17 @@
 //! A BEAM node that we did not start: steered by erpc over one hidden connection.
 //!
 //! Nothing of ours is loaded into it. We dial it under a stable name, run one watcher process there
-//! (`watcher.rs`), and attach again whenever it or the connection was gone.
+//! (`watcher.rs`, `watching.rs`), and attach again whenever the connection was gone.
 
 mod beam;
 mod connect;
 mod session;
 mod watcher;
+mod watching;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -115,6 +117,7 @@ impl Attached {
             probing: probing.clone(),
             session: Arc::clone(&session),
             events,
+            reading: AtomicBool::new(false),
             noticed: Mutex::default(),
         };
         tokio::spawn(stop.clone().run_until_cancelled_owned(keeper.run()));

@@ -3,17 +3,18 @@
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::future::pending;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until};
 use trunkline_node::probe::{Depth, ProbeConfig, probe};
-use trunkline_node::{Events, Family, LinkEvent, Mailbox, Message, Node, Target};
-use trunkline_proto::{Creation, NodeName, Reason, Step};
+use trunkline_node::{Events, Family, LinkEvent, Node, Target};
+use trunkline_proto::{Creation, Reason, Step};
 
 use super::beam::Beam;
-use super::watcher::{self, Seen};
+use super::watching::{Refused, Watching};
 use super::{Session, say};
 use crate::{MemberError, MemberEvent};
 
@@ -24,6 +25,8 @@ pub(super) struct Keeper {
     pub(super) probing: ProbeConfig,
     pub(super) session: Arc<RwLock<Option<Session>>>,
     pub(super) events: mpsc::UnboundedSender<MemberEvent>,
+    /// That link changes there cannot be pushed was said.
+    pub(super) reading: AtomicBool,
     /// Tools in the application that were said.
     pub(super) noticed: Mutex<BTreeSet<&'static str>>,
 }
@@ -51,12 +54,6 @@ const NOTICE: [Duration; 3] = [
     Duration::from_secs(30),
     Duration::from_secs(300),
 ];
-
-/// How often the links are read where no watcher may run.
-const FALLBACK_INTERVAL: Duration = Duration::from_secs(1);
-
-/// How long the watcher may take to say that it runs.
-const WATCHER_LIMIT: Duration = Duration::from_secs(5);
 
 /// Nothing says that the node runs.
 const fn is_absent(reason: &Reason) -> bool {
@@ -164,8 +161,16 @@ impl Keeper {
         let Ok(probing) = self.follow(&beam).await else {
             return ended;
         };
-        let mailbox = self.node.mailbox();
-        let watching = self.watch(&beam, mailbox).await;
+        let watching = Watching {
+            node: &self.node,
+            target: &beam.name,
+            events: &self.events,
+            reading: &self.reading,
+        };
+        let watcher = watching.start().await;
+        if matches!(watcher, Err(Refused::Disconnected)) {
+            return ended;
+        }
         self.set(Some(Session {
             beam: beam.clone(),
             probing,
@@ -178,7 +183,7 @@ impl Keeper {
         );
         tokio::select! {
             reason = self.link_down(links) => reason,
-            () = self.forward(&beam, watching) => ended,
+            never = watching.run(watcher) => match never {},
             never = self.notice_others(&beam) => match never {},
         }
     }
@@ -209,84 +214,6 @@ impl Keeper {
             family,
             ..self.probing.clone()
         })
-    }
-
-    /// Starts the watcher; `None` where the node does not allow it.
-    async fn watch(&self, beam: &Beam, mut mailbox: Mailbox) -> Option<Mailbox> {
-        let program = watcher::program(&mailbox.pid());
-        let spawned = mailbox
-            .spawn_link(&beam.name, "erl_eval", "exprs", program)
-            .await;
-        if spawned.is_err() {
-            return None;
-        }
-        let deadline = Instant::now() + WATCHER_LIMIT;
-        while let Ok(Some(message)) = timeout(deadline - Instant::now(), mailbox.recv()).await {
-            match message {
-                Message::Term(term) if watcher::parse(&term) == Some(Seen::Watching) => {
-                    return Some(mailbox);
-                }
-                Message::Exit { .. } => return None,
-                _ => {}
-            }
-        }
-        None
-    }
-
-    /// Forwards link changes until the watcher ends; where there is none, reads the links every
-    /// second.
-    async fn forward(&self, beam: &Beam, watching: Option<Mailbox>) {
-        match watching {
-            Some(mailbox) => self.forward_pushed(mailbox).await,
-            None => {
-                let what = "no watcher process may run there, links are read every second";
-                say(
-                    &self.events,
-                    MemberEvent::Note(format!("{what} · {}", beam.name)),
-                );
-                self.forward_read(beam).await;
-            }
-        }
-    }
-
-    async fn forward_pushed(&self, mut mailbox: Mailbox) {
-        while let Some(message) = mailbox.recv().await {
-            match message {
-                Message::Term(term) => match watcher::parse(&term) {
-                    Some(Seen::Up(peer)) => say(&self.events, MemberEvent::LinkUp(peer)),
-                    Some(Seen::Down(peer, why)) => {
-                        say(&self.events, MemberEvent::LinkDown(peer, why))
-                    }
-                    Some(Seen::Watching) | None => {}
-                },
-                Message::Exit { .. } => return,
-                _ => {}
-            }
-        }
-    }
-
-    async fn forward_read(&self, beam: &Beam) {
-        let mut ticks = interval(FALLBACK_INTERVAL);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut before: BTreeSet<NodeName> = BTreeSet::new();
-        loop {
-            ticks.tick().await;
-            let now = match beam.nodes("connected").await {
-                Ok(now) => now,
-                Err(MemberError::Detached) => return,
-                Err(MemberError::Failed(_)) => continue,
-            };
-            for peer in now.difference(&before) {
-                say(&self.events, MemberEvent::LinkUp(peer.clone()));
-            }
-            for peer in before.difference(&now) {
-                say(
-                    &self.events,
-                    MemberEvent::LinkDown(peer.clone(), "no longer in nodes()".into()),
-                );
-            }
-            before = now;
-        }
     }
 
     async fn link_down(&self, links: &mut Events) -> Reason {

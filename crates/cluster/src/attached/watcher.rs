@@ -17,14 +17,37 @@ pub(super) enum Seen {
     Down(NodeName, String),
 }
 
-/// The arguments of `erl_eval:exprs/2` for
+/// Module, function and arguments of
 ///
 /// ```erlang
 /// net_kernel:monitor_nodes(true, [{node_type, all}, nodedown_reason]),
 /// Agent ! trunkline_watching,
 /// (fun Forward() -> receive Event -> Agent ! Event, Forward() end end)()
 /// ```
-pub(super) fn program(agent: &Pid) -> Vec<Term> {
+///
+/// as `erl_eval:exprs/2` runs it, by way of `erpc:execute_call/4`: what is raised there (`undef`
+/// where a release has no `erl_eval`) is then our exit reason and no error report in its log.
+pub(super) fn program(agent: &Pid) -> (&'static str, &'static str, Vec<Term>) {
+    // Any term may name the call: it comes back with what was raised.
+    let call = vec![
+        Term::from(agent.clone()),
+        atom("erl_eval"),
+        atom("exprs"),
+        Term::list(expressions(agent)),
+    ];
+    ("erpc", "execute_call", call)
+}
+
+/// What was raised in the watcher, of the reason for which it ended; any other reason as it is.
+pub(super) fn raised<'a>(agent: &Pid, reason: &'a Term) -> &'a Term {
+    match reason.as_tuple() {
+        Some([call, _class, raised, ..]) if call.as_pid() == Some(agent) => raised,
+        _ => reason,
+    }
+}
+
+/// The arguments of `erl_eval:exprs/2`: the expressions in abstract form, and what is bound.
+fn expressions(agent: &Pid) -> Vec<Term> {
     let options = list([
         tuple([
             atom("tuple"),

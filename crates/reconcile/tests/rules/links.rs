@@ -37,6 +37,76 @@ fn an_audit_that_a_link_event_overtook_is_old_news_for_that_link() {
 }
 
 #[test]
+fn changes_that_may_have_gone_unseen_are_looked_for_at_once() {
+    let mut world = World::fleet(3);
+    world.run(21);
+    world.hush();
+    world.links = BTreeSet::from([node(3), node(9)]);
+    world.engine.links_unseen(world.at());
+    world.settle();
+    assert_eq!(world.dials(2), [21]);
+    assert_eq!(world.count(|e| matches!(e, Event::Lost { .. })), 1);
+    // What is known already is no news.
+    world.hush();
+    for _ in 0..60 {
+        world.engine.links_unseen(world.at());
+        world.run(1);
+    }
+    assert!(world.said.is_empty(), "{:?}", world.said);
+    assert!(
+        world
+            .wanted
+            .iter()
+            .all(|(_, action)| *action == Action::Audit)
+    );
+}
+
+#[test]
+fn one_list_is_read_at_a_time_and_one_more_for_all_who_ask_meanwhile() {
+    let mut world = World::fleet(3);
+    world.run(21);
+    let before = world.links.clone();
+    for _ in 0..3 {
+        world.engine.links_unseen(world.at());
+    }
+    assert_eq!(world.engine.poll_action(), Some(Action::Audit));
+    assert_eq!(world.engine.poll_action(), None);
+    world.engine.audit(world.at(), &before);
+    assert_eq!(world.engine.poll_action(), Some(Action::Audit));
+    world.engine.audit(world.at(), &before);
+    assert_eq!(world.engine.poll_action(), None);
+}
+
+#[test]
+fn a_list_that_does_not_come_changes_nothing_and_is_asked_for_again() {
+    let mut world = World::fleet(3);
+    world.run(21);
+    world.engine.links_unseen(world.at());
+    assert_eq!(world.engine.poll_action(), Some(Action::Audit));
+    world.engine.audit_failed(world.at());
+    assert_eq!(world.engine.poll_action(), None);
+    assert_eq!(world.engine.status(world.at()).connected(), 2);
+    world.engine.links_unseen(world.at());
+    assert_eq!(world.engine.poll_action(), Some(Action::Audit));
+}
+
+#[test]
+fn a_connect_that_a_list_on_its_way_does_not_know_stands() {
+    let mut world = World::fleet(3);
+    world.run(21);
+    world.cut(3);
+    world.engine.links_unseen(world.at());
+    let before = world.links.clone();
+    assert_eq!(world.engine.poll_action(), Some(Action::Audit));
+    world.settle();
+    assert_eq!(world.state(3), Some(PeerState::Connected));
+    world.hush();
+    world.engine.audit(world.at(), &before);
+    assert_eq!(world.state(3), Some(PeerState::Connected));
+    assert!(world.said.is_empty(), "{:?}", world.said);
+}
+
+#[test]
 fn every_half_minute_and_no_more_the_list_is_read() {
     let mut world = World::fleet(2);
     world.run(300);
