@@ -176,11 +176,13 @@ pub fn cookie(
         )
     };
     match (flag, &node.cookie) {
-        (None, Some(Secret::Env(name))) => from_variable(env, name).map(Some),
-        (None, Some(Secret::File(path))) => {
+        (None, Some(secret @ Secret::Env(name))) => {
+            from_variable(env, name, &secret.source()).map(Some)
+        }
+        (None, Some(secret @ Secret::File(path))) => {
             let found = platform::file_cookie(path, CookieSource::Config).map_err(failed)?;
             found.map(Some).ok_or_else(|| {
-                let what = format!("cookie is to come from {}: no such file", path.display());
+                let what = format!("cookie is to come from {}: no such file", secret.source());
                 ConfigError::new(what, "[node]", "make it a file that this user can read")
             })
         }
@@ -189,13 +191,19 @@ pub fn cookie(
 }
 
 /// The variable's bytes as they are, as the BEAM takes them.
-fn from_variable(env: &Env, name: &str) -> Result<FoundCookie, ConfigError> {
-    let wrong = |what: String| ConfigError::new(what, "[node]", format!("set {name}"));
+fn from_variable(env: &Env, name: &str, shown: &str) -> Result<FoundCookie, ConfigError> {
+    let wrong = |what: String| {
+        ConfigError::new(
+            what,
+            "[node]",
+            format!("set {}", shown.trim_start_matches('$')),
+        )
+    };
     let value = env
         .bytes(name)
-        .ok_or_else(|| wrong(format!("cookie is to come from ${name}, which is not set")))?;
+        .ok_or_else(|| wrong(format!("cookie is to come from {shown}, which is not set")))?;
     let secret_cookie =
-        Cookie::new(value).map_err(|error| wrong(format!("{error} (from ${name})")))?;
+        Cookie::new(value).map_err(|error| wrong(format!("{error} (from {shown})")))?;
     Ok(FoundCookie {
         secret_cookie,
         source: CookieSource::Config,

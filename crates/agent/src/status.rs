@@ -196,6 +196,7 @@ pub(crate) fn unlisted(peers: &[engine::PeerStatus]) -> Vec<PeerStatus> {
     peers.iter().filter(stray).map(PeerStatus::new).collect()
 }
 
-pub(crate) fn millis(duration: Duration) -> u64 {
+/// In milliseconds, as every duration in JSON.
+pub fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -48,6 +48,11 @@ impl Failure {
         }
     }
 
+    /// Writes the line to stderr as something that only should be looked at.
+    pub(crate) fn warn(&self) {
+        writeln!(std::io::stderr(), "trunkline: warning: {self}").ok();
+    }
+
     /// Where it happened.
     pub(crate) fn place(&self) -> &str {
         &self.place

@@ -108,6 +108,11 @@ impl Fraction {
             .map(Self)
     }
 
+    /// As a number in `0.0..=1.0`.
+    pub fn get(self) -> f64 {
+        f64::from(self.0) / 1000.0
+    }
+
     /// That part of `n`, rounded down, but at least one.
     pub fn of(self, n: usize) -> usize {
         let part = n.saturating_mul(usize::from(self.0)).checked_div(1000);

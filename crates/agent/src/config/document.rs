@@ -32,14 +32,33 @@ impl Document {
         Ok(Self { file, lines, root })
     }
 
+    /// Every place where `text` is no TOML, in its order; empty when all of it is.
+    pub(super) fn syntax(text: &str) -> Vec<(usize, String)> {
+        let (_, errors) = DeTable::parse_recoverable(text);
+        let mut found: Vec<_> = errors
+            .into_iter()
+            .map(|error| {
+                let line = error.span().map_or(1, |span| line_at(text, span.start));
+                (line, error.message().replace('\n', ", "))
+            })
+            .collect();
+        found.sort();
+        // One slip can be seen in several ways; the first on its line tells enough.
+        found.dedup_by_key(|(line, _)| *line);
+        found
+    }
+
+    /// The line of the key `key` in the section at the dotted path `section`; the section's own
+    /// line when the key is not in the file.
+    pub(super) fn line(&self, section: &str, key: &str) -> Option<usize> {
+        let line = self.lines.get(&join(section, key));
+        line.or_else(|| self.lines.get(section)).copied()
+    }
+
     /// `file:line [section]` of the key `key` in the section at the dotted path `section`; the
     /// section's own line when the key is not in the file.
     pub(super) fn place(&self, section: &str, key: &str) -> String {
-        let line = self
-            .lines
-            .get(&join(section, key))
-            .or_else(|| self.lines.get(section));
-        let head = match line {
+        let head = match self.line(section, key) {
             Some(line) => format!("{}:{line}", self.file),
             None => self.file.clone(),
         };

@@ -4,15 +4,18 @@
 //! nearest known one and the line, a bad value one that names key, value and what is allowed.
 
 mod admin;
+mod check;
 mod document;
 mod engine;
 mod environment;
 mod error;
+mod example;
 mod node;
+mod suspicious;
 
 use std::fs;
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 use trunkline_discovery::Env;
@@ -21,8 +24,10 @@ use trunkline_discovery::strategies::{self, Topology};
 use trunkline_reconcile::Config;
 
 pub use admin::{AdminOptions, FIELDS as ADMIN_FIELDS};
+pub use check::{Checked, Finding, check};
 pub use engine::FIELDS as ENGINE_FIELDS;
 pub use error::ConfigError;
+pub use example::example;
 pub use node::{FIELDS as NODE_FIELDS, NodeOptions};
 
 use document::Document;
@@ -52,6 +57,8 @@ pub struct AgentConfig {
     pub admin: AdminOptions,
     /// Why these topologies, one clause for the log.
     pub chosen: String,
+    /// The file that says so.
+    pub file: Option<PathBuf>,
     document: Option<Document>,
 }
 
@@ -72,16 +79,20 @@ impl AgentConfig {
     /// The first thing that is wrong.
     pub fn load(file: Option<&Path>, env: &Env) -> Result<Self, ConfigError> {
         let document = file.map(open).transpose()?;
-        let located = |error| locate(document.as_ref(), error);
         let empty = Table::new();
         let root = document.as_ref().map_or(&empty, |document| &document.root);
-        let sections: Sections = read("", root, SECTIONS).map_err(located)?;
-        let engine: engine::EngineOptions =
-            read("engine", &sections.engine, ENGINE_FIELDS).map_err(located)?;
-        let engine = engine.config().map_err(located)?;
-        let node = NodeOptions::read(&sections.node).map_err(located)?;
-        let admin = AdminOptions::read(&sections.admin, env).map_err(located)?;
-        let mut topologies = topologies(sections.topologies).map_err(located)?;
+        let written = Written::read(root, env).map_err(|error| locate(document.as_ref(), error))?;
+        Self::complete(written, file, document, env)
+    }
+
+    /// With no topology the environment chooses one.
+    fn complete(
+        written: Written,
+        file: Option<&Path>,
+        document: Option<Document>,
+        env: &Env,
+    ) -> Result<Self, ConfigError> {
+        let mut topologies = written.topologies;
         let mut chosen = match file {
             Some(file) => format!("{} says so", file.display()),
             None => String::new(),
@@ -91,15 +102,15 @@ impl AgentConfig {
             topologies.push(topology);
             chosen = why;
         }
-        let config = Self {
-            node,
-            engine,
+        Ok(Self {
+            node: written.node,
+            engine: written.engine,
             topologies,
-            admin,
+            admin: written.admin,
             chosen,
+            file: file.map(Path::to_owned),
             document,
-        };
-        Ok(config)
+        })
     }
 
     /// Builds every topology, in their order. Nothing is sent.
@@ -154,6 +165,27 @@ impl std::fmt::Debug for TopologyOptions {
     }
 }
 
+/// What the file says.
+struct Written {
+    node: NodeOptions,
+    engine: Config,
+    topologies: Vec<TopologyOptions>,
+    admin: AdminOptions,
+}
+
+impl Written {
+    fn read(root: &Table, env: &Env) -> Result<Self, options::ConfigError> {
+        let sections: Sections = read("", root, SECTIONS)?;
+        let engine: engine::EngineOptions = read("engine", &sections.engine, ENGINE_FIELDS)?;
+        Ok(Self {
+            engine: engine.config()?,
+            node: NodeOptions::read(&sections.node)?,
+            admin: AdminOptions::read(&sections.admin, env)?,
+            topologies: topologies(sections.topologies)?,
+        })
+    }
+}
+
 #[derive(Default, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Sections {
@@ -164,9 +196,17 @@ struct Sections {
 }
 
 /// More than any configuration holds; a wrong path must not fill memory.
-const MAX_FILE: u64 = 1 << 20;
+pub const MAX_FILE: u64 = 1 << 20;
 
 fn open(file: &Path) -> Result<Document, ConfigError> {
+    Document::parse(file, &text_of(file)?)
+}
+
+/// The text of the file `file`.
+///
+/// # Errors
+/// When it cannot be read, or is far too large.
+pub fn text_of(file: &Path) -> Result<String, ConfigError> {
     let mut text = String::new();
     let read =
         fs::File::open(file).and_then(|file| file.take(MAX_FILE + 1).read_to_string(&mut text));
@@ -185,7 +225,7 @@ fn open(file: &Path) -> Result<Document, ConfigError> {
             "name a file that this user can read",
         )
     })?;
-    Document::parse(file, &text)
+    Ok(text)
 }
 
 fn topologies(tables: Table) -> Result<Vec<TopologyOptions>, options::ConfigError> {

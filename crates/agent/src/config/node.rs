@@ -23,7 +23,7 @@ pub const FIELDS: &[Field] = &[
     )
     .secret()
     .example("{ env = \"RELEASE_COOKIE\" }"),
-    Field::new("tls", "a table", "distribution over TLS"),
+    Field::new("tls", "a table", "distribution over TLS: not built yet"),
 ];
 
 /// What `[node.tls]` knows.

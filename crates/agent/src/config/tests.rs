@@ -86,7 +86,7 @@ fn unknown_keys() {
         "\n\n[engine]\nremoval-grace = '5s'",
         "[admin]\nlissten = '127.0.0.1:1'",
         "[topologies.web]\nstrategy = 'dns'\nquery = 'x'\n\nnameserver = []",
-        "[topologies.web]\nstrategy = 'dns'\nquery = 'x'\ncolour = 'red'",
+        "[topologies.web]\nstrategy = 'epmd'\nhosts = ['a@b']\ncolour = 'red'",
         "[node.tls]\noptfil = '/x'",
     ]), @r"
     unknown key nodes · trunkline.toml:1 · did you mean node?
@@ -94,7 +94,7 @@ fn unknown_keys() {
     unknown key removal-grace · trunkline.toml:4 [engine] · did you mean removal_grace?
     unknown key lissten · trunkline.toml:2 [admin] · did you mean listen?
     unknown key nameserver · trunkline.toml:5 [topologies.web] · did you mean nameservers?
-    unknown key colour · trunkline.toml:4 [topologies.web] · known are query, node_basename, resource_types, nameservers, polling_interval, enabled, health_check, strategy
+    unknown key colour · trunkline.toml:4 [topologies.web] · known are hosts, enabled, health_check, strategy
     unknown key optfil · trunkline.toml:2 [node.tls] · did you mean optfile?
     ");
 }

@@ -1,5 +1,6 @@
 //! The verbs: one file each with `Args`, `run` and its output types, one variant here.
 
+mod config;
 mod cookie;
 mod demo;
 mod discover;
@@ -37,6 +38,8 @@ pub(crate) enum Verb {
     Run(run::Args),
     /// Name the node, start CMD in the environment that it needs, and be the agent beside it
     Exec(exec::Args),
+    /// Print a commented configuration, or check one without running it
+    Config(config::Args),
     /// Show what is built in to find peers, and with NAME every option of one
     Strategies(strategies::Args),
 }
@@ -45,7 +48,8 @@ impl Verb {
     /// Long-running verbs tell what they do; the others speak only of trouble.
     pub(crate) fn default_log_level(&self) -> &'static str {
         match self {
-            Self::Cookie(_)
+            Self::Config(_)
+            | Self::Cookie(_)
             | Self::Demo(_)
             | Self::DemoNode
             | Self::Env(_)
@@ -76,6 +80,7 @@ impl Verb {
             Self::Nodes(args) => nodes::run(args, cx),
             Self::Run(args) => run::run(args, cx),
             Self::Exec(args) => exec::run(args, cx),
+            Self::Config(args) => config::run(args, cx),
             Self::Strategies(args) => strategies::run(&args),
         }
     }

@@ -67,6 +67,7 @@ pub struct ConfigError {
     pub key: Option<String>,
     what: String,
     cure: String,
+    elsewhere: bool,
 }
 
 impl ConfigError {
@@ -82,7 +83,20 @@ impl ConfigError {
             key: key.map(Into::into),
             what: what.into(),
             cure: cure.into(),
+            elsewhere: false,
         }
+    }
+
+    /// The configuration may be right: a variable or a file that it names is not to be had here.
+    #[must_use]
+    pub fn elsewhere(mut self) -> Self {
+        self.elsewhere = true;
+        self
+    }
+
+    /// Whether only this host, and not the configuration, is to blame.
+    pub fn is_elsewhere(&self) -> bool {
+        self.elsewhere
     }
 
     /// What is wrong, one clause without the place.

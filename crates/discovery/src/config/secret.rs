@@ -55,19 +55,21 @@ impl Secret {
         let text = match self {
             Self::Text(text) => text.clone(),
             Self::Env(name) => SecretText::new(env.text(name).ok_or_else(|| {
+                let shown = shown(name);
                 let what = match env.get(name) {
-                    Some(_) => format!("{key} is to come from ${name}, which is not UTF-8"),
-                    None => format!("{key} is to come from ${name}, which is not set or empty"),
+                    Some(_) => format!("{key} is to come from ${shown}, which is not UTF-8"),
+                    None => format!("{key} is to come from ${shown}, which is not set or empty"),
                 };
-                ConfigError::new(place, Some(key), what, format!("set {name}"))
+                ConfigError::new(place, Some(key), what, format!("set {shown}")).elsewhere()
             })?),
             Self::File(path) => SecretText::new(short_file(path).map_err(|error| {
                 ConfigError::new(
                     place,
                     Some(key),
-                    format!("{key} is to come from {}: {error}", path.display()),
+                    format!("{key} is to come from {}: {error}", shown_path(path)),
                     "make it a file that this user can read",
                 )
+                .elsewhere()
             })?),
         };
         let token = text.expose().trim();
@@ -88,13 +90,43 @@ impl Secret {
         Ok(SecretText::new(token))
     }
 
+    /// Where it comes from: `$NAME`, a path, or that it stands in the configuration.
+    pub fn source(&self) -> String {
+        match self {
+            Self::Text(_) => "the configuration".into(),
+            Self::Env(name) => format!("${}", shown(name)),
+            Self::File(path) => shown_path(path).into_owned(),
+        }
+    }
+
     /// Where it comes from, as an addition to a clause.
     fn origin(&self) -> String {
         match self {
             Self::Text(_) => String::new(),
-            Self::Env(name) => format!(" (from ${name})"),
-            Self::File(path) => format!(" (from {})", path.display()),
+            _ => format!(" (from {})", self.source()),
         }
+    }
+}
+
+/// The name of a variable, unless somebody put the secret itself in its place: names have no small
+/// letters, or are short.
+fn shown(name: &str) -> &str {
+    const LONGEST: usize = 20;
+    let is_name = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_';
+    if name.len() < LONGEST || (name.len() <= 64 && name.bytes().all(is_name)) {
+        name
+    } else {
+        "(hidden, it may be a secret)"
+    }
+}
+
+/// A path, unless somebody put the secret itself in its place.
+fn shown_path(path: &Path) -> std::borrow::Cow<'_, str> {
+    let text = path.to_string_lossy();
+    if text.contains(['/', '.']) || shown(&text) == text {
+        text
+    } else {
+        "(hidden, it may be a secret)".into()
     }
 }
 
@@ -115,8 +147,7 @@ impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text(text) => text.fmt(f),
-            Self::Env(name) => write!(f, "(from ${name})"),
-            Self::File(path) => write!(f, "(from {})", path.display()),
+            _ => write!(f, "(from {})", self.source()),
         }
     }
 }
@@ -198,6 +229,14 @@ mod tests {
                 Err(format!("topologies.web: {error}")),
                 "{text}"
             );
+        }
+        // Somebody took the place for the secret.
+        for text in [
+            "env = 'dop_v1_0123456789abcdef01'",
+            "file = 'dop_v1_0123456789abcdef01'",
+        ] {
+            let error = token(&format!("token = {{ {text} }}")).unwrap_err();
+            assert!(!error.contains("0123456789abcdef"), "{error}");
         }
         let file = token("token = { file = '/nonexistent/token' }").unwrap_err();
         assert!(file.contains("/nonexistent/token: No such file"), "{file}");
