@@ -1,16 +1,18 @@
 //! Why a source does not know.
 
+use std::error::Error;
+use std::fmt;
 use std::time::Duration;
 
-use thiserror::Error;
 use trunkline_reconcile::evidence::Unknown;
 
+use crate::dns::{Said, Verdict};
 use crate::port_mapper::MapperFailure;
 
 /// Why a source could not answer. `Display` is one clause that says what failed and where;
 /// [`cure`](Self::cure) says what to do. Neither holds a secret. The source's last good answer
 /// stands.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DiscoverError {
     /// The network or the DNS: a name could not be resolved.
@@ -100,28 +102,44 @@ pub enum DiscoverError {
 }
 
 /// How a DNS query failed. A name that exists without records of the asked type is no failure.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DnsFailure {
-    /// The name does not exist (NXDOMAIN).
-    #[error("no such name (NXDOMAIN)")]
-    NoSuchName,
-    /// The server could not find out (SERVFAIL).
-    #[error("the name server failed (SERVFAIL)")]
-    ServerFailure,
-    /// The server does not answer us (REFUSED).
-    #[error("the name server refused to answer (REFUSED)")]
-    Refused,
-    /// No server answered in time.
-    #[error("no name server answered in time")]
-    Timeout,
+    /// No server gave an answer.
+    Servers {
+        /// Everyone who was asked for the last of `tried`, in the order of the configuration.
+        verdicts: Vec<Verdict>,
+        /// The name with what the search list made of it, in the order in which they were asked
+        /// for; every one but the last does not exist.
+        tried: Vec<String>,
+    },
     /// The name is no domain name.
-    #[error("not a domain name")]
     BadName,
-    /// Anything else: network unreachable, a reply that makes no sense.
-    #[error("{0}")]
+    /// The name exists and has neither A nor AAAA records.
+    NoAddress,
+    /// Anything else: the system's configuration cannot be read.
     Other(String),
 }
+
+impl fmt::Display for DnsFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Servers { verdicts, tried } => {
+                let said: Vec<_> = verdicts.iter().map(ToString::to_string).collect();
+                f.write_str(&said.join(", "))?;
+                if tried.len() > 1 {
+                    write!(f, " (tried {})", tried.join(", "))?;
+                }
+                Ok(())
+            }
+            Self::BadName => f.write_str("not a domain name"),
+            Self::NoAddress => f.write_str("the name has no address"),
+            Self::Other(what) => f.write_str(what),
+        }
+    }
+}
+
+impl Error for DnsFailure {}
 
 impl DiscoverError {
     /// What to do about it, one clause.
@@ -171,13 +189,30 @@ impl DiscoverError {
 }
 
 impl DnsFailure {
+    /// What the servers said, where any was asked.
+    pub fn said(&self) -> impl Iterator<Item = &Said> {
+        let verdicts = match self {
+            Self::Servers { verdicts, .. } => verdicts.as_slice(),
+            _ => &[],
+        };
+        verdicts.iter().map(|verdict| &verdict.said)
+    }
+
     fn cure(&self) -> &'static str {
+        let any = |wanted: fn(&Said) -> bool| self.said().any(wanted);
         match self {
-            Self::NoSuchName | Self::BadName => "check the spelling of the name",
-            Self::Refused => "ask a name server that serves this host: set nameservers",
-            Self::ServerFailure | Self::Timeout | Self::Other(_) => {
-                "wait, it is tried again; check /etc/resolv.conf or nameservers"
+            Self::BadName => "check the spelling of the name",
+            Self::NoAddress => "give the name an A or AAAA record, or correct it",
+            _ if any(|said| *said == Said::NoSuchName) => {
+                "check the spelling of the name, and that somebody is registered under it"
             }
+            _ if any(|said| matches!(said, Said::NotOverTcp(_))) => {
+                "let TCP to port 53 of the name server through"
+            }
+            _ if any(|said| *said == Said::Refused) => {
+                "ask a name server that serves this host: set nameservers"
+            }
+            _ => "wait, it is tried again; check /etc/resolv.conf or nameservers",
         }
     }
 }

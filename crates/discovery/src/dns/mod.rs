@@ -1,54 +1,59 @@
 //! The one resolver: every lookup goes through it, the HTTP client's too, so that a static binary
-//! needs no NSS.
+//! needs no NSS. Messages are hickory's; which server is asked, what counts as an answer and what
+//! becomes of a failure is ours (`docs/adr/0008-the-resolver.md`).
 
-mod failure;
+mod cache;
+mod exchange;
+mod hosts;
+mod lookup;
+mod message;
 mod records;
 mod servers;
+mod verdict;
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use hickory_resolver::config::ResolverConfig;
-use hickory_resolver::proto::op::Query;
-use hickory_resolver::proto::rr::{Name, RData, RecordType};
-use hickory_resolver::{Hosts, TokioResolver};
+use hickory_proto::rr::{Name, RData, RecordType};
+use tokio::time::Instant;
 
 pub use records::Srv;
 pub use servers::{NameserverError, parse_nameserver};
+pub use verdict::{Flaw, Said, Verdict};
 
 use crate::error::DnsFailure;
+use cache::Cache;
+use hosts::Hosts;
+use lookup::Upstream;
+use message::Found;
+use servers::SystemConfig;
 
-/// The whole of one lookup, all servers and attempts. Shorter than a polling timeout, so that the
-/// error says "DNS" and not "timeout".
+/// The whole of one lookup, all servers and names together. Shorter than a polling timeout, so that
+/// the error says "DNS" and not "timeout".
 const DEADLINE: Duration = Duration::from_secs(8);
-/// So many attempts fit into it, each over UDP and, where that fails, TCP.
-const ATTEMPTS: u32 = 4;
-/// Names looked up by one agent are a handful; the cache must not grow with what servers send.
-const CACHE_ENTRIES: u64 = 64;
-/// A record may live longer in its zone, but a cluster wants to see a new peer soon.
-const MAX_TTL: Duration = Duration::from_secs(30);
-/// A name that is missing now may be there in a moment: the first peer registers.
-const MAX_NEGATIVE_TTL: Duration = Duration::from_secs(5);
 
-/// Looks names up. Cheap to clone; clones share cache and sockets.
+/// Looks names up. Cheap to clone; clones share the cache.
 #[derive(Clone)]
-pub struct Resolver(Arc<Inner>);
+pub struct Resolver {
+    inner: Arc<Inner>,
+    fresh: bool,
+}
 
 struct Inner {
     /// Fixed servers (`nameservers`); empty: the system's.
     servers: Vec<SocketAddr>,
     deadline: Duration,
-    built: Mutex<Option<Built>>,
+    built: Mutex<Option<Arc<Built>>>,
 }
 
-#[derive(Clone)]
 struct Built {
     /// When the system's configuration was last changed; `None` for fixed servers.
     stamp: Stamp,
-    dns: TokioResolver,
-    hosts: Arc<Hosts>,
+    upstream: Upstream,
+    hosts: Hosts,
+    cache: Cache,
 }
 
 /// The ages of `/etc/resolv.conf` and `/etc/hosts`.
@@ -87,71 +92,94 @@ impl Resolver {
     }
 
     /// These name servers and nothing else: no hosts file, no search list. Over UDP, and TCP where
-    /// an answer does not fit.
+    /// an answer does not fit. Asked in this order; the next where one fails, none after one that
+    /// says that the name does not exist.
     pub fn with_servers(servers: Vec<SocketAddr>) -> Self {
-        Self(Arc::new(Inner {
-            servers,
-            deadline: DEADLINE,
-            built: Mutex::new(None),
-        }))
+        Self::new(servers, DEADLINE)
     }
 
     /// The same servers, asked for at most `deadline` in one lookup; by default 8 s. The new
     /// resolver has a cache of its own.
     #[must_use]
     pub fn with_deadline(&self, deadline: Duration) -> Self {
-        Self(Arc::new(Inner {
-            servers: self.0.servers.clone(),
-            deadline,
-            built: Mutex::new(None),
-        }))
+        Self {
+            fresh: self.fresh,
+            ..Self::new(self.inner.servers.clone(), deadline)
+        }
+    }
+
+    /// The same, and every lookup asks a server: for what polls. An answer out of a cache would
+    /// count as another one, and be evidence that is older than it looks.
+    #[must_use]
+    pub fn fresh(&self) -> Self {
+        Self {
+            fresh: true,
+            ..self.clone()
+        }
+    }
+
+    fn new(servers: Vec<SocketAddr>, deadline: Duration) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                servers,
+                deadline,
+                built: Mutex::default(),
+            }),
+            fresh: false,
+        }
     }
 
     /// Asks the DNS (never the hosts file) for the addresses of `name`. A name without records of
     /// this family is `Ok` and empty. Sorted, without duplicates.
     pub async fn lookup(&self, name: &str, family: Family) -> Result<Vec<IpAddr>, DnsFailure> {
-        let of_family = |data: &RData| {
-            records::address(data).filter(|ip| ip.is_ipv4() == (family == Family::V4))
-        };
-        self.records(name, family.record(), of_family).await
+        let found = self.records(name, family.record()).await?;
+        Ok(distinct(&found.data, records::address))
     }
 
     /// The TXT records of `name`, the strings of each joined. A name without any is `Ok` and empty.
     /// What is no UTF-8 holds U+FFFD in its place. Sorted, without duplicates.
     pub async fn txt(&self, name: &str) -> Result<Vec<String>, DnsFailure> {
-        self.records(name, RecordType::TXT, records::txt).await
+        let found = self.records(name, RecordType::TXT).await?;
+        Ok(distinct(&found.data, records::txt))
     }
 
     /// The SRV records of `name`; one whose target is the root says that there is no service, and
     /// is left out. A name without any is `Ok` and empty. Sorted, without duplicates.
     pub async fn srv(&self, name: &str) -> Result<Vec<Srv>, DnsFailure> {
-        self.records(name, RecordType::SRV, records::srv).await
+        let found = self.records(name, RecordType::SRV).await?;
+        Ok(distinct(&found.data, records::srv))
     }
 
-    async fn records<T: Ord>(
+    /// The same, each with those addresses of its target that the server sent along. Sorted; none
+    /// where it sent none.
+    pub async fn srv_with_addresses(
         &self,
         name: &str,
-        kind: RecordType,
-        read: impl Fn(&RData) -> Option<T>,
-    ) -> Result<Vec<T>, DnsFailure> {
-        let name: Name = parse(name)?;
-        let built = self.built()?;
-        let answer = tokio::time::timeout(self.0.deadline, built.dns.lookup(name, kind))
-            .await
-            .map_err(|_| DnsFailure::Timeout)?;
-        match answer {
-            Ok(lookup) => {
-                let mut found: Vec<_> = lookup
-                    .answers()
-                    .iter()
-                    .filter_map(|record| read(&record.data))
-                    .collect();
-                found.sort_unstable();
-                found.dedup();
-                Ok(found)
-            }
-            Err(error) => failure::read(&error).map_or(Ok(Vec::new()), Err),
+    ) -> Result<Vec<(Srv, Vec<IpAddr>)>, DnsFailure> {
+        let found = self.records(name, RecordType::SRV).await?;
+        let with_glue = |srv: Srv| {
+            let mut glue = found.glue.get(&srv.target).cloned().unwrap_or_default();
+            glue.sort_unstable();
+            glue.dedup();
+            (srv, glue)
+        };
+        let services = distinct(&found.data, records::srv);
+        Ok(services.into_iter().map(with_glue).collect())
+    }
+
+    async fn records(&self, name: &str, kind: RecordType) -> Result<Arc<Found>, DnsFailure> {
+        let parsed = parse(name)?;
+        if is_localhost(&parsed) {
+            return Ok(Arc::new(localhost(kind)));
         }
+        let built = self.built()?;
+        if let Some(known) = built.cache.get(name, kind).filter(|_| !self.fresh) {
+            return Ok(known);
+        }
+        let until = Instant::now() + self.inner.deadline;
+        let found = Arc::new(built.upstream.resolve(&parsed, kind, until).await?);
+        built.cache.put(name, kind, Arc::clone(&found));
+        Ok(found)
     }
 
     /// All addresses of a host, IPv4 first: an address as itself, then the hosts file, then A and
@@ -161,16 +189,18 @@ impl Resolver {
         if let Ok(ip) = literal.parse() {
             return Ok(vec![ip]);
         }
-        let written = self.hosts_file(host)?;
+        parse(host)?;
+        let built = self.built()?;
+        let written = built.hosts.get(host);
         if !written.is_empty() {
-            return Ok(written);
+            return Ok(written.to_vec());
         }
         let (v4, v6) = tokio::join!(self.lookup(host, Family::V4), self.lookup(host, Family::V6));
         match (v4, v6) {
             (Ok(mut v4), Ok(v6)) => {
                 v4.extend(v6);
                 if v4.is_empty() {
-                    Err(DnsFailure::Other("the name has no address".into()))
+                    Err(DnsFailure::NoAddress)
                 } else {
                     Ok(v4)
                 }
@@ -180,91 +210,88 @@ impl Resolver {
         }
     }
 
-    fn hosts_file(&self, host: &str) -> Result<Vec<IpAddr>, DnsFailure> {
-        let name = parse(host)?;
-        let hosts = self.built()?.hosts;
-        let of = |family: Family| {
-            let lookup = hosts.lookup_static_host(&Query::query(name.clone(), family.record()));
-            lookup.map_or(Vec::new(), |lookup| {
-                lookup
-                    .answers()
-                    .iter()
-                    .filter_map(|r| records::address(&r.data))
-                    .collect()
-            })
-        };
-        Ok([of(Family::V4), of(Family::V6)].concat())
-    }
-
-    /// The resolver underneath, made anew when the system's configuration has changed.
-    fn built(&self) -> Result<Built, DnsFailure> {
-        let fixed = !self.0.servers.is_empty();
-        let stamp = if fixed {
-            Stamp::default()
-        } else {
+    /// Servers, hosts and cache, made anew when the system's configuration has changed.
+    fn built(&self) -> Result<Arc<Built>, DnsFailure> {
+        let fixed = &self.inner.servers;
+        let stamp = if fixed.is_empty() {
             system_stamp()
-        };
-        let mut slot = self.0.built.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(built) = slot.as_ref().filter(|built| built.stamp == stamp) {
-            return Ok(built.clone());
-        }
-        let (config, hosts) = if fixed {
-            (
-                (servers::config(&self.0.servers), servers::NDOTS),
-                Hosts::default(),
-            )
         } else {
-            (servers::system()?, Hosts::from_system().unwrap_or_default())
+            Stamp::default()
         };
-        let built = Built {
+        let mut slot = self
+            .inner
+            .built
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(built) = slot.as_ref().filter(|built| built.stamp == stamp) {
+            return Ok(Arc::clone(built));
+        }
+        let (config, hosts) = if fixed.is_empty() {
+            (SystemConfig::from_system()?, Hosts::from_system())
+        } else {
+            (SystemConfig::fixed(fixed), Hosts::default())
+        };
+        let built = Arc::new(Built {
             stamp,
-            dns: build(config, self.0.deadline / ATTEMPTS)?,
-            hosts: Arc::new(hosts),
-        };
-        *slot = Some(built.clone());
+            upstream: Upstream::new(config),
+            hosts,
+            cache: Cache::default(),
+        });
+        *slot = Some(Arc::clone(&built));
         Ok(built)
     }
 }
 
 impl fmt::Debug for Resolver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Resolver").field(&self.0.servers).finish()
+        f.debug_tuple("Resolver")
+            .field(&self.inner.servers)
+            .finish()
     }
 }
 
-fn build(
-    (config, ndots): (ResolverConfig, usize),
-    attempt: Duration,
-) -> Result<TokioResolver, DnsFailure> {
-    let mut builder = TokioResolver::builder_with_config(config, Default::default());
-    let options = builder.options_mut();
-    options.ndots = ndots;
-    options.timeout = attempt;
-    options.attempts = 2;
-    options.cache_size = CACHE_ENTRIES;
-    options.positive_max_ttl = Some(MAX_TTL);
-    options.negative_max_ttl = Some(MAX_NEGATIVE_TTL);
-    options.use_hosts_file = hickory_resolver::config::ResolveHosts::Never;
-    options.try_tcp_on_error = false;
-    builder
-        .build()
-        .map_err(|error| DnsFailure::Other(error.to_string()))
-}
-
-/// Whether `name` can be asked for at all.
+/// Whether `name` can be asked for at all: labels of letters, digits, `-` and `_`, in any script.
 pub fn is_name(name: &str) -> bool {
     parse(name).is_ok()
 }
 
 fn parse(name: &str) -> Result<Name, DnsFailure> {
-    Name::from_str_relaxed(name)
-        .ok()
+    let is_host_char = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
+    Some(name)
+        .filter(|name| name.chars().all(is_host_char))
+        .and_then(|name| Name::from_str_relaxed(name).ok())
         .filter(|name| name.num_labels() > 0)
         .ok_or(DnsFailure::BadName)
 }
 
+fn distinct<T: Ord>(data: &[RData], read: impl Fn(&RData) -> Option<T>) -> Vec<T> {
+    let mut found: Vec<_> = data.iter().filter_map(read).collect();
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+/// RFC 6761 section 6.3: no server is asked for these.
+fn is_localhost(name: &Name) -> bool {
+    name.iter()
+        .next_back()
+        .is_some_and(|label| label.eq_ignore_ascii_case(b"localhost"))
+}
+
+fn localhost(kind: RecordType) -> Found {
+    let data = match kind {
+        RecordType::A => vec![RData::A(Ipv4Addr::LOCALHOST.into())],
+        RecordType::AAAA => vec![RData::AAAA(Ipv6Addr::LOCALHOST.into())],
+        _ => Vec::new(),
+    };
+    Found {
+        data,
+        ..Found::default()
+    }
+}
+
 fn system_stamp() -> Stamp {
-    ["/etc/resolv.conf", "/etc/hosts"].map(|path| {
+    [servers::PATH, hosts::PATH].map(|path| {
         std::fs::metadata(path)
             .and_then(|meta| meta.modified())
             .ok()

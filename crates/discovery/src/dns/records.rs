@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use hickory_resolver::proto::rr::RData;
+use hickory_proto::rr::{Name, RData};
 
 /// One SRV record: a service is at `port` of the host `target`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,10 +36,13 @@ pub(super) fn srv(data: &RData) -> Option<Srv> {
         priority: srv.priority,
         weight: srv.weight,
         port: srv.port,
-        target: srv
-            .target
-            .to_ascii()
-            .trim_end_matches('.')
-            .to_ascii_lowercase(),
+        target: host(&srv.target),
     })
+}
+
+/// A host's name in lower case without the final dot. What is no letter, digit, `-` or `_` is
+/// escaped, so that no label can pretend to be two.
+pub(super) fn host(name: &Name) -> String {
+    let text = name.to_ascii().to_ascii_lowercase();
+    text.strip_suffix('.').unwrap_or(&text).to_owned()
 }

@@ -1,18 +1,22 @@
-//! Name servers: the system's, or those of the configuration.
+//! Name servers and how names are completed: the system's, or those of the configuration.
 
 use std::io::ErrorKind;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
 
-use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig};
-use hickory_resolver::system_conf::parse_resolv_conf;
+use hickory_proto::rr::Name;
 use thiserror::Error;
 
 use crate::error::DnsFailure;
 
 /// Where DNS servers listen.
-const PORT: u16 = 53;
-/// The default of resolv.conf(5).
-pub(super) const NDOTS: usize = 1;
+pub(super) const PORT: u16 = 53;
+pub(super) const PATH: &str = "/etc/resolv.conf";
+/// The default of resolv.conf(5), and the most that it allows.
+const NDOTS: usize = 1;
+const MAX_NDOTS: usize = 15;
+/// More than anybody has; a lookup must end.
+const MAX_SERVERS: usize = 8;
+const MAX_SEARCH: usize = 16;
 
 /// A text that is no name server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -37,60 +41,161 @@ pub fn parse_nameserver(text: &str) -> Result<SocketAddr, NameserverError> {
         .map_err(|_| NameserverError)
 }
 
-pub(super) fn config(servers: &[SocketAddr]) -> ResolverConfig {
-    ResolverConfig::from_parts(None, Vec::new(), servers.iter().map(server).collect())
+/// What resolv.conf(5) says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SystemConfig {
+    /// In the order in which they are asked; never empty.
+    pub(super) servers: Vec<SocketAddr>,
+    /// What a name may be completed with, in order.
+    search: Vec<Name>,
+    /// A name with so many dots is tried as it is first.
+    ndots: usize,
 }
 
-fn server(address: &SocketAddr) -> NameServerConfig {
-    let mut transports = [ConnectionConfig::udp(), ConnectionConfig::tcp()];
-    for transport in &mut transports {
-        transport.port = address.port();
+impl SystemConfig {
+    /// These servers alone: names are complete as they are.
+    pub(super) fn fixed(servers: &[SocketAddr]) -> Self {
+        Self {
+            servers: servers.to_vec(),
+            search: Vec::new(),
+            ndots: NDOTS,
+        }
     }
-    NameServerConfig::new(address.ip(), true, transports.into())
+
+    /// The system's servers and search list. One that has neither file nor server has its resolver
+    /// at home, as resolv.conf(5) says.
+    pub(super) fn from_system() -> Result<Self, DnsFailure> {
+        match std::fs::read(PATH) {
+            Ok(text) => Ok(Self::read(&text)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Self::read(b"")),
+            Err(error) => Err(DnsFailure::Other(format!("{PATH}: {error}"))),
+        }
+    }
+
+    /// What it does not know it passes over, as every libc does. Of several `search` and `domain`
+    /// lines the last counts.
+    fn read(text: &[u8]) -> Self {
+        let mut config = Self {
+            servers: Vec::new(),
+            search: Vec::new(),
+            ndots: NDOTS,
+        };
+        for line in String::from_utf8_lossy(text).lines() {
+            let line = line.split(['#', ';']).next().unwrap_or_default();
+            let mut words = line.split_whitespace();
+            match words.next() {
+                Some("nameserver") => config.servers.extend(words.next().and_then(server)),
+                Some("search") => config.search = words.filter_map(complete).collect(),
+                Some("domain") => config.search = words.take(1).filter_map(complete).collect(),
+                Some("options") => {
+                    let mut ndots =
+                        words.filter_map(|word| word.strip_prefix("ndots:")?.parse().ok());
+                    config.ndots = ndots.next_back().unwrap_or(config.ndots).min(MAX_NDOTS);
+                }
+                _ => {}
+            }
+        }
+        config.servers.truncate(MAX_SERVERS);
+        config.search.truncate(MAX_SEARCH);
+        if config.servers.is_empty() {
+            config.servers.push((Ipv4Addr::LOCALHOST, PORT).into());
+        }
+        config
+    }
+
+    /// What `name` may stand for, in the order in which it is tried.
+    pub(super) fn candidates(&self, name: &Name) -> Vec<Name> {
+        let mut itself = name.clone();
+        itself.set_fqdn(true);
+        if name.is_fqdn() {
+            return vec![itself];
+        }
+        let completed = self
+            .search
+            .iter()
+            .filter_map(|domain| name.clone().append_domain(domain).ok());
+        let dots = usize::from(name.num_labels()).saturating_sub(1);
+        let mut all: Vec<Name> = if dots >= self.ndots {
+            std::iter::once(itself).chain(completed).collect()
+        } else {
+            completed.chain([itself]).collect()
+        };
+        let mut seen = std::collections::BTreeSet::new();
+        all.retain(|name| seen.insert(name.to_lowercase()));
+        all
+    }
 }
 
-/// The system's servers and search list, and how many dots a name needs to be tried as it is first
-/// (`ndots`). One that has neither file nor server has its resolver at home, as resolv.conf(5) says.
-pub(super) fn system() -> Result<(ResolverConfig, usize), DnsFailure> {
-    match std::fs::read("/etc/resolv.conf") {
-        Ok(text) => read(&text),
-        Err(error) if error.kind() == ErrorKind::NotFound => read(b""),
-        Err(error) => Err(DnsFailure::Other(format!("/etc/resolv.conf: {error}"))),
-    }
+/// A scope is the index of an interface (`fe80::1%2`), or its name.
+fn server(word: &str) -> Option<SocketAddr> {
+    let Some((ip, scope)) = word.split_once('%') else {
+        return word.parse::<IpAddr>().ok().map(|ip| (ip, PORT).into());
+    };
+    let index = scope.parse().ok().or_else(|| {
+        let path = std::path::Path::new("/sys/class/net")
+            .join(scope)
+            .join("ifindex");
+        std::fs::read_to_string(path).ok()?.trim().parse().ok()
+    })?;
+    Some(SocketAddrV6::new(ip.parse().ok()?, PORT, 0, index).into())
 }
 
-fn read(text: &[u8]) -> Result<(ResolverConfig, usize), DnsFailure> {
-    let lists_server = String::from_utf8_lossy(text)
-        .lines()
-        .any(|line| line.trim_start().starts_with("nameserver"));
-    if !lists_server {
-        return Ok((config(&[(Ipv4Addr::LOCALHOST, PORT).into()]), NDOTS));
-    }
-    parse_resolv_conf(text)
-        .map(|(config, options)| (config, options.ndots))
-        .map_err(|error| DnsFailure::Other(format!("/etc/resolv.conf: {error}")))
+fn complete(domain: &str) -> Option<Name> {
+    let mut name = Name::from_str_relaxed(domain).ok()?;
+    name.set_fqdn(true);
+    Some(name)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn texts(names: &[Name]) -> Vec<String> {
+        names.iter().map(ToString::to_string).collect()
+    }
+
     #[test]
     fn resolv_conf() {
-        let kubernetes = b"search web.svc.cluster.local svc.cluster.local\nnameserver 10.96.0.10\noptions ndots:5\n";
-        let (config, ndots) = read(kubernetes).unwrap();
-        assert_eq!(
-            (config.name_servers()[0].ip.to_string().as_str(), ndots),
-            ("10.96.0.10", 5)
+        let kubernetes = SystemConfig::read(
+            b"search web.svc.cluster.local svc.cluster.local\nnameserver 10.96.0.10\noptions edns0 ndots:5\n",
         );
-        assert_eq!(config.search().len(), 2);
+        assert_eq!(kubernetes.servers, ["10.96.0.10:53".parse().unwrap()]);
+        assert_eq!(kubernetes.ndots, 5);
+        let name = |text: &str| Name::from_str_relaxed(text).unwrap();
+        assert_eq!(
+            texts(&kubernetes.candidates(&name("app.other"))),
+            [
+                "app.other.web.svc.cluster.local.",
+                "app.other.svc.cluster.local.",
+                "app.other."
+            ]
+        );
+        assert_eq!(
+            texts(&kubernetes.candidates(&name("app.other."))),
+            ["app.other."]
+        );
+
+        let several = SystemConfig::read(
+            b"# comment\nnameserver 10.0.0.2 ; first\nnameserver fdaa::3\nnameserver nonsense\nnameserver fe80::1%2\n\
+              domain old.example\nsearch a.example . a..b A.example\noptions ndots:999 rotate\nfrobnicate\n",
+        );
+        let servers = ["10.0.0.2:53", "[fdaa::3]:53", "[fe80::1%2]:53"];
+        assert_eq!(several.servers, servers.map(|text| text.parse().unwrap()));
+        assert_eq!(several.ndots, 15);
+        assert_eq!(
+            texts(&several.candidates(&name("app"))),
+            ["app.a.example.", "app."]
+        );
+
         for text in ["", "search example.com\n"] {
-            let (config, ndots) = read(text.as_bytes()).unwrap();
-            assert_eq!(
-                (config.name_servers()[0].ip.to_string().as_str(), ndots),
-                ("127.0.0.1", 1)
-            );
+            let config = SystemConfig::read(text.as_bytes());
+            assert_eq!(config.servers, ["127.0.0.1:53".parse().unwrap()], "{text}");
         }
+        let plain = SystemConfig::read(b"search example.com\nnameserver 10.0.0.2\n");
+        assert_eq!(
+            texts(&plain.candidates(&name("app.internal"))),
+            ["app.internal.", "app.internal.example.com."]
+        );
     }
 
     #[test]

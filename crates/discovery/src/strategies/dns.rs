@@ -115,7 +115,7 @@ fn build(place: &Place<'_>, table: &Table, cx: &BuildCx) -> Result<Sources, Conf
     }
     let basename = options::basename(place.path, config.node_basename.as_deref())?;
     let resolver = resolver(place, &config.nameservers, cx)?;
-    let resolver = resolver.with_deadline(cx.timeout);
+    let resolver = resolver.with_deadline(cx.timeout).fresh();
     config.resource_types.sort_unstable();
     config.resource_types.dedup();
     let source = |record: &RecordType| {
