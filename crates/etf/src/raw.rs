@@ -1,6 +1,7 @@
 //! [`RawTerm`]: a term that nobody has decoded yet.
 
 use alloc::sync::Arc;
+use core::fmt;
 
 use bytes::Bytes;
 
@@ -9,7 +10,7 @@ use crate::{Atom, DecodeError, Decoder, Limits, Term};
 /// An encoded term without a version byte, with the atoms of its frame where it refers to them.
 ///
 /// What it costs to decode is paid by whoever wants it, and limits fail that one message only.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct RawTerm {
     bytes: Bytes,
     atoms: Arc<[Atom]>,
@@ -54,6 +55,16 @@ impl RawTerm {
             0 => Ok(term),
             more => Err(DecodeError::Trailing(more)),
         }
+    }
+}
+
+/// It is somebody's message that nobody has taken yet: its size only.
+impl fmt::Debug for RawTerm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RawTerm")
+            .field("bytes", &self.bytes.len())
+            .field("atoms", &self.atoms.len())
+            .finish()
     }
 }
 

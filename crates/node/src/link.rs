@@ -243,3 +243,42 @@ fn broken(why: &io::Error) -> DownReason {
         _ => DownReason::Broken(why.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use trunkline_etf::{Pid, atom};
+    use trunkline_proto::{Creation, Flags};
+
+    use super::*;
+
+    #[test]
+    fn a_link_shows_how_much_waits_and_not_what() {
+        let info = Connected {
+            me: "me@h".parse().unwrap(),
+            my_creation: Creation(1),
+            peer: "peer@h".parse().unwrap(),
+            peer_flags: Flags::hidden_default(),
+            flags: Flags::hidden_default(),
+            creation: Creation(1),
+        };
+        let link = Link::new(info, Duration::from_secs(60), CancellationToken::new());
+        let control = Control::RegSend {
+            from: Pid {
+                node: atom!("me@h"),
+                id: 2,
+                serial: 0,
+                creation: 1,
+            },
+            to: atom!("logger"),
+            token: None,
+        };
+        let word = Term::from("a word for one process");
+        link.push(&control, Some(&word)).unwrap();
+        let shown = format!("{link:?}");
+        assert!(shown.contains("Outbound { "), "{shown}");
+        assert!(
+            !shown.contains("word") && !shown.contains("logger"),
+            "{shown}"
+        );
+    }
+}

@@ -397,3 +397,35 @@ fn ticks_come_when_nothing_else_does() {
     hidden.sent(hidden.queued().bytes);
     assert_eq!(hidden.poll_timeout(), Some(at(15)));
 }
+
+#[test]
+fn what_waits_shows_as_sizes_only() {
+    let word = Term::binary(Bytes::from_static(b"a word for one process"));
+    let mut outbound = outbound();
+    let queued = outbound
+        .push(Instant::ZERO, &send(2), Payload::Term(&word))
+        .unwrap();
+    let shown = format!("{outbound:?}");
+    assert!(
+        shown.contains(&format!("bytes: {}", queued.bytes)),
+        "{shown}"
+    );
+
+    // A whole message, a fragment of one, and half a frame.
+    let mut inbound = inbound(Limits::default());
+    let signals = feed(&mut inbound, &whole(&send(2), &bare(&word))).unwrap();
+    feed(&mut inbound, &first(1, 2, &send(2), &bare(&word))).unwrap();
+    inbound
+        .read_buf()
+        .extend_from_slice(b"\0\0\x01\0a word for one process");
+    let other = format!("{inbound:?} {signals:?}");
+    assert!(
+        other.contains("bytes: 26") && other.contains("open: 1"),
+        "{other}"
+    );
+
+    for shown in [shown, other] {
+        // Neither as text nor as numbers.
+        assert!(!shown.contains("word") && !shown.contains("119"), "{shown}");
+    }
+}

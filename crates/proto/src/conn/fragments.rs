@@ -4,6 +4,7 @@
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::fmt;
 
 use bytes::Bytes;
 use trunkline_etf::{Atom, RawTerm};
@@ -21,14 +22,24 @@ pub(super) struct FragmentId {
 }
 
 /// The messages of which fragments are still due.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Fragments {
     open: BTreeMap<u64, Unfinished>,
     /// Bytes in all of them, each with its head.
     held: usize,
 }
 
-#[derive(Clone, Debug)]
+/// Sizes only: these are somebody's messages.
+impl fmt::Debug for Fragments {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fragments")
+            .field("open", &self.open.len())
+            .field("held", &self.held)
+            .finish()
+    }
+}
+
+#[derive(Clone)]
 struct Unfinished {
     control: Control,
     atoms: Arc<[Atom]>,

@@ -18,7 +18,7 @@ const FIRST_FRAGMENT: u8 = 69;
 const NEXT_FRAGMENT: u8 = 70;
 
 /// One frame; the bytes begin where the kind and the numbers end.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) enum Frame {
     PassThrough(Bytes),
     Whole(Bytes),

@@ -1,6 +1,7 @@
 //! The receiving half.
 
 use alloc::sync::Arc;
+use core::fmt;
 use core::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -41,7 +42,6 @@ const LENGTH: usize = 4;
 /// inbound.advance(Instant::ZERO);
 /// assert!(inbound.next().is_none(), "a tick is no signal");
 /// ```
-#[derive(Debug)]
 pub struct Inbound {
     buffer: BytesMut,
     /// `DIST_HDR_ATOM_CACHE` holds.
@@ -53,6 +53,22 @@ pub struct Inbound {
     /// When something was read last.
     heard: Instant,
     state: State,
+}
+
+/// What waits in it is somebody's message: its size only.
+impl fmt::Debug for Inbound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inbound")
+            .field("bytes", &self.buffer.len())
+            .field("headers", &self.headers)
+            .field("cache", &self.cache)
+            .field("fragments", &self.fragments)
+            .field("limits", &self.limits)
+            .field("tick_time", &self.tick_time)
+            .field("heard", &self.heard)
+            .field("state", &self.state)
+            .finish()
+    }
 }
 
 /// After the first error nothing more comes.

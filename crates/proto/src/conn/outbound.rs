@@ -2,6 +2,7 @@
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use core::fmt;
 use core::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -60,7 +61,6 @@ pub struct Queued {
 /// assert!(outbound.is_empty());
 /// # Ok::<(), trunkline_proto::conn::PushError>(())
 /// ```
-#[derive(Debug)]
 pub struct Outbound {
     /// `DIST_HDR_ATOM_CACHE` holds.
     headers: bool,
@@ -221,8 +221,21 @@ impl Outbound {
     }
 }
 
+/// What waits in it is somebody's message: its size only.
+impl fmt::Debug for Outbound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outbound")
+            .field("headers", &self.headers)
+            .field("peer_hidden", &self.peer_hidden)
+            .field("bytes", &self.bytes)
+            .field("interval", &self.interval)
+            .field("quiet_since", &self.quiet_since)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A frame in the making: small parts are copied, large binaries are not.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Scratch {
     copied: Vec<u8>,
     /// Binaries, each with the number of copied bytes between it and the one before it.

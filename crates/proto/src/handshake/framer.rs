@@ -1,6 +1,7 @@
 //! Frames of the handshake: a length of two bytes over TCP, of four over TLS.
 
 use alloc::vec::Vec;
+use core::fmt;
 
 use bytes::{Buf, Bytes, BytesMut};
 use thiserror::Error;
@@ -21,10 +22,20 @@ pub enum Prefix {
 ///
 /// When the handshake is done, [`HandshakeFramer::into_rest`] is what came behind it: the first
 /// bytes of the connection proper.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct HandshakeFramer {
     prefix: Prefix,
     buffer: BytesMut,
+}
+
+/// What waits in it may be the peer's first messages: its size only.
+impl fmt::Debug for HandshakeFramer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HandshakeFramer")
+            .field("prefix", &self.prefix)
+            .field("bytes", &self.buffer.len())
+            .finish()
+    }
 }
 
 /// The frame's length is none of a handshake message: the other end is no node, or speaks TLS.
