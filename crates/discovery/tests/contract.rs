@@ -375,6 +375,18 @@ async fn a_source_ends_when_it_is_told_to() {
 }
 
 #[test]
+fn every_option_has_a_default_or_an_example() {
+    for row in TABLE {
+        for field in fields(row) {
+            let shown = field.default.or(field.example);
+            let shown = shown.unwrap_or_else(|| panic!("{}: {}", row.name, field.name));
+            let line = format!("{} = {shown}", field.name);
+            assert!(line.parse::<Table>().is_ok(), "{}: {line}", row.name);
+        }
+    }
+}
+
+#[test]
 fn every_strategy_has_a_page_that_names_every_option() {
     for row in TABLE {
         let path = format!(

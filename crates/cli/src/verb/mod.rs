@@ -1,11 +1,13 @@
 //! The verbs: one file each with `Args`, `run` and its output types, one variant here.
 
+mod completions;
 mod config;
 mod cookie;
 mod demo;
 mod discover;
 pub(crate) mod env;
 mod exec;
+mod man;
 mod nodes;
 mod ping;
 mod run;
@@ -42,18 +44,24 @@ pub(crate) enum Verb {
     Config(config::Args),
     /// Show what is built in to find peers, and with NAME every option of one
     Strategies(strategies::Args),
+    /// Print what a shell needs to complete trunkline's verbs and flags
+    Completions(completions::Args),
+    /// Print the manual page, or write one page per verb
+    Man(man::Args),
 }
 
 impl Verb {
     /// Long-running verbs tell what they do; the others speak only of trouble.
     pub(crate) fn default_log_level(&self) -> &'static str {
         match self {
-            Self::Config(_)
+            Self::Completions(_)
+            | Self::Config(_)
             | Self::Cookie(_)
             | Self::Demo(_)
             | Self::DemoNode
             | Self::Env(_)
             | Self::Discover(_)
+            | Self::Man(_)
             | Self::Ping(_)
             | Self::Nodes(_)
             | Self::Strategies(_) => "warn",
@@ -81,6 +89,8 @@ impl Verb {
             Self::Run(args) => run::run(args, cx),
             Self::Exec(args) => exec::run(args, cx),
             Self::Config(args) => config::run(args, cx),
+            Self::Completions(args) => completions::run(&args),
+            Self::Man(args) => man::run(&args),
             Self::Strategies(args) => strategies::run(&args),
         }
     }

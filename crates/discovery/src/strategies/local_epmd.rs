@@ -30,7 +30,8 @@ pub(super) const STRATEGY: Strategy = Strategy {
             "name_match",
             NAME_MATCH,
             "only nodes with such names; by default all",
-        ),
+        )
+        .example(r#""my_app*""#),
         Field::new(
             "hidden",
             "true or false",
