@@ -2,6 +2,7 @@
 
 mod bench;
 mod dist;
+mod interop;
 mod lint;
 mod rules;
 mod run;

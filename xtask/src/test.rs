@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::{
-    rules,
+    interop, rules,
     run::{cargo, shown},
     setup,
 };
@@ -19,5 +19,5 @@ pub(crate) fn run(rest: &[String]) -> Result<()> {
     }
     rules::run()?;
     shown(cargo().args(["test", "--workspace", "--exclude", "trunkline-interop"]))?;
-    shown(cargo().args(["test", "--package", "trunkline-interop"]))
+    interop::run()
 }

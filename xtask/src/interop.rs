@@ -1,0 +1,132 @@
+//! The tests against real OTP and real servers. They wait more than they compute and each has hosts
+//! of its own, so as many files of them run side by side as there are cores.
+
+use std::collections::VecDeque;
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::run::{cargo, root, shown};
+
+const PACKAGE: &str = "trunkline-interop";
+
+/// These compare durations: they run one at a time, after all others.
+const ALONE: &[&str] = &["dead_hosts"];
+
+/// This one builds the static binary, which takes minutes: it begins first.
+const FIRST: &str = "static_binary";
+
+/// Runs every file of `interop/tests`, also after one has failed.
+pub(crate) fn run() -> Result<()> {
+    shown(cargo().args(["test", "--package", PACKAGE, "--no-run"]))?;
+    shown(cargo().args(["test", "--package", PACKAGE, "--lib", "--bins"]))?;
+    let (alone, together): (Vec<String>, Vec<String>) = files(&root().join("interop/tests"))?
+        .into_iter()
+        .partition(|file| ALONE.contains(&file.as_str()));
+    let cores = thread::available_parallelism()
+        .map_or(2, usize::from)
+        .max(2);
+    let mut failed = side_by_side(together, cores);
+    failed.extend(side_by_side(alone, 1));
+    if !failed.is_empty() {
+        bail!("these failed in interop/tests: {}", failed.join(" "));
+    }
+    Ok(())
+}
+
+/// The names of the test files, in the order in which they begin.
+fn files(folder: &Path) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
+        let path = entry?.path();
+        let is_test =
+            path.extension().is_some_and(|rs| rs == "rs") || path.join("main.rs").exists();
+        if let (true, Some(name)) = (is_test, path.file_stem()) {
+            names.push(name.to_string_lossy().into_owned());
+        }
+    }
+    names.sort_by_key(|name| (name != FIRST, name.clone()));
+    Ok(names)
+}
+
+/// Runs `files`, at most `limit` at a time; prints what each said when it has ended. The names of
+/// those that failed.
+fn side_by_side(files: Vec<String>, limit: usize) -> Vec<String> {
+    let queue = Mutex::new(VecDeque::from(files));
+    let failed = Mutex::new(Vec::new());
+    let print = Mutex::new(());
+    let next = || lock(&queue).pop_front();
+    thread::scope(|scope| {
+        for _ in 0..limit {
+            scope.spawn(|| {
+                while let Some(file) = next() {
+                    let begun = Instant::now();
+                    let outcome = one(&file);
+                    let _turn = lock(&print);
+                    if !tell(&file, outcome, begun.elapsed()) {
+                        lock(&failed).push(file);
+                    }
+                }
+            });
+        }
+    });
+    failed.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs one file. What it printed, and whether it passed.
+fn one(file: &str) -> Result<(String, bool)> {
+    let log = root().join("target/interop").join(format!("{file}.log"));
+    fs::create_dir_all(log.parent().expect("it is in target/interop"))?;
+    let sink = File::create(&log).with_context(|| log.display().to_string())?;
+    let mut command: Command = cargo();
+    command
+        .args(["test", "--quiet", "--package", PACKAGE, "--test", file])
+        .stdout(sink.try_clone()?)
+        .stderr(sink);
+    let passed = command.status()?.success();
+    Ok((
+        String::from_utf8_lossy(&fs::read(&log)?).into_owned(),
+        passed,
+    ))
+}
+
+/// Prints the end of one file: everything it said when it failed. Whether it passed.
+fn tell(file: &str, outcome: Result<(String, bool)>, took: Duration) -> bool {
+    let (said, passed) = outcome.unwrap_or_else(|error| (format!("{error:#}\n"), false));
+    let verdict = if passed { "passed" } else { "FAILED" };
+    println!("xtask: interop {file} {verdict} in {} s", took.as_secs());
+    if !passed {
+        print!("{said}");
+    }
+    passed
+}
+
+/// A thread that panicked here has left nothing half done.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_test_file_is_found_and_the_long_one_begins() {
+        let files = files(&root().join("interop/tests")).unwrap();
+        assert_eq!(files.first().map(String::as_str), Some(FIRST));
+        for known in ["attached", "lab", "etf_port"].iter().chain(ALONE) {
+            assert!(files.iter().any(|file| file == known), "{known}");
+        }
+    }
+
+    #[test]
+    fn one_that_cannot_run_is_named_and_the_others_run() {
+        let outcome = side_by_side(vec!["no_such_test".into(), "nor_this".into()], 2);
+        assert_eq!(outcome.len(), 2);
+    }
+}
