@@ -107,13 +107,18 @@ impl Agent {
         self.view.status()
     }
 
+    /// Whether the node is there, even when it does not let the agent in.
+    pub fn node_answers(&self) -> bool {
+        self.cluster.member_answers()
+    }
+
     /// Makes no new links from now on and leaves those that exist alone: for an application that
     /// drains before it ends.
     pub fn stop_dialling(&self) {
         self.cluster.stop_dialling();
     }
 
-    /// Ends the agent within about two seconds. Links of the node stay.
+    /// Ends the agent, at the latest two seconds later. Links of the node stay.
     pub async fn shutdown(mut self) {
         self.cluster.stop_dialling();
         self.stop.cancel();

@@ -95,6 +95,14 @@ impl Cluster {
         }
     }
 
+    /// Whether the member is there: it can be steered, or it answered and refused that. Cheap.
+    pub fn member_answers(&self) -> bool {
+        let refused = |reason: &Reason| {
+            reason.is_lasting() || matches!(reason, Reason::AlreadyConnected | Reason::LostRace)
+        };
+        self.shared.engine().is_up() || lock(&self.shared.detached).as_ref().is_some_and(refused)
+    }
+
     /// What happens from now on. Everything in it is in the log too.
     pub fn events(&self) -> mpsc::UnboundedReceiver<ClusterEvent> {
         let (sender, receiver) = mpsc::unbounded_channel();

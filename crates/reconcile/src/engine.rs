@@ -106,6 +106,11 @@ impl Engine {
         self.sources.insert(source, topology);
     }
 
+    /// Whether our own node can be steered: after [`Engine::me_up`], before the next [`Engine::me_down`].
+    pub fn is_up(&self) -> bool {
+        self.up
+    }
+
     /// No new links from now on; those that exist are left alone. For a shutdown.
     pub fn stop_dialling(&mut self, now: Instant) {
         self.advance(now);

@@ -4,12 +4,15 @@
 //! is lost. The child stays in our session and process group: a terminal's keys reach it without
 //! us, and `iex` has its terminal.
 
+mod again;
 mod program;
 mod signals;
 
+pub(crate) use again::Again;
 pub(crate) use program::Program;
 pub(crate) use signals::{Passed, Signals, StopSignal};
 
+use std::fs;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, ExitCode};
 
@@ -62,6 +65,15 @@ impl Child {
                 self.pid()
             );
         }
+    }
+
+    /// Whether it is an Erlang VM by now: the scripts that start one become it. Only Linux says so.
+    pub(crate) fn is_beam(&self) -> bool {
+        let exe = fs::read_link(format!("/proc/{}/exe", self.pid()));
+        exe.is_ok_and(|exe| {
+            let name = exe.file_name().unwrap_or_default();
+            name.to_string_lossy().starts_with("beam")
+        })
     }
 
     /// Reaps all that has died, ours and whatever a container's PID 1 inherits; says how our child

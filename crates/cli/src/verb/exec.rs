@@ -3,6 +3,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use trunkline_agent::Agent;
 use trunkline_discovery::platform::{self, CookieSource, Env, FoundCookie, NameSource, Named};
 
 use super::env::unnamed;
-use crate::child::{Child, Ended, Passed, Program, Signals, StopSignal};
+use crate::child::{Again, Child, Ended, Passed, Program, Signals, StopSignal};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::release::{
@@ -19,8 +20,9 @@ use crate::release::{
 };
 use crate::{beside, cookies, runtime};
 
-/// What the agent may take of the time that a platform gives between its first signal and SIGKILL.
-const OWN_PART: Duration = Duration::from_secs(2);
+/// What the agent's end may take of the time that a platform gives between its first signal and SIGKILL:
+/// of the two seconds that are promised, a quarter is for the start of the end and for the process's exit.
+const OWN_PART: Duration = Duration::from_millis(1500);
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -198,8 +200,22 @@ async fn accompany(
     agent: &Agent,
     mut stop: StopSignal,
 ) -> Ended {
+    let mut again = Again::new();
+    let mut up = pin!(beside::up(agent));
     loop {
-        match stop.pass(signals.next().await) {
+        let passed = tokio::select! {
+            biased;
+            signal = signals.next() => stop.pass(signal),
+            () = &mut up, if again.waits_for_node() => {
+                again.up(child);
+                continue;
+            }
+            () = again.blind() => {
+                again.blindly(child);
+                continue;
+            }
+        };
+        match passed {
             Passed::Reap => {
                 if let Some(ended) = child.reap() {
                     return ended;
@@ -207,6 +223,7 @@ async fn accompany(
             }
             Passed::Stop(signal) => {
                 child.signal(signal);
+                again.asked(signal);
                 agent.stop_dialling();
             }
             Passed::On(signal) => child.signal(signal),

@@ -6,6 +6,8 @@
 )]
 #![allow(clippy::unwrap_used, reason = "a test's helper fails by panicking")]
 
+pub(crate) mod host;
+
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::{Read as _, Write as _};
