@@ -12,7 +12,7 @@ use trunkline_discovery::platform::{
 use trunkline_node::epmd;
 use trunkline_proto::{Basename, Cookie, NodeName};
 
-use crate::config::{AgentConfig, ConfigError, NodeOptions};
+use crate::config::{AgentConfig, ConfigError, NodeOptions, TopologyOptions};
 use crate::registered::visible_nodes;
 
 /// A node's name, and who gave it.
@@ -133,7 +133,7 @@ pub async fn wait(config: &AgentConfig, env: &Env) -> Result<Identity, ConfigErr
 
 impl AgentConfig {
     /// What the configuration says of the own node's name: `[node] name`, and on a Droplet the
-    /// address and basename that its topology looks for, so that both ends agree.
+    /// address and basename that its topology looks for, on Fly the basename, so that both ends agree.
     pub fn name_options(&self) -> NameOptions {
         let mut options = NameOptions {
             config: self.node.name.clone(),
@@ -150,7 +150,20 @@ impl AgentConfig {
                 .and_then(|base| Basename::from_str(base).ok());
             options.metadata_url = topology.text("metadata_url").map(str::to_owned);
         }
+        options.fly_basename = self.fly_basename();
         options
+    }
+
+    /// Of the topology that looks for this machine's own app; another app's says nothing about us.
+    fn fly_basename(&self) -> Option<Basename> {
+        let keys = |t: &TopologyOptions, keys: [&str; 2]| {
+            let found = keys.into_iter().find_map(|key| t.text(key));
+            found.map(str::to_owned)
+        };
+        let own = |t: &&TopologyOptions| t.is("fly") && keys(t, ["app", "query"]).is_none();
+        let topology = self.topologies.iter().find(own)?;
+        let text = keys(topology, ["node_basename", "basename"])?;
+        text.parse().ok().filter(|_| text != "learn")
     }
 }
 

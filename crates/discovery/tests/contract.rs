@@ -64,6 +64,17 @@ async fn stand_in(strategy: &str, mode: Mode) -> Option<StandIn> {
         }
         "epmd" => (mode == Mode::Good)
             .then(|| ("hosts = ['app@10.0.0.1']\n".to_owned(), Box::new(()) as _)),
+        "fly" => {
+            let answer = match mode {
+                Mode::Good => Answer::Records(vec!["fdaa::1".parse().unwrap()]),
+                Mode::Empty => Answer::Records(Vec::new()),
+                Mode::Broken => Answer::Code(2),
+                Mode::Hung => Answer::Silence,
+            };
+            let server = DnsServer::start(move |_, _| answer.clone()).await;
+            let options = format!("app = 'hello'\nnameservers = ['{}']\n", server.address);
+            Some((options, Box::new(server)))
+        }
         "local_epmd" => {
             port_mapper("127.0.0.1", mode);
             Some((String::new(), Box::new(())))
@@ -129,11 +140,11 @@ fn names_are_found_by_row_and_module() {
         ("\"digitalocaen\"", "did you mean \"digitalocean\"?"),
         (
             "\"zookeeper\"",
-            "one of \"digitalocean\", \"dns\", \"epmd\", \"local_epmd\"",
+            "one of \"digitalocean\", \"dns\", \"epmd\", \"fly\", \"local_epmd\"",
         ),
         (
             "7",
-            "one of \"digitalocean\", \"dns\", \"epmd\", \"local_epmd\"",
+            "one of \"digitalocean\", \"dns\", \"epmd\", \"fly\", \"local_epmd\"",
         ),
     ] {
         let table = format!("strategy = {strategy}\n").parse().unwrap();

@@ -123,14 +123,12 @@ fn is_droplet(env: &Env) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StrategyChoice {
-    /// `fly`: the internal DNS of the app, or the query that is set.
-    Fly {
-        /// The DNS name to ask for.
-        query: String,
-    },
+    /// `fly`: the private DNS of the app. The strategy reads `DNS_CLUSTER_QUERY` itself.
+    Fly,
     /// `dns` with this query.
     Dns {
-        /// The DNS name to ask for.
+        /// The DNS name to ask for; empty when `DNS_CLUSTER_QUERY` was emptied on purpose, which
+        /// switches discovery off.
         query: String,
     },
     /// `kubernetes`, which is not built yet.
@@ -153,15 +151,17 @@ pub struct DefaultStrategy {
 /// What a configuration without topologies means here (design §6).
 pub fn default_strategy(env: &Env) -> DefaultStrategy {
     let query = env.text("DNS_CLUSTER_QUERY").map(str::to_owned);
-    let (choice, because) = if let Some(app) = env.text("FLY_APP_NAME") {
-        let query = query.unwrap_or_else(|| format!("{app}.internal"));
-        (StrategyChoice::Fly { query }, "FLY_APP_NAME")
+    let (choice, because) = if env.get("FLY_APP_NAME").is_some() {
+        (StrategyChoice::Fly, "FLY_APP_NAME")
     } else if let Some(query) = query {
         (StrategyChoice::Dns { query }, "DNS_CLUSTER_QUERY")
     } else if env.get("KUBERNETES_SERVICE_HOST").is_some() {
         (StrategyChoice::Kubernetes, "KUBERNETES_SERVICE_HOST")
     } else if env.get("DIGITALOCEAN_TOKEN").is_some() {
         (StrategyChoice::DigitalOcean, "DIGITALOCEAN_TOKEN")
+    } else if env.given("DNS_CLUSTER_QUERY").is_some() {
+        let query = String::new();
+        (StrategyChoice::Dns { query }, "DNS_CLUSTER_QUERY")
     } else {
         (StrategyChoice::LocalEpmd, "no variable names a platform")
     };
@@ -206,16 +206,19 @@ mod tests {
     #[test]
     fn default_strategies() {
         let choice = |vars: &[(&str, &str)]| default_strategy(&env(vars)).choice;
-        let fly = |query: &str| StrategyChoice::Fly {
-            query: query.into(),
-        };
-        assert_eq!(choice(&[("FLY_APP_NAME", "hello")]), fly("hello.internal"));
+        let off = StrategyChoice::Dns { query: "".into() };
+        for query in [None, Some("q.internal"), Some("")] {
+            let query = query.map(|query| ("DNS_CLUSTER_QUERY", query));
+            let vars: Vec<_> = [("FLY_APP_NAME", "hello")]
+                .into_iter()
+                .chain(query)
+                .collect();
+            assert_eq!(choice(&vars), StrategyChoice::Fly, "{vars:?}");
+        }
+        assert_eq!(choice(&[("DNS_CLUSTER_QUERY", "")]), off);
         assert_eq!(
-            choice(&[
-                ("FLY_APP_NAME", "hello"),
-                ("DNS_CLUSTER_QUERY", "q.internal")
-            ]),
-            fly("q.internal")
+            choice(&[("DNS_CLUSTER_QUERY", ""), ("DIGITALOCEAN_TOKEN", "t")]),
+            StrategyChoice::DigitalOcean
         );
         assert_eq!(
             choice(&[("DNS_CLUSTER_QUERY", "q"), ("DIGITALOCEAN_TOKEN", "t")]),

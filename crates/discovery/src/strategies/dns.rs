@@ -55,7 +55,8 @@ pub(super) const STRATEGY: Strategy = Strategy {
 };
 
 const TYPES: &str = "[\"a\"], [\"aaaa\"] or both";
-const SERVERS: &str = "a list of addresses with or without port, [\"127.0.0.1:5353\", …]";
+pub(super) const SERVERS: &str =
+    "a list of addresses with or without port, [\"127.0.0.1:5353\", …]";
 
 /// The options of `dns`.
 #[derive(Debug, Deserialize)]
@@ -140,7 +141,12 @@ fn build(place: &Place<'_>, table: &Table, cx: &BuildCx) -> Result<Sources, Conf
     ))
 }
 
-fn resolver(place: &Place<'_>, servers: &[String], cx: &BuildCx) -> Result<Resolver, ConfigError> {
+/// The name servers of the configuration, else the caller's, else the system's.
+pub(super) fn resolver(
+    place: &Place<'_>,
+    servers: &[String],
+    cx: &BuildCx,
+) -> Result<Resolver, ConfigError> {
     if servers.is_empty() {
         return Ok(cx.resolver.clone().unwrap_or_default());
     }

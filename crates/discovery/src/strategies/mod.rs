@@ -7,6 +7,7 @@
 mod digitalocean;
 mod dns;
 mod epmd;
+mod fly;
 mod local_epmd;
 mod name_match;
 mod options;
@@ -22,6 +23,7 @@ pub const TABLE: &[&Strategy] = &[
     &digitalocean::STRATEGY,
     &dns::STRATEGY,
     &epmd::STRATEGY,
+    &fly::STRATEGY,
     &local_epmd::STRATEGY,
 ];
 
