@@ -365,6 +365,23 @@ fn control_message_and_payload_belong_together() {
 }
 
 #[test]
+fn who_was_stopped_does_not_blame_the_peer_for_the_silence() {
+    let at = |seconds| Instant::at(Duration::from_secs(seconds));
+    let mut inbound = inbound(Limits::default());
+    assert_eq!(inbound.poll_timeout(), Some(at(75)));
+    // An hour later: nothing was read, for nobody was there to read.
+    inbound.handle_timeout(at(3600));
+    assert!(inbound.next().is_none());
+    assert_eq!(inbound.poll_timeout(), Some(at(3675)));
+    // A little late is late.
+    inbound.handle_timeout(at(3680));
+    assert_eq!(
+        inbound.next().map(Result::unwrap_err),
+        Some(ConnectionError::TickTimeout)
+    );
+}
+
+#[test]
 fn ticks_come_when_nothing_else_does() {
     let at = |seconds| Instant::at(Duration::from_secs(seconds));
     let flags = Flags::hidden_default();

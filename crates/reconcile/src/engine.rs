@@ -100,6 +100,7 @@ impl Engine {
             error: None,
             holds: 0,
             notes: BTreeSet::new(),
+            old: false,
         };
         let known = self.topologies.entry(topology.clone()).or_default();
         known.sources.insert(source.clone(), entry);
@@ -174,19 +175,15 @@ impl Engine {
         }
     }
 
-    /// What is known is older than the gap: nothing is removed on it.
+    /// What is known is older than the gap: nothing is removed on it, and nobody asked to leave.
     fn thaw(&mut self, gap: Duration) {
         let grace_end = self.after(self.config.removal_grace);
         for topology in self.topologies.values_mut() {
-            topology.own.count_again(grace_end);
-            for member in topology.members.values_mut() {
-                member.presence.count_again(grace_end);
-            }
+            topology.count_again(grace_end);
         }
+        self.wait_again();
         self.events.push_back(Event::Frozen { gap });
-        if self.up {
-            self.ask_audit();
-        }
+        self.ask_audit();
     }
 
     /// The moment `wait` from now.

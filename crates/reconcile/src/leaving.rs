@@ -133,6 +133,13 @@ impl Engine {
 
     /// An unlisted peer had time to leave, and is still here. Has it an agent?
     pub(crate) fn outstayed(&mut self, name: &NodeName) {
+        let sources = (self.topologies.values()).flat_map(|topology| topology.sources.values());
+        if sources.into_iter().any(|source| source.old) {
+            // We were stopped, and somebody who may list it by now has not answered since.
+            let at = self.after(self.config.leave_grace);
+            self.timers.set(Timer::Unlisted(name.clone()), at);
+            return;
+        }
         self.say_unlisted(name);
         let keep = self.config.on_removed == OnRemoved::Keep;
         let peer = self.peers.get_mut(name);
@@ -142,7 +149,7 @@ impl Engine {
         if !keep || !unlisted.authoritative || unlisted.asked {
             return;
         }
-        unlisted.asked = true;
+        (unlisted.asked, unlisted.asking) = (true, true);
         let leaver = name.clone();
         let mut among = self.connected_peers();
         among.push(leaver.clone());
@@ -153,16 +160,34 @@ impl Engine {
     /// out. The leaver is asked only when it has none, and by one agent.
     pub fn agents(&mut self, now: Instant, leaver: &NodeName, found: &BTreeMap<NodeName, bool>) {
         self.advance(now);
-        let is_unlisted = |peer: &Peer| peer.unlisted.is_some();
-        let stays = self.links.contains_key(leaver)
-            && self.peers.get(leaver).is_some_and(is_unlisted)
-            && found.get(leaver) == Some(&false);
+        let peer = self.peers.get_mut(leaver);
+        let unlisted = peer.and_then(|peer| peer.unlisted.as_mut());
+        // Not one from before a gap: it may be listed again.
+        let expected = unlisted.is_some_and(|it| core::mem::take(&mut it.asking));
+        let stays =
+            self.links.contains_key(leaver) && expected && found.get(leaver) == Some(&false);
         let first = found.iter().all(|(name, agent)| !agent || name > &self.me);
         if stays && first && self.dialling {
             let peer = leaver.clone();
             self.actions
                 .push_back(Action::AskLeave { peer: peer.clone() });
             self.say(Event::AskedToLeave { peer });
+        }
+    }
+
+    /// We were stopped: who lives and is unlisted had no time to leave that we could have seen.
+    pub(crate) fn wait_again(&mut self) {
+        let at = self.after(self.config.leave_grace);
+        for (name, peer) in &mut self.peers {
+            let Some(unlisted) = peer.unlisted.as_mut() else {
+                continue;
+            };
+            let timer = Timer::Unlisted(name.clone());
+            let asking = core::mem::take(&mut unlisted.asking);
+            unlisted.asked &= !asking;
+            if asking || self.timers.get(&timer).is_some() {
+                self.timers.set(timer, at);
+            }
         }
     }
 

@@ -94,12 +94,15 @@ impl Engine {
             member.presence.listed(source, kind);
             member.silence = Default::default();
         }
+        let mut old = false;
         if let Some(state) = topology.sources.get_mut(source) {
             state.holds = own.len().saturating_add(named.len());
+            old = core::mem::take(&mut state.old);
         }
         let mut absent = Vec::new();
-        // Answers that hold nobody at all are an alarm, and no evidence against anybody.
-        if !topology.is_empty() {
+        // Answers that hold nobody at all are an alarm, and no evidence against anybody; nor is one
+        // that may be older than a gap.
+        if !topology.is_empty() && !old {
             if own.is_empty() {
                 miss(&mut topology.own, source, grace_end);
             }

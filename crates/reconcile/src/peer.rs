@@ -36,6 +36,8 @@ pub(crate) struct Unlisted {
     pub(crate) said: bool,
     /// Its agent, or the lack of one, was looked for.
     pub(crate) asked: bool,
+    /// And is still looked for.
+    pub(crate) asking: bool,
     /// The source that dropped it lists everybody: absence means that it should leave.
     pub(crate) authoritative: bool,
 }

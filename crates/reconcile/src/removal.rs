@@ -1,14 +1,18 @@
 //! Who falls out of a topology, when, and how many at once.
 
 use alloc::vec::Vec;
+use core::time::Duration;
 
-use trunkline_proto::NodeName;
+use trunkline_proto::{Instant, NodeName};
 
 use crate::evidence::{Kind, TopologyId};
 use crate::peer::Unlisted;
 use crate::timer::Timer;
 use crate::topology::{Silence, Step};
 use crate::{Action, Engine, Event};
+
+/// The least time between two looks at who is missing.
+const MIN_BEAT: Duration = Duration::from_secs(1);
 
 /// How many dropped names are remembered, so that one that comes back is recognised.
 const REMEMBERED: usize = 1024;
@@ -96,7 +100,10 @@ impl Engine {
         let presences = members.chain([&topology.own]);
         let graces = presences.filter_map(|p| p.grace_end().filter(|end| *end > now));
         let step = topology.step.until.filter(|_| held > 0);
-        let next = graces.chain(step).min();
+        // Looked at often enough that no gap hides behind a long grace.
+        let beat = self.config.freeze.max(MIN_BEAT);
+        let beat = Instant::at(now.since_start().saturating_add(beat));
+        let next = graces.chain(step).min().map(|at| at.min(beat));
         let news = held > 0 && !topology.step.said;
         topology.step.said = held > 0;
         let (missing, size) = (topology.missing(), topology.size());
@@ -144,6 +151,7 @@ impl Engine {
         let unlisted = Unlisted {
             said: false,
             asked: false,
+            asking: false,
             authoritative: authoritative && !left,
         };
         if self.links.contains_key(&name) {

@@ -37,6 +37,8 @@ pub(crate) struct Source {
     pub(crate) holds: usize,
     /// What its last good answer passed over.
     pub(crate) notes: BTreeSet<String>,
+    /// We were stopped since: what comes next may have been asked before.
+    pub(crate) old: bool,
 }
 
 /// One listed node.
@@ -209,6 +211,18 @@ impl Topology {
     /// Every source has said something, good or bad.
     pub(crate) fn is_heard(&self) -> bool {
         (self.sources.values()).all(|source| source.answered.is_some() || source.error.is_some())
+    }
+
+    /// We were stopped: whoever is missing is missing from now on, and nobody's silence is proved.
+    pub(crate) fn count_again(&mut self, grace_end: Instant) {
+        for source in self.sources.values_mut() {
+            source.old = true;
+        }
+        self.own.count_again(grace_end);
+        for member in self.members.values_mut() {
+            member.presence.count_again(grace_end);
+            member.silence = Silence::Unasked;
+        }
     }
 
     pub(crate) fn rebase(&mut self, origin: Instant) {

@@ -139,8 +139,17 @@ impl Inbound {
     }
 
     /// Looks whether the peer was silent for too long; [`next`](Iterator::next) says so then.
+    ///
+    /// A call that comes a whole tick late says that the caller was stopped, and perhaps the peer
+    /// with it, as all processes of a host are: silence counts anew then. OTP, which counts ticks
+    /// and not time, does the same.
     pub fn handle_timeout(&mut self, now: Instant) {
-        if self.poll_timeout().is_some_and(|due| now >= due) {
+        let Some(due) = self.poll_timeout().filter(|due| now >= *due) else {
+            return;
+        };
+        if now >= due.saturating_add(tick_interval(self.tick_time)) {
+            self.heard = now;
+        } else {
             self.state = State::Failing(ConnectionError::TickTimeout);
         }
     }

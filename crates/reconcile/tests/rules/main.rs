@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod dialling;
+mod freeze;
 mod health;
 mod leaving;
 mod links;
