@@ -53,6 +53,9 @@ impl Agent {
         let topologies = config.build(&identity::build_cx(env)?)?;
         let folders = Folders::new(env.path("XDG_RUNTIME_DIR"));
         let (claim, unix) = Claim::take(&identity.node, epmd_port, &folders)?;
+        if let Err(error) = &unix {
+            say_no_socket(error, &folders);
+        }
         let tcp = admin::bind(config.admin.listen).await?;
         say_cookie(&cookie);
         say_start(&config, &identity, &topologies, &tcp);
@@ -91,8 +94,10 @@ impl Agent {
         let guard = guard(&tcp, &config.admin)?;
         let tcp = admin::serve(tcp, Arc::clone(&seen), guard, stop.clone());
         servers.spawn(report("the admin address", tcp));
-        let unix = socket::serve(unix, seen, cookie.secret_cookie, stop.clone());
-        servers.spawn(report("the unix socket", unix));
+        if let Ok(unix) = unix {
+            let unix = socket::serve(unix, seen, cookie.secret_cookie, stop.clone());
+            servers.spawn(report("the unix socket", unix));
+        }
         Ok(Self {
             cluster,
             view,
@@ -244,6 +249,16 @@ async fn report(what: &str, server: impl Future<Output = std::io::Result<()>>) {
     if let Err(error) = server.await {
         tracing::error!("{what} is lost: {error} · this agent · restart it");
     }
+}
+
+/// The node is served all the same: a release must not fail because its root is read-only.
+fn say_no_socket(error: &std::io::Error, folders: &Folders) {
+    tracing::warn!(
+        "nodes and ping on this host will not find this agent, it has no unix socket: {error} · {} · \
+         make one of them writable for this user (systemd: RuntimeDirectory=trunkline), or set \
+         XDG_RUNTIME_DIR",
+        folders.names().join(", ")
+    );
 }
 
 /// Where the cookie came from, never the cookie; and what is wrong with it.

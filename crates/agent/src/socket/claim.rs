@@ -31,12 +31,12 @@ pub enum ClaimError {
         /// What it holds.
         path: PathBuf,
     },
-    /// There is no place for the socket.
-    #[error("no unix socket for {node}: {source}")]
-    NoPlace {
+    /// The name of the network namespace that stands for the node cannot be had.
+    #[error("{node} cannot be claimed: {source}")]
+    Name {
         /// The node.
         node: NodeName,
-        /// What the system said of the last folder.
+        /// What the system said.
         source: io::Error,
     },
 }
@@ -46,7 +46,7 @@ impl ClaimError {
     pub fn place(&self) -> String {
         match self {
             Self::Taken { path, .. } => path.display().to_string(),
-            Self::NoPlace { .. } => "/run/trunkline".to_owned(),
+            Self::Name { .. } => "abstract unix sockets".to_owned(),
         }
     }
 
@@ -54,9 +54,7 @@ impl ClaimError {
     pub const fn cure(&self) -> &'static str {
         match self {
             Self::Taken { .. } => "stop that one first, a node has one agent",
-            Self::NoPlace { .. } => {
-                "make that folder writable for this user (systemd: RuntimeDirectory=trunkline), or set XDG_RUNTIME_DIR"
-            }
+            Self::Name { .. } => "allow this process to bind them",
         }
     }
 }
@@ -65,18 +63,26 @@ fn pid_text(pid: &Option<u32>) -> String {
     pid.map_or_else(String::new, |pid| format!(" (pid {pid})"))
 }
 
-/// The sole right to serve a node, held by a lock that ends with the process: on a file, which names
-/// the process, and on a name of the network namespace, which holds whatever folder another agent
-/// uses. Dropping it removes the socket.
+/// The sole right to serve a node, held by a lock that ends with the process: on a name of the network
+/// namespace, and, where a folder can be written, on a file, which names the process. Dropping it
+/// removes the socket.
 #[derive(Debug)]
 pub struct Claim {
+    place: Option<Place>,
+    _name: OwnedFd,
+}
+
+/// What the claim holds in a folder.
+#[derive(Debug)]
+struct Place {
     socket: PathBuf,
     _lock: File,
-    _name: OwnedFd,
 }
 
 impl Claim {
     /// Claims `node`, which is registered with the port mapper on `epmd_port`, and opens its socket.
+    /// Where no folder can be written there is none, and the system says why: the agent serves its node
+    /// without, but other commands on this host do not find it.
     ///
     /// # Errors
     /// See [`ClaimError`].
@@ -84,43 +90,76 @@ impl Claim {
         node: &NodeName,
         epmd_port: u16,
         folders: &Folders,
-    ) -> Result<(Self, UnixListener), ClaimError> {
-        let no_place = |source| {
-            let node = node.clone();
-            ClaimError::NoPlace { node, source }
+    ) -> Result<(Self, io::Result<UnixListener>), ClaimError> {
+        let place = match Place::take(node, folders) {
+            Ok(place) => Ok(place),
+            Err(Refusal::Taken(taken)) => return Err(taken),
+            Err(Refusal::Io(error)) => Err(error),
         };
-        let dir = folders.writable().map_err(no_place)?;
-        let socket = path_in(dir, node.as_str(), "sock");
-        let lock = lock(node, &path_in(dir, node.as_str(), "lock")).map_err(|e| match e {
-            Refusal::Taken(taken) => taken,
-            Refusal::Io(source) => no_place(source),
+        let held = hold(&abstract_name(node, epmd_port));
+        let held = held.map_err(|source| {
+            let node = node.clone();
+            ClaimError::Name { node, source }
         })?;
-        let Some(name) = hold(&abstract_name(node, epmd_port)).map_err(no_place)? else {
+        let Some(name) = held else {
             let (node, pid, path) = (node.clone(), None, abstract_name(node, epmd_port).into());
             return Err(ClaimError::Taken { node, pid, path });
         };
-        let listener = open(&socket).map_err(no_place)?;
-        let claim = Self {
-            socket,
-            _lock: lock,
-            _name: name,
+        let opened = place.and_then(|place| Ok((open(&place.socket)?, place)));
+        let (listener, place) = match opened {
+            Ok((listener, place)) => (Ok(listener), Some(place)),
+            Err(error) => (Err(error), None),
         };
-        Ok((claim, listener))
+        Ok((Self { place, _name: name }, listener))
     }
 
-    /// Where the socket is.
-    pub fn path(&self) -> &Path {
-        &self.socket
+    /// Where the socket is, when there is one.
+    pub fn path(&self) -> Option<&Path> {
+        self.place.as_ref().map(|place| place.socket.as_path())
     }
 }
 
-impl Drop for Claim {
+impl Place {
+    fn take(node: &NodeName, folders: &Folders) -> Result<Self, Refusal> {
+        let dir = folders.writable().map_err(Refusal::Io)?;
+        let lock = lock(node, &path_in(dir, node.as_str(), "lock"))?;
+        Ok(Self {
+            socket: path_in(dir, node.as_str(), "sock"),
+            _lock: lock,
+        })
+    }
+}
+
+impl Drop for Place {
     fn drop(&mut self) {
         // The lock file stays: removing it would let two later agents lock two files of one name.
-        if let Err(error) = fs::remove_file(&self.socket) {
-            tracing::debug!("could not remove {}: {error}", self.socket.display());
+        match fs::remove_file(&self.socket) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::debug!("could not remove {}: {error}", self.socket.display());
+            }
+            _ => {}
         }
     }
+}
+
+/// The nodes that agents of this network namespace serve, whether they have a socket or not; of longer
+/// names the beginnings. Linux only.
+pub(super) fn served() -> Vec<String> {
+    let table = fs::read_to_string("/proc/net/unix").unwrap_or_default();
+    let mut nodes: Vec<_> = table.lines().filter_map(served_in).collect();
+    nodes.sort();
+    nodes.dedup();
+    nodes
+}
+
+/// The last column is the name, with an `@` for the leading NUL.
+fn served_in(line: &str) -> Option<String> {
+    let (_, name) = line.rsplit_once(' ')?;
+    let (_port, node) = name
+        .strip_prefix('@')?
+        .strip_prefix(ABSTRACT)?
+        .split_once('/')?;
+    Some(node.to_owned())
 }
 
 enum Refusal {
@@ -171,8 +210,10 @@ const MAX_ABSTRACT: usize = 107;
 
 /// A node's name is unique at its port mapper.
 fn abstract_name(node: &NodeName, epmd_port: u16) -> String {
-    format!("trunkline-agent/{epmd_port}/{node}")
+    format!("{ABSTRACT}{epmd_port}/{node}")
 }
+
+const ABSTRACT: &str = "trunkline-agent/";
 
 /// Binds, narrows the mode, and listens only then: at no moment can another user connect.
 fn open(path: &Path) -> io::Result<UnixListener> {
@@ -200,7 +241,10 @@ mod tests {
         let folders = Folders::new(Some(home.path()));
         let node: NodeName = "app@10.0.0.1".parse().unwrap();
         let (first, _listener) = Claim::take(&node, 4369, &folders).unwrap();
-        let mode = fs::metadata(first.path()).unwrap().permissions().mode();
+        let mode = fs::metadata(first.path().unwrap())
+            .unwrap()
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o777, 0o600);
 
         let error = Claim::take(&node, 4369, &folders).unwrap_err().to_string();
@@ -209,7 +253,8 @@ mod tests {
         assert_eq!(error, what);
 
         drop(first);
-        Claim::take(&node, 4369, &folders).unwrap();
+        let (_again, listener) = Claim::take(&node, 4369, &folders).unwrap();
+        listener.unwrap();
     }
 
     #[tokio::test]
@@ -229,10 +274,25 @@ mod tests {
         let folders = Folders::new(Some(home.path()));
         let node: NodeName = "app@10.0.0.2".parse().unwrap();
         let (claim, listener) = Claim::take(&node, 4369, &folders).unwrap();
-        let path = claim.path().to_owned();
+        let path = claim.path().unwrap().to_owned();
         drop((listener, claim));
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         assert!(path.exists());
-        Claim::take(&node, 4369, &folders).unwrap();
+        let (_again, listener) = Claim::take(&node, 4369, &folders).unwrap();
+        listener.unwrap();
+    }
+
+    #[tokio::test]
+    async fn without_a_folder_there_is_no_socket_and_still_one_agent() {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("file");
+        fs::write(&file, "").unwrap();
+        let folders = Folders::nowhere(&file);
+        let node: NodeName = "app@10.0.0.4".parse().unwrap();
+        let (claim, listener) = Claim::take(&node, 4369, &folders).unwrap();
+        assert!(listener.is_err() && claim.path().is_none());
+        let error = Claim::take(&node, 4369, &folders).unwrap_err();
+        assert!(matches!(error, ClaimError::Taken { .. }), "{error}");
+        assert!(served().contains(&"app@10.0.0.4".to_owned()));
     }
 }

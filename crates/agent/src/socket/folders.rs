@@ -31,20 +31,28 @@ impl Folders {
         Self { own, uid }
     }
 
+    /// Only a folder that cannot be made, because `file` is none.
+    #[cfg(test)]
+    pub(super) fn nowhere(file: &Path) -> Self {
+        let uid = rustix::process::getuid().as_raw();
+        let own = vec![file.join("trunkline")];
+        Self { own, uid }
+    }
+
     /// The first folder in which this user can make a socket, made when it is missing.
     pub(super) fn writable(&self) -> io::Result<&Path> {
-        let mut last = None;
+        let mut last = io::ErrorKind::NotFound.into();
         for dir in &self.own {
             match prepare(dir, self.uid) {
                 Ok(()) => return Ok(dir),
-                Err(error) => last = Some(error),
+                Err(error) => last = error,
             }
         }
-        Err(last.unwrap_or_else(|| io::ErrorKind::NotFound.into()))
+        Err(last)
     }
 
     /// The folders of this user, as text.
-    pub(super) fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         let dirs = self.own.iter();
         dirs.map(|dir| dir.display().to_string()).collect()
     }

@@ -90,6 +90,7 @@ mod tests {
         let mut held = Vec::new();
         for name in ["a@10.0.0.1", "b@10.0.0.2"] {
             let (claim, listener) = Claim::take(&name.parse().unwrap(), 4369, &folders).unwrap();
+            let listener = listener.unwrap();
             held.push(claim);
             let cookie = Cookie::new("hush").unwrap();
             tokio::spawn(serve(listener, view(name), cookie, stop.clone()));
