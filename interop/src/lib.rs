@@ -2,7 +2,8 @@
 //!
 //! Start with [`netns::Lab`]: hosts with their own network namespaces and addresses. On them run the stand-in for
 //! DigitalOcean's API and metadata service ([`digitalocean`]), real name servers ([`dns`]), real `mix release`s ([`release`]) under OTP 25 of this system or
-//! OTP 27 from the next Debian ([`otp27`]), and the `trunkline` binary; [`fleet`] puts them together into the stories.
+//! OTP 27 from the next Debian ([`otp27`]), and the `trunkline` binary; [`fleet`] puts them together into the
+//! stories of Droplets, [`fly`] into those of Fly Machines.
 //!
 //! Everything here needs Linux, root, and Debian's `iproute2`, `nftables`, `erlang`, `elixir`, `mmdebstrap`, `knot`, `unbound`; a test says which one
 //! is missing. Nothing outlives a test: namespaces, their processes and files go when the [`netns::Lab`] is dropped, and
@@ -12,6 +13,7 @@ pub mod agent;
 pub mod digitalocean;
 pub mod dns;
 pub mod fleet;
+pub mod fly;
 pub mod member;
 pub mod members;
 pub mod netns;

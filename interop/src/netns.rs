@@ -257,6 +257,11 @@ impl Host {
         Ok(())
     }
 
+    /// Runs lines of `ip` commands on this host.
+    pub(crate) fn ip(&self, lines: &str) -> Result<()> {
+        self.namespace.ip(lines)
+    }
+
     pub(crate) fn nft(&self, script: &str) -> Result<()> {
         feed(self.command("nft").args(["-f", "-"]), script)
     }

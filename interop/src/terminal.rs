@@ -11,8 +11,8 @@ use crate::member::PATIENCE;
 use crate::process::read_lossy;
 use crate::wait;
 
-/// Starts `command`, which ends up in a remote IEx; types `lines`, one at each prompt; leaves with Ctrl-G q, which ends the shell and
-/// not the node. Gives what the terminal showed after each line, without colours.
+/// Starts `command`, which ends up in a remote IEx; types `lines`, one at each prompt; leaves with Ctrl-\, which ends the shell
+/// and not the node. Gives what the terminal showed after each line, without colours.
 ///
 /// `shown` is a file for what the terminal shows. Only the variables that were set on `command` itself are in its environment.
 ///
@@ -51,9 +51,7 @@ fn converse(keys: &mut impl Write, lines: &[&str], shown: &Path) -> Result<Vec<S
             .map_or(after, |(before, _)| before);
         said.push(before.to_owned());
     }
-    keys.write_all(b"\x07")?;
-    until_shown(shown, "-->")?;
-    keys.write_all(b"q\n")?;
+    keys.write_all(b"\x1c")?;
     Ok(said)
 }
 
