@@ -68,7 +68,7 @@ async fn look_at(
                 peers: found,
                 notes: said,
             }) => {
-                peers.extend(found.into_iter().map(|peer| (peer.node.clone(), peer)));
+                found.into_iter().for_each(|peer| merge(&mut peers, peer));
                 notes.extend(said);
             }
             Err(error) => errors.push((source, error)),
@@ -84,6 +84,17 @@ async fn look_at(
         errors,
         off: topology.off,
     }
+}
+
+/// Two sources may list one node, and one of them know more.
+fn merge(peers: &mut BTreeMap<NodeName, Peer>, peer: Peer) {
+    let known = peers
+        .entry(peer.node.clone())
+        .or_insert_with(|| Peer::named(peer.node));
+    known.address = known.address.or(peer.address);
+    known.port = known.port.or(peer.port);
+    known.is_self |= peer.is_self;
+    known.labels.extend(peer.labels);
 }
 
 /// The first answer of a source.

@@ -171,7 +171,7 @@ min_nodes = 0
     stderr: trunkline: unknown key tagname · trunkline.toml:16 [topologies.web] · did you mean tag_name?
     stderr: trunkline: network = "pubic" is not allowed · trunkline.toml:17 [topologies.web] · allowed is "private" or "public"
     stderr: trunkline: polling_interval = "5ms" is not allowed · trunkline.toml:19 [topologies.web] · allowed is a duration such as "5s" or "500ms", or a number of milliseconds, at least 100 ms
-    stderr: trunkline: query is missing · trunkline.toml:21 [topologies.fly] · set it to a domain name; "" switches the topology off
+    stderr: trunkline: query is missing · trunkline.toml:21 [topologies.fly] · set it to a domain name, { env = "NAME" }, { basename = "app", query = … } or a list of these; "" switches it off
     stderr: trunkline: strategy = "dsn" is not allowed · trunkline.toml:22 [topologies.fly] · allowed is one of …; did you mean "dns"?
     stderr: trunkline: unknown key queri · trunkline.toml:23 [topologies.fly] · did you mean query?
     stderr: trunkline: hosts holds "app", and a node name is name@host, this has no @ · trunkline.toml:27 [topologies.list] · allowed is a list of node names, ["app@10.0.0.5", …]

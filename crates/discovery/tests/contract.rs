@@ -433,3 +433,36 @@ fn every_strategy_has_a_page_that_names_every_option() {
         }
     }
 }
+
+#[test]
+fn examples_on_the_pages_build() {
+    for row in TABLE {
+        let path = format!(
+            "{}/../../docs/strategies/{}.md",
+            env!("CARGO_MANIFEST_DIR"),
+            row.name
+        );
+        let page = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        let blocks: Vec<_> = page.split("```toml\n").skip(1).collect();
+        assert!(!blocks.is_empty(), "{path} has no example");
+        for block in blocks {
+            let text = block.split("```").next().unwrap();
+            let file: Table = text
+                .parse()
+                .unwrap_or_else(|e| panic!("{path}: {e}\n{text}"));
+            let topologies = file["topologies"].as_table().expect("topologies");
+            for (name, options) in topologies {
+                let options = options.as_table().expect("a table");
+                let on_fly = Env::from_iter([("FLY_APP_NAME", "hello-elixir")]);
+                let cx = trunkline_discovery::config::BuildCx {
+                    env: on_fly,
+                    ..cx()
+                };
+                if let Err(error) = strategies::build(name, options, &cx) {
+                    // A variable of the example is not set here.
+                    assert!(error.is_elsewhere(), "{path}: {error} · {}", error.cure());
+                }
+            }
+        }
+    }
+}

@@ -413,3 +413,32 @@ async fn a_lookup_ends_in_time_whatever_the_servers_do() {
     assert_eq!(said, [Said::Timeout, Said::Closed, Said::Timeout]);
     assert!(silent.asked().iter().all(|asked| asked.kind == A));
 }
+
+#[tokio::test]
+async fn hosts_have_both_families() {
+    let ips =
+        |texts: &[&str]| Answer::Records(texts.iter().map(|ip| ip.parse().unwrap()).collect());
+    let server = DnsServer::start(move |name, aaaa| match (name, aaaa) {
+        ("both.example", false) => ips(&["10.0.0.1"]),
+        ("both.example" | "six.example", true) => ips(&["fdaa::1"]),
+        ("half.example", false) => Answer::Code(2),
+        ("half.example", true) => ips(&["fdaa::2"]),
+        _ => Answer::Records(Vec::new()),
+    })
+    .await;
+    let resolver = Resolver::with_servers(vec![server.address]);
+    let texts = async |host: &str| {
+        let found = resolver.addresses(host).await;
+        found.map(|ips| {
+            ips.iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(" ")
+        })
+    };
+    assert_eq!(texts("both.example").await.unwrap(), "10.0.0.1 fdaa::1");
+    assert_eq!(texts("six.example").await.unwrap(), "fdaa::1");
+    assert_eq!(texts("half.example").await.unwrap(), "fdaa::2");
+    assert_eq!(texts("[fdaa::9]").await.unwrap(), "fdaa::9");
+    assert!(texts("none.example").await.is_err());
+}

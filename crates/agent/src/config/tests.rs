@@ -166,7 +166,7 @@ fn bad_topologies() {
     web is no topology · trunkline.toml:2 [topologies] · write a section [topologies.web]
     strategy is missing · trunkline.toml:1 [topologies.web] · set it to one of "digitalocean", "dns", "epmd", "fly", "local_epmd"
     strategy = "dsn" is not allowed · trunkline.toml:2 [topologies.web] · allowed is one of "digitalocean", "dns", "epmd", "fly", "local_epmd"; did you mean "dns"?
-    query is missing · trunkline.toml:1 [topologies.web] · set it to a domain name; "" switches the topology off
+    query is missing · trunkline.toml:1 [topologies.web] · set it to a domain name, { env = "NAME" }, { basename = "app", query = … } or a list of these; "" switches it off
     hosts holds "app", and a node name is name@host, this has no @ · trunkline.toml:3 [topologies.web] · allowed is a list of node names, ["app@10.0.0.5", …]
     token is missing · trunkline.toml:1 [topologies.web] · set it to a text, { env = "NAME" } or { file = "/path" }
     token is to come from $NOT_SET, which is not set or empty · trunkline.toml:3 [topologies.web] · set NOT_SET

@@ -69,11 +69,29 @@ pub enum Family {
 }
 
 impl Family {
+    /// The family of an address; an IPv4-mapped one is IPv4.
+    pub fn of(ip: IpAddr) -> Self {
+        if ip.to_canonical().is_ipv4() {
+            Self::V4
+        } else {
+            Self::V6
+        }
+    }
+
     fn record(self) -> RecordType {
         match self {
             Self::V4 => RecordType::A,
             Self::V6 => RecordType::AAAA,
         }
+    }
+}
+
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::V4 => "IPv4",
+            Self::V6 => "IPv6",
+        })
     }
 }
 

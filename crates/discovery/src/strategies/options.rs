@@ -18,14 +18,18 @@ pub(super) const BASENAME: &str = "letters, digits, _ and -, for example \"app\"
 
 /// A `polling_interval` that is long enough.
 pub(super) fn interval(path: &str, interval: Millis) -> Result<Duration, ConfigError> {
+    interval_of(path, "polling_interval", interval)
+}
+
+/// The same under another name.
+pub(super) fn interval_of(
+    path: &str,
+    key: &str,
+    interval: Millis,
+) -> Result<Duration, ConfigError> {
     if interval.get() < MIN_INTERVAL {
         let shown = format!("\"{}ms\"", interval.get().as_millis());
-        return Err(ConfigError::bad_value(
-            path,
-            "polling_interval",
-            &shown,
-            INTERVAL,
-        ));
+        return Err(ConfigError::bad_value(path, key, &shown, INTERVAL));
     }
     Ok(interval.get())
 }

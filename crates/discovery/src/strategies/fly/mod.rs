@@ -89,7 +89,7 @@ fn build(place: &Place<'_>, table: &Table, cx: &BuildCx) -> Result<Sources, Conf
             wanted,
             naming: Naming::new(place.path, &config, app.as_deref(), cx)?,
             machines: Arc::clone(&machines),
-            resolver: resolver.clone(),
+            resolver: resolver.fresh(),
             own: Own::new(&cx.env, outside.clone().filter(|_| nth == 0)),
         };
         let polling = Polling::new(question, Kind::Sampling, interval);
