@@ -8,11 +8,16 @@ use futures_util::future::{BoxFuture, FutureExt as _};
 use trunkline_discovery::Env;
 use trunkline_discovery::config::BuildCx;
 use trunkline_discovery::port_mapper::{MapperFailure, PortMapper, Registered};
-use trunkline_node::epmd::client::{QueryError, names, port_please};
-use trunkline_proto::epmd::NodeType;
+use trunkline_node::Target;
+use trunkline_node::epmd::client::{QueryError, names};
+use trunkline_node::probe::{Depth, ProbeConfig, probe};
+use trunkline_proto::{Flags, NodeName, Reason};
 
 /// Whoever asks has a limit of its own, a shorter one.
 const LIMIT: Duration = Duration::from_secs(30);
+
+/// A node that is up greets at once; one behind TLS never does.
+const GREETING: Duration = Duration::from_millis(500);
 
 /// Speaks the protocol of EPMD.
 #[derive(Clone, Copy, Debug, Default)]
@@ -38,17 +43,29 @@ impl PortMapper for Epmd {
 
     fn is_hidden(
         &self,
+        me: &NodeName,
+        node: &NodeName,
         ip: IpAddr,
         port: u16,
-        alive: &str,
-    ) -> BoxFuture<'static, Result<bool, MapperFailure>> {
-        let alive = alive.to_owned();
+    ) -> BoxFuture<'static, Option<bool>> {
+        let probe_name = format!("trunkline-probe-{}@{}", me.alive(), me.host());
+        let target = Target::new(node.clone()).at(ip).on_port(port);
         async move {
-            match port_please(SocketAddr::new(ip, port), &alive, LIMIT).await {
-                Ok(found) => Ok(found.node_type != NodeType::VISIBLE),
-                Err(QueryError::NotRegistered) => Ok(true),
-                Err(why) => Err(failure(why, port)),
-            }
+            let config = ProbeConfig {
+                depth: Depth::Greeting,
+                timeout: GREETING,
+                ..ProbeConfig::new(probe_name.parse().ok()?)
+            };
+            let result = match probe(&config, &target).await.result {
+                // It lives under the name of another host.
+                Err(Reason::NameMismatch { actual }) => {
+                    let target = Target::new(actual).at(ip).on_port(port);
+                    probe(&config, &target).await.result
+                }
+                other => other,
+            };
+            let greeting = result.ok()?.greeting?;
+            Some(!greeting.flags.contains(Flags::PUBLISHED))
         }
         .boxed()
     }

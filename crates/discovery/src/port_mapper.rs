@@ -10,8 +10,9 @@ use std::net::IpAddr;
 
 use futures_util::future::BoxFuture;
 use thiserror::Error;
+use trunkline_proto::NodeName;
 
-pub(crate) use asker::{Asker, Known};
+pub(crate) use asker::{Asker, Known, Question, Wanted};
 pub(crate) use learn::peer;
 pub use learn::{Learned, Learner};
 
@@ -28,14 +29,15 @@ pub trait PortMapper: fmt::Debug + Send + Sync {
         port: u16,
     ) -> BoxFuture<'static, Result<Vec<Registered>, MapperFailure>>;
 
-    /// Whether the node registered there as `alive` is a hidden one: a tool, not a member. One that is
-    /// gone meanwhile counts as hidden.
+    /// Whether the node that listens at `port` of `ip` is a hidden one: a tool, not a member. It says so
+    /// itself when it is greeted, as `me`; `None` when it does not, or is called otherwise.
     fn is_hidden(
         &self,
+        me: &NodeName,
+        node: &NodeName,
         ip: IpAddr,
         port: u16,
-        alive: &str,
-    ) -> BoxFuture<'static, Result<bool, MapperFailure>>;
+    ) -> BoxFuture<'static, Option<bool>>;
 }
 
 /// One name that a port mapper holds.

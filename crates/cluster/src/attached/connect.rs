@@ -95,10 +95,11 @@ fn reached_handshake(seen: &Probe) -> bool {
         .any(|report| report.step == Step::Handshake)
 }
 
+/// OTP dials the address in a name, whatever a source knows: it is the one to look at.
 fn to_target(dial: Dial) -> Target {
     Target {
+        address: dial.node.ip().or(dial.address),
         name: dial.node,
-        address: dial.address,
         port: dial.port,
     }
 }

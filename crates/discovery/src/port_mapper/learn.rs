@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use trunkline_proto::NodeName;
 use trunkline_reconcile::evidence::Peer;
 
-use super::asker::{Asker, Known};
+use super::asker::{Asker, Known, Wanted, node};
 use super::roster::{Heard, HostFailure, Roster};
 use crate::config::{BuildCx, ConfigError};
 use crate::source::PollCx;
@@ -36,10 +36,12 @@ impl Learner {
         Ok(Self(Roster::new(asker, resolver)))
     }
 
-    /// Lets hidden nodes count too; by default they are passed over, as they are tools.
+    /// Passes hidden nodes over, as they are tools. Each node is greeted once for that, and a greeting
+    /// leaves a name there: only where `greeted` holds, everybody else is passed over too.
     #[must_use]
-    pub fn with_hidden(mut self, hidden: bool) -> Self {
-        self.0.asker.hidden = hidden;
+    pub fn visible_only(mut self, greeted: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
+        self.0.asker.visible_only = true;
+        self.0.wanted = Wanted::new(greeted);
         self
     }
 
@@ -65,7 +67,7 @@ impl Learner {
     ) -> Learned {
         hosts.sort_unstable();
         hosts.dedup();
-        let heard = self.0.hear(&hosts).await;
+        let heard = self.0.hear(cx.me(), &hosts).await;
         let me = cx.me().map(NodeName::canonical);
         let mut learned = Learned::default();
         for (host, heard) in hosts.iter().zip(heard) {
@@ -83,9 +85,9 @@ impl Learner {
     }
 }
 
-/// `None` when host and name together are too long for a node name.
+/// `None` when it is hidden, or no node can be called like that.
 pub(crate) fn peer(known: &Known, host: &str, me: Option<&NodeName>) -> Option<Peer> {
-    let node: NodeName = format!("{}@{host}", known.name.alive).parse().ok()?;
+    let node = node(&known.name.alive, host).filter(|_| !known.is_hidden())?;
     let mut peer = Peer::named(node);
     peer.is_self = me == Some(&peer.node);
     Some(peer)

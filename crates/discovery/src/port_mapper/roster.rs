@@ -9,13 +9,15 @@ use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
+use trunkline_proto::NodeName;
+
 use super::MapperFailure;
-use super::asker::{Asker, Known};
+use super::asker::{Asker, Known, Question, Wanted};
 use crate::dns::Resolver;
 use crate::error::DnsFailure;
 
 /// How many hosts are asked at the same time: sockets, of which a process has 1024.
-const SIDE_BY_SIDE: usize = 256;
+const SIDE_BY_SIDE: usize = 512;
 /// How long one host may take, its name included. A lost SYN is repeated after a second.
 const LIMIT: Duration = Duration::from_secs(2);
 /// How long an answer waits for hosts that were never silent; the rest counts in the next one.
@@ -31,6 +33,8 @@ const KEPT: u64 = 12;
 #[derive(Debug)]
 pub(super) struct Roster {
     pub(super) asker: Asker,
+    /// Others are not even greeted.
+    pub(super) wanted: Wanted,
     /// For hosts that are no addresses.
     resolver: Resolver,
     seen: Arc<Mutex<Seen>>,
@@ -79,6 +83,7 @@ impl Roster {
     pub(super) fn new(asker: Asker, resolver: Resolver) -> Self {
         Self {
             asker,
+            wanted: Wanted::new(|_| true),
             resolver,
             seen: Arc::default(),
             turns: Arc::new(Semaphore::new(SIDE_BY_SIDE)),
@@ -87,11 +92,18 @@ impl Roster {
 
     /// What is known of each host after asking those that are due. Hosts that were silent last time are
     /// asked too, and not waited for.
-    pub(super) async fn hear(&self, hosts: &[String]) -> Vec<Heard> {
-        let due = lock(&self.seen).begin(hosts);
+    pub(super) async fn hear(&self, me: Option<&NodeName>, hosts: &[String]) -> Vec<Heard> {
+        let mut due = lock(&self.seen).begin(hosts);
+        // Turns are taken in this order.
+        due.sort_by_key(|(_, _, was_silent)| *was_silent);
         let mut waited = Vec::new();
         for (host, before, was_silent) in due {
-            let asked = tokio::spawn(self.question(host, before));
+            let asked = tokio::spawn(self.ask(Question {
+                me: me.cloned(),
+                host,
+                before,
+                wanted: self.wanted.clone(),
+            }));
             if !was_silent {
                 waited.push(asked);
             }
@@ -103,21 +115,17 @@ impl Roster {
     }
 
     /// Ends by itself, whether or not somebody waits for it.
-    fn question(
-        &self,
-        host: String,
-        before: Vec<Known>,
-    ) -> impl Future<Output = ()> + Send + 'static {
+    fn ask(&self, question: Question) -> impl Future<Output = ()> + Send + 'static {
         let (asker, resolver) = (self.asker.clone(), self.resolver.clone());
         let (seen, turns) = (Arc::clone(&self.seen), Arc::clone(&self.turns));
         async move {
             let Ok(_turn) = turns.acquire().await else {
                 return;
             };
-            let answer = timeout(LIMIT, ask(&asker, &resolver, &host, &before)).await;
+            let answer = timeout(LIMIT, ask(&asker, &resolver, &question)).await;
             let silent = HostFailure::Mapper(MapperFailure::Silent(asker.port));
             let answer = answer.unwrap_or(Err(silent));
-            lock(&seen).learned(&host, answer);
+            lock(&seen).learned(&question.host, answer);
         }
     }
 }
@@ -132,17 +140,16 @@ impl Drop for Roster {
 async fn ask(
     asker: &Asker,
     resolver: &Resolver,
-    host: &str,
-    before: &[Known],
+    question: &Question,
 ) -> Result<Vec<Known>, HostFailure> {
-    let addresses = match host.parse::<IpAddr>() {
+    let addresses = match question.host.parse::<IpAddr>() {
         Ok(ip) => vec![ip],
         Err(_) => {
-            let found = resolver.addresses(host).await;
+            let found = resolver.addresses(&question.host).await;
             found.map_err(HostFailure::Unresolved)?
         }
     };
-    let names = asker.ask(&addresses, before).await;
+    let names = asker.ask(&addresses, question).await;
     names.map_err(HostFailure::Mapper)
 }
 

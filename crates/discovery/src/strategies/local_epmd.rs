@@ -2,7 +2,7 @@
 //! `Cluster.Strategy.LocalEpmd`, which looks once; here it is looked at again and again.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -18,7 +18,7 @@ use super::{Place, Sources, Strategy};
 use crate::DiscoverError;
 use crate::config::{self, BuildCx, ConfigError, Field, Millis};
 use crate::polling::{DEFAULT_INTERVAL, Polling};
-use crate::port_mapper::{Asker, Known, MapperFailure, peer};
+use crate::port_mapper::{Asker, Known, MapperFailure, Question, Wanted, peer};
 use crate::source::{BuiltSource, Poll, PollCx};
 
 pub(super) const STRATEGY: Strategy = Strategy {
@@ -80,10 +80,10 @@ fn build(place: &Place<'_>, table: &Table, cx: &BuildCx) -> Result<Sources, Conf
     let interval = options::interval(place.path, config.polling_interval)?;
     config.name_match.check(place.path)?;
     let mut asker = Asker::new(cx, place.path)?;
-    asker.hidden = config.hidden;
+    asker.visible_only = !config.hidden;
     let local = Local {
         asker,
-        wanted: config.name_match,
+        wanted: Wanted::new(move |alive| config.name_match.takes(alive)),
         patience: cx.timeout.min(PATIENCE),
         before: Mutex::default(),
     };
@@ -99,7 +99,7 @@ fn build(place: &Place<'_>, table: &Table, cx: &BuildCx) -> Result<Sources, Conf
 #[derive(Debug)]
 struct Local {
     asker: Asker,
-    wanted: NameMatch,
+    wanted: Wanted,
     patience: Duration,
     /// The last answer.
     before: Mutex<Vec<Known>>,
@@ -112,29 +112,33 @@ impl Poll for Local {
 }
 
 impl Local {
+    fn before(&self) -> MutexGuard<'_, Vec<Known>> {
+        self.before.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn look(&self, cx: &PollCx) -> Result<Answer, DiscoverError> {
         let me = cx.me().ok_or_else(nameless)?.canonical();
-        let before = self
-            .before
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        let known = self.ask(&me, &before).await?;
-        let wanted = known
+        let known = self.ask(&me).await?;
+        let peers = known
             .iter()
-            .filter(|known| self.wanted.takes(&known.name.alive));
-        let peers = wanted.filter_map(|known| peer(known, me.host(), Some(&me)));
+            .filter_map(|known| peer(known, me.host(), Some(&me)));
         let answer = Answer {
             peers: peers.collect(),
             notes: Vec::new(),
         };
-        *self.before.lock().unwrap_or_else(PoisonError::into_inner) = known;
+        *self.before() = known;
         Ok(answer)
     }
 
     /// Every port mapper listens on loopback, whatever `ERL_EPMD_ADDRESS` says; that of a node over
     /// IPv6 perhaps on `::1` alone. One of another kind may listen at our node's own address.
-    async fn ask(&self, me: &NodeName, before: &[Known]) -> Result<Vec<Known>, DiscoverError> {
+    async fn ask(&self, me: &NodeName) -> Result<Vec<Known>, DiscoverError> {
+        let question = Question {
+            me: Some(me.clone()),
+            host: me.host().to_owned(),
+            before: self.before().clone(),
+            wanted: self.wanted.clone(),
+        };
         let mut addresses = vec![
             IpAddr::V4(Ipv4Addr::LOCALHOST),
             IpAddr::V6(Ipv6Addr::LOCALHOST),
@@ -145,7 +149,7 @@ impl Local {
         addresses.extend(me.ip().filter(|ip| !addresses.contains(ip)));
         let mut failed = None;
         for ip in addresses {
-            let asked = timeout(self.patience, self.asker.ask(&[ip], before)).await;
+            let asked = timeout(self.patience, self.asker.ask(&[ip], &question)).await;
             let silent = MapperFailure::Silent(self.asker.port);
             match asked.unwrap_or(Err(silent)) {
                 Ok(known) => return Ok(known),

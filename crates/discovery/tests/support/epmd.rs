@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::future::{BoxFuture, FutureExt as _};
 use trunkline_discovery::port_mapper::{MapperFailure, PortMapper, Registered};
+use trunkline_proto::NodeName;
 
 /// What the mapper at an address does. Hosts that are not here refuse.
 #[derive(Clone, Debug)]
@@ -40,7 +41,7 @@ impl Hosts {
         self.set(ip, Mapper::Lists(names.collect()));
     }
 
-    /// What was asked since the last time: `IP` for the names, `IP/NAME` for one of them.
+    /// What was asked since the last time: `IP` for the names, `IP/NAME` for a greeting.
     pub fn asked(&self) -> Vec<String> {
         std::mem::take(&mut self.asked.lock().unwrap())
     }
@@ -82,15 +83,17 @@ impl PortMapper for Hosts {
 
     fn is_hidden(
         &self,
+        _: &NodeName,
+        node: &NodeName,
         ip: IpAddr,
         _: u16,
-        alive: &str,
-    ) -> BoxFuture<'static, Result<bool, MapperFailure>> {
+    ) -> BoxFuture<'static, Option<bool>> {
+        let alive = node.alive();
         self.asked.lock().unwrap().push(format!("{ip}/{alive}"));
         let hidden = match self.at(ip) {
-            Mapper::Lists(names) => !names.iter().any(|(name, _)| name == alive),
-            _ => true,
+            Mapper::Lists(names) => Some(!names.iter().any(|(name, _)| name == alive)),
+            _ => None,
         };
-        async move { Ok(hidden) }.boxed()
+        async move { hidden }.boxed()
     }
 }
