@@ -103,7 +103,7 @@ fn both_stop_signals_become_sigterm_at_once_and_a_second_one_stays() {
                   n=0; while [ $n -lt 2 ]; do sleep 0.05; read n <count 2>/dev/null || n=0; done";
     for first in ["TERM", "INT"] {
         fs::write(host.path("count"), "0\n").unwrap();
-        let mut running = host.started("", script);
+        let running = host.started("", script);
         running.signal(first);
         assert_eq!(running.next_line(), "term", "after SIG{first}");
         running.signal("INT");
@@ -131,7 +131,7 @@ fn other_signals_are_passed_on() {
     let host = Host::new();
     let script = "for s in HUP USR1 USR2 WINCH QUIT; do trap \"echo $s\" $s; done; \
                   trap 'exit 0' TERM; echo ready; while :; do sleep 0.05; done";
-    let mut running = host.started("", script);
+    let running = host.started("", script);
     for name in ["HUP", "USR1", "USR2", "WINCH", "QUIT"] {
         running.signal(name);
         assert_eq!(running.next_line(), name);

@@ -23,7 +23,7 @@ const DRAINS: &str = "trap 'echo term; sleep 0.3; date +%s%N; exit 3' TERM; echo
 /// Stops `exec` once `around` has happened; CMD must have the signal before the agent's end is waited
 /// for, and `exec` must be gone two seconds after CMD.
 fn stopped(what: &str, host: &Host, around: impl FnOnce(&Host)) {
-    let mut running = host.started("", DRAINS);
+    let running = host.started("", DRAINS);
     around(host);
     let from = Instant::now();
     running.signal("TERM");
@@ -161,7 +161,7 @@ fn what_is_no_beam_gets_it_once() {
     // Longer than a signal could come again: the node is never seen, and CMD is young.
     let script = "trap 'echo term' TERM; echo ready; sleep 0.2; \
                   for i in $(seq 60); do sleep 0.1; done; exit 4";
-    let mut running = host.started("", script);
+    let running = host.started("", script);
     running.signal("TERM");
     assert_eq!(running.next_line(), "term");
     let (status, rest) = running.end();

@@ -1,11 +1,14 @@
 //! A host for `exec`: a folder, a name of its own, and CMDs that are shell scripts.
 
 use std::fs::{self, Permissions};
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -76,21 +79,56 @@ impl Host {
 
     /// `exec` of a shell script that says `ready` on stdout once it may be disturbed.
     pub(crate) fn started(&self, flags: &str, script: &str) -> Running {
-        let mut command = self.exec(flags, &["/bin/sh", "-c", script]);
+        let mut command = with_hangups(&self.exec(flags, &["/bin/sh", "-c", script]));
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        let mut out = BufReader::new(child.stdout.take().unwrap());
-        let mut line = String::new();
-        out.read_line(&mut line).unwrap();
-        assert_eq!(line, "ready\n");
-        Running { child, out }
+        let out = lines(child.stdout.take().unwrap());
+        let running = Running { child, out };
+        assert_eq!(running.next_line(), "ready");
+        running
     }
 }
+
+/// The same command as it is without `nohup`, under which these tests may run themselves: `exec`
+/// leaves an ignored SIGHUP ignored.
+fn with_hangups(command: &Command) -> Command {
+    let mut outer = Command::new("/usr/bin/env");
+    outer
+        .arg("--default-signal=HUP")
+        .arg(command.get_program())
+        .args(command.get_args())
+        .env_clear();
+    for (name, value) in command.get_envs() {
+        if let Some(value) = value {
+            outer.env(name, value);
+        }
+    }
+    if let Some(folder) = command.get_current_dir() {
+        outer.current_dir(folder);
+    }
+    outer
+}
+
+/// Its lines as they come, for those who wait for one with a deadline.
+fn lines(out: ChildStdout) -> Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        for line in BufReader::new(out).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+/// How long a program may keep a test waiting: far more than it needs on a busy machine.
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A running `exec`.
 pub(crate) struct Running {
     pub(crate) child: Child,
-    out: BufReader<ChildStdout>,
+    out: Receiver<String>,
 }
 
 impl Running {
@@ -103,15 +141,35 @@ impl Running {
         assert!(sent.success());
     }
 
-    pub(crate) fn next_line(&mut self) -> String {
-        let mut line = String::new();
-        self.out.read_line(&mut line).unwrap();
-        line.trim_end().to_owned()
+    /// The next line of its stdout.
+    pub(crate) fn next_line(&self) -> String {
+        self.out.recv_timeout(DEADLINE).expect("a line in time")
     }
 
+    /// How it ended, and the lines that nobody has read.
     pub(crate) fn end(mut self) -> (ExitStatus, String) {
         let mut rest = String::new();
-        self.out.read_to_string(&mut rest).unwrap();
-        (self.child.wait().unwrap(), rest)
+        loop {
+            match self.out.recv_timeout(DEADLINE) {
+                Ok(line) => rest.push_str(&format!("{line}\n")),
+                Err(RecvTimeoutError::Disconnected) => return (self.child.wait().unwrap(), rest),
+                Err(RecvTimeoutError::Timeout) => panic!("it does not end; it said {rest:?}"),
+            }
+        }
+    }
+}
+
+impl Drop for Running {
+    /// A test that failed leaves neither `exec` nor its CMD behind.
+    fn drop(&mut self) {
+        let begun = Instant::now();
+        while let Ok(None) = self.child.try_wait() {
+            if begun.elapsed() < Duration::from_secs(5) {
+                self.signal("TERM");
+            } else if self.child.kill().is_err() {
+                return;
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
     }
 }
