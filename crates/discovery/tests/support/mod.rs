@@ -3,6 +3,7 @@
 
 pub mod dns_server;
 pub mod epmd;
+pub mod fly_dns;
 pub mod http_server;
 
 use std::time::Duration;
