@@ -363,13 +363,16 @@ async fn dns_cluster_query() {
         let built = build(&format!("app = 'x'\n{more}"), &on_fly(&query(value))).unwrap();
         (built.off, built.sources.len())
     };
-    let off_text = Some("query is empty".to_owned());
+    let off_text = |place| Some(format!("{place} is empty"));
     assert_eq!(
         off("node_basename = 'learn'\nquery = ''", ewr),
-        (off_text.clone(), 0)
+        (off_text("query"), 0)
     );
     let emptied = build("", &on_fly(&query(""))).unwrap();
-    assert_eq!((emptied.off, emptied.sources.len()), (off_text, 0));
+    assert_eq!(
+        (emptied.off, emptied.sources.len()),
+        (off_text("DNS_CLUSTER_QUERY"), 0)
+    );
     assert_eq!(
         sources("regions = ['sea']", "").await,
         ["web/sea.hello.internal"]

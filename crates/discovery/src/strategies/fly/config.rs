@@ -18,6 +18,9 @@ pub(super) const QUERY: &str = "a domain name; \"\" switches the topology off";
 pub(super) const BASENAME: &str =
     "letters, digits, _ and -, for example \"app\", or \"learn\" to ask each machine's EPMD";
 
+/// What `fly.toml` sets in the guide.
+pub(super) const VARIABLE: &str = "DNS_CLUSTER_QUERY";
+
 /// The word that means: ask.
 pub(super) const LEARN: &str = "learn";
 
@@ -148,7 +151,6 @@ fn query(path: &str, config: &Config, env: &Env) -> Result<Option<String>, Confi
         ("process_group", config.process_group.is_some()),
     ];
     let narrowed = narrowed.into_iter().find(|(_, set)| *set);
-    let variable = "DNS_CLUSTER_QUERY";
     let (place, text) = match (&config.query, narrowed) {
         (Some(_), Some((key, _))) => {
             return Err(ConfigError::new(
@@ -159,8 +161,8 @@ fn query(path: &str, config: &Config, env: &Env) -> Result<Option<String>, Confi
             ));
         }
         (Some(query), None) => ("query", query.clone()),
-        (None, None) if config.app.is_none() => match env.given(variable) {
-            Some(query) => (variable, query.to_string_lossy().into_owned()),
+        (None, None) if config.app.is_none() => match env.given(VARIABLE) {
+            Some(query) => (VARIABLE, query.to_string_lossy().into_owned()),
             None => return Ok(None),
         },
         _ => return Ok(None),

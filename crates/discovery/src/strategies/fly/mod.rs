@@ -66,7 +66,11 @@ pub(super) const STRATEGY: Strategy = Strategy {
 
 fn build(place: &Place<'_>, table: &Table, cx: &BuildCx) -> Result<Sources, ConfigError> {
     let Some(checked) = config::read(place, table, &cx.env)? else {
-        return Ok(Sources::Off("query is empty".into()));
+        let place = match table.contains_key("query") {
+            true => "query",
+            false => config::VARIABLE,
+        };
+        return Ok(Sources::Off(format!("{place} is empty")));
     };
     let Checked {
         config,
