@@ -157,3 +157,88 @@ fn is_absent(verdicts: &[Verdict]) -> bool {
         .iter()
         .any(|verdict| verdict.said == Said::NoSuchName)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use hickory_proto::op::{Message, ResponseCode};
+    use hickory_proto::rr::{RData, Record};
+    use tokio::net::UdpSocket;
+
+    use super::*;
+
+    /// A server that knows `known`, fails for what begins with `bad` and denies the rest.
+    async fn server(known: &'static str) -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let address = socket.local_addr().unwrap();
+        let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+        let log = Arc::clone(&asked);
+        tokio::spawn(async move {
+            let mut packet = [0; 512];
+            loop {
+                let (len, from) = socket.recv_from(&mut packet).await.unwrap();
+                let mut message = Message::from_vec(&packet[..len]).unwrap().into_response();
+                let name = message.queries[0].name().clone();
+                let text = name.to_string();
+                if text == known {
+                    let data = RData::A(std::net::Ipv4Addr::new(10, 0, 0, 1).into());
+                    message.add_answer(Record::from_rdata(name, 1, data));
+                } else if text.starts_with("bad") {
+                    message.metadata.response_code = ResponseCode::ServFail;
+                } else if !text.starts_with("empty") {
+                    message.metadata.response_code = ResponseCode::NXDomain;
+                }
+                log.lock().unwrap().push(text);
+                let reply = message.to_vec().unwrap();
+                socket.send_to(&reply, from).await.unwrap();
+            }
+        });
+        (address, asked)
+    }
+
+    #[tokio::test]
+    async fn the_search_list_goes_on_only_where_a_name_does_not_exist() {
+        let (address, asked) = server("app.b.example.").await;
+        let mut config = SystemConfig::read(b"search a.example b.example c.example\n");
+        config.servers = vec![address];
+        let upstream = Upstream::new(config);
+        let until = Instant::now() + Duration::from_secs(20);
+        let resolve = async |name: &str| {
+            asked.lock().unwrap().clear();
+            let name = Name::from_str_relaxed(name).unwrap();
+            let found = upstream.resolve(&name, RecordType::A, until).await;
+            (
+                found.map(|found| found.data.len()),
+                asked.lock().unwrap().join(" "),
+            )
+        };
+        let (found, asked) = resolve("app").await;
+        assert_eq!(
+            (found, asked.as_str()),
+            (Ok(1), "app.a.example. app.b.example.")
+        );
+        // It is there and has no such record; the next name would be somebody else's.
+        let (found, asked) = resolve("empty").await;
+        assert_eq!((found, asked.as_str()), (Ok(0), "empty.a.example."));
+        let (found, asked) = resolve("bad").await;
+        assert_eq!(
+            (found.unwrap_err().to_string(), asked.as_str()),
+            (format!("{address} failed (SERVFAIL)"), "bad.a.example.")
+        );
+        let (found, asked) = resolve("gone.x").await;
+        assert_eq!(
+            found.unwrap_err().to_string(),
+            format!(
+                "{address} knows no such name (NXDOMAIN) \
+                 (tried gone.x, gone.x.a.example, gone.x.b.example, gone.x.c.example)"
+            )
+        );
+        assert_eq!(asked.split(' ').count(), 4);
+        let (found, asked) = resolve("gone.").await;
+        assert_eq!(
+            (found.unwrap_err().to_string(), asked.as_str()),
+            (format!("{address} knows no such name (NXDOMAIN)"), "gone.")
+        );
+    }
+}

@@ -74,7 +74,7 @@ impl SystemConfig {
 
     /// What it does not know it passes over, as every libc does. Of several `search` and `domain`
     /// lines the last counts.
-    fn read(text: &[u8]) -> Self {
+    pub(super) fn read(text: &[u8]) -> Self {
         let mut config = Self {
             servers: Vec::new(),
             search: Vec::new(),
