@@ -101,12 +101,12 @@ fn a_metadata_service_that_cannot_say() {
     };
     assert_snapshot!(env(&nothing.url, ""), @r"
     exit 1
-    stdout: echo 'trunkline: not started: this Droplet has no private IPv4 address · metadata service · put the Droplet into a VPC, or use --network public' >&2; exit 1
+    stdout: echo 'trunkline: nothing is started, because trunkline env failed' >&2; exit 1
     stderr: trunkline: this Droplet has no private IPv4 address · metadata service · put the Droplet into a VPC, or use --network public
     ");
     assert_snapshot!(env(&nothing.url, "--network public"), @r#"
     exit 1
-    stdout: echo 'trunkline: not started: the metadata service answers "<html>" · URL/interfaces/public/0/ipv4/address · run this on a Droplet, or set RELEASE_NODE=name@host' >&2; exit 1
+    stdout: echo 'trunkline: nothing is started, because trunkline env failed' >&2; exit 1
     stderr: trunkline: the metadata service answers "<html>" · URL/interfaces/public/0/ipv4/address · run this on a Droplet, or set RELEASE_NODE=name@host
     "#);
     let broken = Metadata::with(&[
@@ -115,7 +115,7 @@ fn a_metadata_service_that_cannot_say() {
     ]);
     assert_snapshot!(env(&broken.url, ""), @r"
     exit 1
-    stdout: echo 'trunkline: not started: the metadata service answers 503 · URL/hostname · run this on a Droplet, or set RELEASE_NODE=name@host' >&2; exit 1
+    stdout: echo 'trunkline: nothing is started, because trunkline env failed' >&2; exit 1
     stderr: trunkline: the metadata service answers 503 · URL/hostname · run this on a Droplet, or set RELEASE_NODE=name@host
     ");
     assert_eq!(
@@ -130,7 +130,7 @@ fn a_metadata_service_that_cannot_say() {
     );
     assert_snapshot!(env("http://127.0.0.1:1/metadata/v1", "--node-basename app"), @r"
     exit 1
-    stdout: echo 'trunkline: not started: the metadata service cannot be asked: cannot connect to http://127.0.0.1:1: connection refused · URL/interfaces/private/0/ipv4/address · run this on a Droplet, or set RELEASE_NODE=name@host' >&2; exit 1
+    stdout: echo 'trunkline: nothing is started, because trunkline env failed' >&2; exit 1
     stderr: trunkline: the metadata service cannot be asked: cannot connect to http://127.0.0.1:1: connection refused · URL/interfaces/private/0/ipv4/address · run this on a Droplet, or set RELEASE_NODE=name@host
     ");
 }
@@ -141,7 +141,7 @@ fn private_ipv6_is_refused_before_anything_is_asked() {
     let args = format!("--platform droplet --ipv6 --metadata-url {}", metadata.url);
     assert_snapshot!(env(&args, &[]), @r"
     exit 2
-    stdout: echo 'trunkline: not started: a Droplet has no private IPv6 address · --ipv6 · add --network public, or leave --ipv6 out' >&2; exit 1
+    stdout: echo 'trunkline: nothing is started, because trunkline env failed' >&2; exit 1
     stderr: trunkline: a Droplet has no private IPv6 address · --ipv6 · add --network public, or leave --ipv6 out
     ");
     assert!(metadata.asked.lock().unwrap().is_empty());
@@ -156,13 +156,13 @@ fn wrong_values() {
     ] {
         let seen = env(args, &vars);
         assert!(
-            seen.starts_with("exit 1\nstdout: echo 'trunkline: not started: "),
+            seen.starts_with("exit 1\nstdout: echo 'trunkline: nothing is started"),
             "{seen}"
         );
     }
     assert_snapshot!(env("", &[("RELEASE_NODE", "app")]), @r#"
     exit 1
-    stdout: echo 'trunkline: not started: "app" is no node name: a node name is name@host, this has no @ · RELEASE_NODE · write it as name@host, for example app@10.0.0.5' >&2; exit 1
+    stdout: echo 'trunkline: nothing is started, because trunkline env failed' >&2; exit 1
     stderr: trunkline: "app" is no node name: a node name is name@host, this has no @ · RELEASE_NODE · write it as name@host, for example app@10.0.0.5
     "#);
     assert_snapshot!(env("--format json", &[("RELEASE_NODE", "app")]), @r#"
@@ -171,47 +171,47 @@ fn wrong_values() {
     "#);
     assert_snapshot!(env("--name app", &[]), @r"
     exit 2
-    stdout: echo 'trunkline: not started: invalid value '\''app'\'' for '\''--name <NODE>'\'': a node name is name@host, this has no @ · trunkline env · see trunkline env --help' >&2; exit 1
+    stdout: echo 'trunkline: nothing is started, because trunkline env failed' >&2; exit 1
     stderr: trunkline: invalid value 'app' for '--name <NODE>': a node name is name@host, this has no @ · trunkline env · see trunkline env --help
     ");
     assert_snapshot!(env("--platform heroku", &[]), @r"
     exit 2
-    stdout: echo 'trunkline: not started: invalid value '\''heroku'\'' for '\''--platform <PLATFORM>'\'': the platforms are fly, kubernetes, droplet · trunkline env · see trunkline env --help' >&2; exit 1
+    stdout: echo 'trunkline: nothing is started, because trunkline env failed' >&2; exit 1
     stderr: trunkline: invalid value 'heroku' for '--platform <PLATFORM>': the platforms are fly, kubernetes, droplet · trunkline env · see trunkline env --help
     ");
     assert_snapshot!(env("--network inside", &[]), @r"
     exit 2
-    stdout: echo 'trunkline: not started: invalid value '\''inside'\'' for '\''--network <NETWORK>'\'': the networks are private, public · trunkline env · see trunkline env --help' >&2; exit 1
+    stdout: echo 'trunkline: nothing is started, because trunkline env failed' >&2; exit 1
     stderr: trunkline: invalid value 'inside' for '--network <NETWORK>': the networks are private, public · trunkline env · see trunkline env --help
     ");
     assert_snapshot!(env("--node-basename a.b", &[]), @r"
     exit 2
-    stdout: echo 'trunkline: not started: invalid value '\''a.b'\'' for '\''--node-basename <NAME>'\'': '\''.'\'' cannot be in the part before the @ · trunkline env · see trunkline env --help' >&2; exit 1
+    stdout: echo 'trunkline: nothing is started, because trunkline env failed' >&2; exit 1
     stderr: trunkline: invalid value 'a.b' for '--node-basename <NAME>': '.' cannot be in the part before the @ · trunkline env · see trunkline env --help
     ");
     assert_snapshot!(env("--platform droplet --metadata-url ftp://x", &[]), @r#"
     exit 2
-    stdout: echo 'trunkline: not started: "ftp://x" is no URL: the scheme is neither http nor https · --metadata-url · write it like http://169.254.169.254/metadata/v1' >&2; exit 1
+    stdout: echo 'trunkline: nothing is started, because trunkline env failed' >&2; exit 1
     stderr: trunkline: "ftp://x" is no URL: the scheme is neither http nor https · --metadata-url · write it like http://169.254.169.254/metadata/v1
     "#);
     assert_snapshot!(env("--for make", &[]), @r"
     exit 2
-    stdout: echo 'trunkline: not started: invalid value '\''make'\'' for '\''--for <TOOL>'\'' · trunkline env · use one of: mix, erl, relx' >&2; exit 1
+    stdout: echo 'trunkline: nothing is started, because trunkline env failed' >&2; exit 1
     stderr: trunkline: invalid value 'make' for '--for <TOOL>' · trunkline env · use one of: mix, erl, relx
     ");
     assert_snapshot!(env("--format yaml", &[]), @r"
     exit 2
-    stdout: echo 'trunkline: not started: invalid value '\''yaml'\'' for '\''--format <FORMAT>'\'' · trunkline env · use one of: sh, dotenv, dockerfile, json' >&2; exit 1
+    stdout: echo 'trunkline: nothing is started, because trunkline env failed' >&2; exit 1
     stderr: trunkline: invalid value 'yaml' for '--format <FORMAT>' · trunkline env · use one of: sh, dotenv, dockerfile, json
     ");
     assert_snapshot!(env("--epmd-port 0", &[]), @r"
     exit 2
-    stdout: echo 'trunkline: not started: invalid value '\''0'\'' for '\''--epmd-port <PORT>'\'': 0 is not in 1..=65535 · trunkline env · see trunkline env --help' >&2; exit 1
+    stdout: echo 'trunkline: nothing is started, because trunkline env failed' >&2; exit 1
     stderr: trunkline: invalid value '0' for '--epmd-port <PORT>': 0 is not in 1..=65535 · trunkline env · see trunkline env --help
     ");
     assert_snapshot!(env("--dist-port 70000", &[]), @r"
     exit 2
-    stdout: echo 'trunkline: not started: invalid value '\''70000'\'' for '\''--dist-port <PORT>'\'': 70000 is not in 1..=65535 · trunkline env · see trunkline env --help' >&2; exit 1
+    stdout: echo 'trunkline: nothing is started, because trunkline env failed' >&2; exit 1
     stderr: trunkline: invalid value '70000' for '--dist-port <PORT>': 70000 is not in 1..=65535 · trunkline env · see trunkline env --help
     ");
     assert_snapshot!(env("--dist-port 9000 --format dotenv", &[("RELEASE_NODE", NODE)]), @r"
@@ -220,23 +220,23 @@ fn wrong_values() {
     ");
     assert_snapshot!(env("--cookie-file /x", &[]), @r"
     exit 2
-    stdout: echo 'trunkline: not started: the following required arguments were not provided: --with-cookie · trunkline env · see trunkline env --help' >&2; exit 1
+    stdout: echo 'trunkline: nothing is started, because trunkline env failed' >&2; exit 1
     stderr: trunkline: the following required arguments were not provided: --with-cookie · trunkline env · see trunkline env --help
     ");
     assert_snapshot!(env("--with-cookie", &[("RELEASE_NODE", NODE)]), @r"
     exit 1
-    stdout: echo 'trunkline: not started: there is no cookie · RELEASE_COOKIE, $RELEASE_ROOT/releases/COOKIE, $HOME/.erlang.cookie · make one (trunkline cookie generate) and give every node the same' >&2; exit 1
+    stdout: echo 'trunkline: nothing is started, because trunkline env failed' >&2; exit 1
     stderr: trunkline: there is no cookie · RELEASE_COOKIE, $RELEASE_ROOT/releases/COOKIE, $HOME/.erlang.cookie · make one (trunkline cookie generate) and give every node the same
     ");
     assert_snapshot!(env("--config /nowhere.toml", &[("RELEASE_NODE", NODE)]), @r"
     exit 2
-    stdout: echo 'trunkline: not started: cannot read the configuration file /nowhere.toml · --config · name an existing file, or leave the flag out' >&2; exit 1
+    stdout: echo 'trunkline: nothing is started, because trunkline env failed' >&2; exit 1
     stderr: trunkline: cannot read the configuration file /nowhere.toml · --config · name an existing file, or leave the flag out
     ");
     let cookie = [("RELEASE_NODE", NODE), ("RELEASE_COOKIE", "hush-hush")];
     assert_snapshot!(env("--for erl --with-cookie", &cookie), @r"
     exit 2
-    stdout: echo 'trunkline: not started: erl takes a cookie from its arguments or a file, and arguments show in ps · --with-cookie · write it to $HOME/.erlang.cookie with mode 0400' >&2; exit 1
+    stdout: echo 'trunkline: nothing is started, because trunkline env failed' >&2; exit 1
     stderr: trunkline: erl takes a cookie from its arguments or a file, and arguments show in ps · --with-cookie · write it to $HOME/.erlang.cookie with mode 0400
     ");
 }
@@ -250,13 +250,17 @@ fn a_failure_stops_the_shell_that_evaluates_it() {
         "--platform heroku",
         "--log-level loud",
     ] {
-        let script = format!("eval \"$(trunkline env {args} 2>/dev/null)\"; echo booted alone");
+        let script = format!("eval \"$(trunkline env {args})\"; echo booted alone");
         let seen = seen(&mut sh(&script));
-        assert!(
-            seen.starts_with("exit 1\nstderr: trunkline: not started: "),
-            "{seen}"
-        );
-        assert!(!seen.contains("alone"), "{seen}");
+        let lines: Vec<_> = seen.lines().collect();
+        // The reason once, then what it means for the script.
+        let [code, reason, end] = lines[..] else {
+            panic!("{seen}");
+        };
+        assert_eq!(code, "exit 1");
+        assert!(reason.starts_with("stderr: trunkline: "), "{seen}");
+        let stopped = "stderr: trunkline: nothing is started, because trunkline env failed";
+        assert_eq!(end, stopped);
     }
 }
 

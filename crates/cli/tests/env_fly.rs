@@ -72,7 +72,7 @@ fn the_five_exports() {
         .output();
     let (out, err) = util::texts(&missing.unwrap());
     assert_snapshot!(out + &err, @r"
-    echo 'trunkline: not started: cannot name this node: FLY_PRIVATE_IP is not set · fly · set it, or set RELEASE_NODE=name@host' >&2; exit 1
+    echo 'trunkline: nothing is started, because trunkline env failed' >&2; exit 1
     trunkline: cannot name this node: FLY_PRIVATE_IP is not set · fly · set it, or set RELEASE_NODE=name@host
     ");
 }

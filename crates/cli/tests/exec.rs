@@ -83,6 +83,36 @@ fn exports_are_left_for_other_shells_without_the_cookie() {
     );
 }
 
+/// Two nodes of one user on one host: the file that other shells look at first is not taken away from
+/// the one that has it.
+#[test]
+fn a_second_nodes_exports_are_beside_the_first_ones() {
+    let (first, second) = (Host::new(), Host::new());
+    let running = first.started(
+        "",
+        "trap 'exit 0' TERM; echo ready; while :; do sleep 0.05; done",
+    );
+    let mut command = second.exec("", &["/bin/true"]);
+    command.env("RELEASE_TMP", first.dir.path());
+    let seen = second
+        .seen(&mut command)
+        .replace(&first.node, "FIRST")
+        .replace(first.dir.path().to_str().unwrap(), "TMP");
+    assert_snapshot!(seen, @r"
+    exit 0
+    stderr: WARN the exports of FIRST stay where other shells look first, those of NODE are beside them · TMP/trunkline.env.NODE · source that file, or give each node a RELEASE_TMP of its own
+    ");
+    let text = |file: &str| fs::read_to_string(first.path(file)).unwrap();
+    assert!(text("trunkline.env").contains(&format!("RELEASE_NODE='{}'", first.node)));
+    let own = format!("trunkline.env.{}", second.node);
+    assert!(text(&own).contains(&format!("RELEASE_NODE='{}'", second.node)));
+
+    running.signal("TERM");
+    assert_eq!(running.end().0.code(), Some(0));
+    assert_eq!(second.seen(&mut command), "exit 0\n");
+    assert!(text("trunkline.env").contains(&second.node), "it has ended");
+}
+
 #[test]
 fn exports_that_cannot_be_written_stop_nobody() {
     let host = Host::new();
@@ -229,6 +259,29 @@ fn a_release_whose_env_sh_does_not_call_us_is_warned_of_once() {
 }
 
 #[test]
+fn a_release_with_another_name_in_vm_args_is_warned_of() {
+    let host = Host::new();
+    let app = release(&host, "eval \"$(trunkline env)\"\n");
+    let seen = |vm_args: &str| {
+        host.script("app/releases/0.1.0/vm.args", vm_args);
+        host.seen(&mut host.exec("", &[app.to_str().unwrap(), "start"]))
+    };
+    assert_snapshot!(seen("## Name of the node\n-name b@127.0.0.1\n+P 5000\n"), @r"
+    exit 0
+    stdout: DIR/app/bin/my_app DIR/app hush-hush-QWERTZUIOP start
+    stderr: WARN the release names its node b@127.0.0.1, the agent waits for NODE · -name in DIR/app/releases/0.1.0/vm.args · leave it out there, or add --name to trunkline exec
+    ");
+    for fine in [
+        "# -name b@h",
+        "-name ${RELEASE_NODE}",
+        "-kernel a b",
+        &format!("-name {}", host.node),
+    ] {
+        assert!(!seen(fine).contains("WARN"), "{fine}");
+    }
+}
+
+#[test]
 fn what_cannot_be_started() {
     let host = Host::new();
     fs::write(host.path("plain"), "").unwrap();
@@ -237,6 +290,10 @@ fn what_cannot_be_started() {
     assert_snapshot!(seen("", &["bin/my_app", "start"]), @r"
     exit 127
     stderr: trunkline: bin/my_app does not exist · trunkline exec · name the release's script, like /app/bin/my_app
+    ");
+    assert_snapshot!(seen("", &["", "start"]), @r"
+    exit 2
+    stderr: trunkline: the name of the program is empty · trunkline exec · name the release's script, like /app/bin/my_app (is a variable not set?)
     ");
     assert_snapshot!(seen("", &["no-such-program"]), @r"
     exit 127

@@ -37,6 +37,9 @@ pub enum CheckKind {
     Tcp,
 }
 
+/// The keys of a health check, for error texts; a test holds them to the struct.
+pub(crate) const KEYS: [&str; 5] = ["type", "port", "timeout", "rise", "fall"];
+
 /// What a health check allows, for error texts.
 pub const ALLOWED: &str = "{ type = \"tcp\", port = 1…65535, timeout = \"500ms\", rise = 1, fall = 3 }, \
      of which type and port are required";
@@ -78,5 +81,17 @@ async fn check_tcp(to: SocketAddr, timeout: Duration) -> Verdict {
         Ok(Ok(_)) => Verdict::Pass,
         Ok(Err(error)) => Verdict::Fail(format!("tcp {to}: {error}")),
         Err(_) => Verdict::Fail(format!("tcp {to}: no answer within {}", Millis(timeout))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_keys_are_those_of_the_struct() {
+        let error = toml::from_str::<HealthCheck>("no_such_key = 1").unwrap_err();
+        let known = KEYS.map(|key| format!("`{key}`")).join(", ");
+        assert!(error.message().ends_with(&known), "{error}");
     }
 }

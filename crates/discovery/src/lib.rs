@@ -52,6 +52,7 @@ pub mod http;
 pub mod platform;
 pub mod polling;
 pub mod port_mapper;
+mod short_file;
 pub mod source;
 pub mod strategies;
 

@@ -37,6 +37,8 @@ pub struct Engine {
     pub(crate) links: BTreeMap<NodeName, Instant>,
     /// Links whose name spells an address in another way, by the canonical spelling.
     pub(crate) odd_links: BTreeMap<NodeName, NodeName>,
+    /// Links that end because our own node leaves: that was said for all of them at once.
+    pub(crate) parting: BTreeSet<NodeName>,
     /// Peers that wait for a slot; those who failed least first, so that dead ones delay nobody.
     pub(crate) ready: BTreeSet<(u32, NodeName)>,
     /// Peers that hold a slot.
@@ -66,6 +68,7 @@ impl Engine {
             peers: BTreeMap::new(),
             links: BTreeMap::new(),
             odd_links: BTreeMap::new(),
+            parting: BTreeSet::new(),
             ready: BTreeSet::new(),
             busy: BTreeSet::new(),
             gone: VecDeque::new(),

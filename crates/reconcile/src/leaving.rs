@@ -53,6 +53,7 @@ impl Engine {
         }
         let disconnects = !needed && self.up;
         if disconnects {
+            self.parting = self.links.keys().cloned().collect();
             let topology = id.clone();
             self.actions.push_back(Action::Leave { topology });
         }
@@ -73,6 +74,7 @@ impl Engine {
     ) {
         self.advance(now);
         if let Err(why) = result {
+            self.parting.clear();
             let topology = topology.clone();
             self.say(Event::LeaveFailed { topology, why });
         }

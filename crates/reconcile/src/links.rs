@@ -39,6 +39,7 @@ impl Engine {
         self.up = false;
         self.auditing = None;
         self.odd_links.clear();
+        self.parting.clear();
         for name in core::mem::take(&mut self.links).into_keys() {
             self.retire_unlisted(&name);
         }
@@ -79,6 +80,7 @@ impl Engine {
         for name in known.difference(live).filter(|n| !changed.contains(*n)) {
             self.unlinked(name, String::from("noticed late"));
         }
+        self.parting.clear();
         self.settle_all();
         if again {
             self.ask_audit();
@@ -124,6 +126,7 @@ impl Engine {
             return;
         }
         self.unready(name);
+        self.parting.remove(name);
         self.adopt_spelling(name);
         self.links.insert(name.clone(), self.now);
         self.timers.cancel(&Timer::Attempt(name.clone()));
@@ -157,6 +160,7 @@ impl Engine {
             return;
         };
         self.odd_links.remove(&name.canonical());
+        let parted = self.parting.remove(name);
         let stable = self.now.saturating_since(since) >= self.config.stable_after;
         let Some(peer) = self.peers.get_mut(name) else {
             return;
@@ -169,7 +173,9 @@ impl Engine {
         }
         let failures = peer.failures;
         let peer = name.clone();
-        self.say(Event::Lost { peer, why });
+        if !parted {
+            self.say(Event::Lost { peer, why });
+        }
         self.retire_unlisted(name);
         if failures > 1 && self.wants(name) {
             let step = Step::Connect;

@@ -41,6 +41,12 @@ pub const FIELDS: &[Field] = &[
     .default("\"1m\""),
     Field::new("lasting_backoff_max", POSITIVE, "the longest such wait").default("\"10m\""),
     Field::new(
+        "look_interval",
+        POSITIVE,
+        "how often a peer whose handshake fails is looked at, to see whether it was restarted",
+    )
+    .default("\"30s\""),
+    Field::new(
         "removal_misses",
         "a whole number of at least 1",
         "good answers in a row without a peer before it can be dropped",
@@ -65,6 +71,12 @@ pub const FIELDS: &[Field] = &[
     )
     .default("\"keep\""),
     Field::new(
+        "leave_grace",
+        DURATION,
+        "how long a living peer that was dropped has to leave by itself before the others care",
+    )
+    .default("\"10s\""),
+    Field::new(
         "audit_interval",
         POSITIVE,
         "how often all links are compared with what should be",
@@ -88,10 +100,12 @@ pub(super) struct EngineOptions {
     backoff_max: Option<Positive>,
     lasting_backoff_min: Option<Positive>,
     lasting_backoff_max: Option<Positive>,
+    look_interval: Option<Positive>,
     removal_misses: Option<NonZeroU32>,
     removal_grace: Option<Millis>,
     removal_guard: Option<Share>,
     on_removed: Option<Removed>,
+    leave_grace: Option<Millis>,
     audit_interval: Option<Positive>,
     expected_size: Option<NonZeroU32>,
 }
@@ -111,9 +125,13 @@ impl EngineOptions {
         positive(&mut config.backoff_max, self.backoff_max);
         positive(&mut config.lasting_backoff_min, self.lasting_backoff_min);
         positive(&mut config.lasting_backoff_max, self.lasting_backoff_max);
+        positive(&mut config.look_interval, self.look_interval);
         positive(&mut config.audit_interval, self.audit_interval);
         if let Some(grace) = self.removal_grace {
             config.removal_grace = grace.get();
+        }
+        if let Some(grace) = self.leave_grace {
+            config.leave_grace = grace.get();
         }
         if let Some(connects) = self.max_connects {
             config.max_connects = connects.get() as usize;
@@ -193,5 +211,27 @@ mod tests {
             .collect();
         let options: EngineOptions = toml::from_str(&text).unwrap();
         assert_eq!(options.config().unwrap(), Config::default());
+    }
+
+    #[test]
+    fn every_duration_reaches_the_engine() {
+        let names = FIELDS
+            .iter()
+            .filter(|f| f.allowed == DURATION || f.allowed == POSITIVE);
+        for field in names {
+            // Not above the longest wait of its kind.
+            let text = format!("{} = 29999", field.name);
+            let options: EngineOptions = toml::from_str(&text).unwrap();
+            let config = format!(
+                "{:?}",
+                options.config().map_err(|error| error.what().to_owned())
+            );
+            let expected = format!("{}: 29.999s", field.name);
+            let refused = format!("{} (29.999s)", field.name);
+            assert!(
+                config.contains(&expected) || config.contains(&refused),
+                "{config}"
+            );
+        }
     }
 }

@@ -231,6 +231,14 @@ pub fn text_of(file: &Path) -> Result<String, ConfigError> {
 fn topologies(tables: Table) -> Result<Vec<TopologyOptions>, options::ConfigError> {
     let each = tables.into_iter();
     each.map(|(name, value)| match value {
+        _ if name.trim().is_empty() || name.contains(char::is_control) => {
+            Err(options::ConfigError::new(
+                "topologies",
+                Some(&name),
+                format!("{name:?} is no name for a topology"),
+                "give it one, like [topologies.web]",
+            ))
+        }
         Value::Table(table) => Ok(TopologyOptions { name, table }),
         _ => Err(options::ConfigError::new(
             "topologies",

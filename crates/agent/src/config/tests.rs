@@ -87,6 +87,7 @@ fn unknown_keys() {
         "[admin]\nlissten = '127.0.0.1:1'",
         "[topologies.web]\nstrategy = 'dns'\nquery = 'x'\n\nnameserver = []",
         "[topologies.web]\nstrategy = 'epmd'\nhosts = ['a@b']\ncolour = 'red'",
+        "[topologies.web]\nstrategy = 'epmd'\nhosts = ['a@b']\nhealth_check = { type = 'tcp', prot = 80 }",
         "[node.tls]\noptfil = '/x'",
     ]), @r"
     unknown key nodes · trunkline.toml:1 · did you mean node?
@@ -95,6 +96,7 @@ fn unknown_keys() {
     unknown key lissten · trunkline.toml:2 [admin] · did you mean listen?
     unknown key nameserver · trunkline.toml:5 [topologies.web] · did you mean nameservers?
     unknown key colour · trunkline.toml:4 [topologies.web] · known are hosts, enabled, health_check, strategy
+    unknown key prot · trunkline.toml:4 [topologies.web.health_check] · did you mean port?
     unknown key optfil · trunkline.toml:2 [node.tls] · did you mean optfile?
     ");
 }
@@ -108,6 +110,7 @@ fn bad_values() {
         "[node]\nmode = 'member'",
         "[node]\ncookie = 'dop_v1_hush'",
         "[node]\ncookie = { evn = 'RELEASE_COOKIE' }",
+        "[node]\ncookie = { env = '' }",
         "[node.tls]\noptfile = '/etc/app/ssl_dist.conf'",
         "[engine]\nconnect_timeout = '5 parsecs'",
         "[engine]\nconnect_timeout = 0",
@@ -127,6 +130,7 @@ fn bad_values() {
     name = 5 is not allowed · trunkline.toml:2 [node] · allowed is a node name, "name@host"
     mode = "both" is not allowed · trunkline.toml:2 [node] · allowed is "attach"
     mode = "member" is not built yet · trunkline.toml:2 [node] · leave it out, or set it to "attach"
+    cookie = (hidden) is not allowed · trunkline.toml:2 [node] · allowed is { env = "NAME" } or { file = "/path" }
     cookie = (hidden) is not allowed · trunkline.toml:2 [node] · allowed is { env = "NAME" } or { file = "/path" }
     cookie = (hidden) is not allowed · trunkline.toml:2 [node] · allowed is { env = "NAME" } or { file = "/path" }
     distribution over TLS is not built yet · trunkline.toml:1 [node] · leave [node.tls] out and start the node without -proto_dist inet_tls
@@ -151,6 +155,7 @@ fn bad_topologies() {
     assert_snapshot!(mistakes(&[
         "topologies = 5",
         "[topologies]\nweb = 5",
+        "[topologies.'']\nstrategy = 'local_epmd'",
         "[topologies.web]\nquery = 'x'",
         "[topologies.web]\nstrategy = 'dsn'",
         "[topologies.web]\nstrategy = 'dns'",
@@ -164,6 +169,7 @@ fn bad_topologies() {
     ]), @r#"
     topologies = 5 is not allowed · trunkline.toml:1 · allowed is a table of tables, [topologies.NAME]
     web is no topology · trunkline.toml:2 [topologies] · write a section [topologies.web]
+    "" is no name for a topology · trunkline.toml:1 [topologies] · give it one, like [topologies.web]
     strategy is missing · trunkline.toml:1 [topologies.web] · set it to one of "digitalocean", "dns", "epmd", "fly", "local_epmd"
     strategy = "dsn" is not allowed · trunkline.toml:2 [topologies.web] · allowed is one of "digitalocean", "dns", "epmd", "fly", "local_epmd"; did you mean "dns"?
     query is missing · trunkline.toml:1 [topologies.web] · set it to a domain name, { env = "NAME" }, { basename = "app", query = … } or a list of these; "" switches it off

@@ -142,9 +142,9 @@ impl Drop for Place {
     }
 }
 
-/// The nodes that agents of this network namespace serve, whether they have a socket or not; of longer
-/// names the beginnings. Linux only.
-pub(super) fn served() -> Vec<String> {
+/// The nodes that agents of this network namespace serve, whether they have a socket or not; of very
+/// long names (90 characters) the beginnings. Empty where the system does not say: only Linux does.
+pub fn served() -> Vec<String> {
     let table = fs::read_to_string("/proc/net/unix").unwrap_or_default();
     let mut nodes: Vec<_> = table.lines().filter_map(served_in).collect();
     nodes.sort();

@@ -23,7 +23,7 @@ use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 use trunkline_proto::Cookie;
 
-pub use claim::{Claim, ClaimError};
+pub use claim::{Claim, ClaimError, served};
 pub use client::{LocalAgent, LocalError};
 pub use folders::Folders;
 

@@ -9,7 +9,7 @@ mod program;
 mod signals;
 
 pub(crate) use again::Again;
-pub(crate) use program::Program;
+pub(crate) use program::{Program, Release};
 pub(crate) use signals::{Passed, Signals, StopSignal};
 
 use std::fs;

@@ -32,12 +32,21 @@ pub(crate) struct Release {
     pub(crate) root: PathBuf,
     /// `env.sh` of the version that will start: mix releases have one.
     pub(crate) env_sh: Option<PathBuf>,
+    /// The flags for `erl` of that version, or those that the environment names.
+    pub(crate) vm_args: PathBuf,
 }
 
 impl Program {
     /// Looks it up as a shell does: on `PATH` unless there is a slash in it.
     pub(crate) fn find(argv: Vec<OsString>, env: &Env) -> Result<Self, Failure> {
         let name = argv.first().map(PathBuf::from).unwrap_or_default();
+        if name.as_os_str().is_empty() {
+            return Err(Failure::usage(
+                "the name of the program is empty",
+                "trunkline exec",
+                "name the release's script, like /app/bin/my_app (is a variable not set?)",
+            ));
+        }
         let path = locate(&name, env)?;
         let release = Release::of(&path, env);
         Ok(Self {
@@ -139,9 +148,16 @@ impl Release {
         let version = env
             .text("RELEASE_VSN")
             .or_else(|| data.split_whitespace().nth(1))?;
-        let env_sh = root.join("releases").join(version).join("env.sh");
+        let folder = root.join("releases").join(version);
+        let env_sh = folder.join("env.sh");
         let env_sh = env_sh.is_file().then_some(env_sh);
-        Some(Self { root, env_sh })
+        let vm_args = env.path("RELEASE_VM_ARGS").map(Path::to_owned);
+        let vm_args = vm_args.unwrap_or_else(|| folder.join("vm.args"));
+        Some(Self {
+            root,
+            env_sh,
+            vm_args,
+        })
     }
 
     /// The `env.sh` that does not call `trunkline env`, when there is one: tools of the release

@@ -2,6 +2,7 @@
 //! sets it.
 
 mod args;
+pub(crate) mod doubts;
 mod exports;
 mod file;
 mod flags;
@@ -13,7 +14,7 @@ mod vm_args;
 
 pub(crate) use args::{ReleaseArgs, Tool, WhoArgs};
 pub(crate) use exports::{Exports, Plan};
-pub(crate) use file::{exports_path, write_exports};
+pub(crate) use file::ExportsFile;
 pub(crate) use format::Format;
 pub(crate) use other_name::refuse_other_name;
-pub(crate) use shell::guard;
+pub(crate) use shell::GUARD;

@@ -4,7 +4,6 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 
 use super::exports::{Exports, OnStart};
-use crate::failure::Failure;
 
 /// `export` lines, every value in single quotes.
 pub(super) fn exports(exports: &Exports) -> Vec<u8> {
@@ -19,12 +18,10 @@ pub(super) fn exports(exports: &Exports) -> Vec<u8> {
     script
 }
 
-/// What stops the shell that evaluates it, with the reason: an empty answer would let the release
-/// boot alone.
-pub(crate) fn guard(failure: &Failure) -> String {
-    let message = quoted(OsStr::new(&format!("trunkline: not started: {failure}")));
-    format!("echo {} >&2; exit 1\n", String::from_utf8_lossy(&message))
-}
+/// What stops the shell that evaluates it: an empty answer would let the release boot alone. The reason
+/// is on stderr already, just above.
+pub(crate) const GUARD: &str =
+    "echo 'trunkline: nothing is started, because trunkline env failed' >&2; exit 1\n";
 
 /// Only the commands of a release that start a node; unset means an entry script, which does.
 fn push_case(script: &mut Vec<u8>, on_start: &OnStart) {

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Read as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use trunkline_discovery::platform::Env;
 
@@ -13,9 +13,11 @@ const MAX_BYTES: u64 = 64 << 10;
 /// release has said where it lives and which command it runs: tools that reach into the running
 /// node use another file.
 pub(super) fn read(env: &Env) -> String {
-    let Some(path) = path(env) else {
-        return String::new();
-    };
+    path(env).map(|path| text(&path)).unwrap_or_default()
+}
+
+/// The flags in such a file; empty when it cannot be read.
+pub(super) fn text(path: &Path) -> String {
     let mut text = Vec::new();
     let read = File::open(path).and_then(|file| file.take(MAX_BYTES).read_to_end(&mut text));
     // A release that has none starts without, and says so itself when it needs it.

@@ -7,7 +7,7 @@ use trunkline_discovery::platform::{self, NameSource, PlatformError};
 
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::release::{Format, Plan, ReleaseArgs, WhoArgs, guard, image};
+use crate::release::{Format, GUARD, Plan, ReleaseArgs, WhoArgs, image};
 use crate::{cookies, output, runtime};
 
 #[derive(clap::Args)]
@@ -36,7 +36,7 @@ pub(crate) fn run(args: Args, cx: &Context) -> Result<ExitCode, Failure> {
     match print(&args, args.format(), cx) {
         Ok(text) => output::bytes(&text)?,
         Err(failure) => {
-            args.stop_shell(&failure)?;
+            args.stop_shell()?;
             return Err(failure);
         }
     }
@@ -61,9 +61,9 @@ impl Args {
     }
 
     /// Prints, in the `sh` format, what stops the shell that evaluates it.
-    pub(super) fn stop_shell(&self, failure: &Failure) -> Result<(), Failure> {
+    pub(super) fn stop_shell(&self) -> Result<(), Failure> {
         match self.format() {
-            Format::Sh => output::text(&guard(failure)),
+            Format::Sh => output::text(GUARD),
             _ => Ok(()),
         }
     }

@@ -9,14 +9,15 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 use trunkline_agent::Agent;
-use trunkline_discovery::platform::{self, CookieSource, Env, FoundCookie, NameSource, Named};
+use trunkline_discovery::platform::{self, Env, FoundCookie, NameSource, Named};
+use trunkline_proto::NodeName;
 
 use super::env::unnamed;
 use crate::child::{Again, Child, Ended, Passed, Program, Signals, StopSignal};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::release::{
-    Exports, Plan, ReleaseArgs, Tool, WhoArgs, exports_path, refuse_other_name, write_exports,
+    Exports, ExportsFile, Plan, ReleaseArgs, Tool, WhoArgs, doubts, refuse_other_name,
 };
 use crate::{beside, cookies, runtime};
 
@@ -64,7 +65,7 @@ async fn serve(args: &Args, program: Program, cx: &Context) -> Result<ExitCode, 
     } = prepared;
     let agent = beside::start(cx, &named, cookie, &env).await?;
     // Not before: were the agent refused, the file would be another one's.
-    leave_exports(&env, &exports);
+    leave_exports(&named.node, &env, &exports);
     let child = Child::start(&program, &env)?;
     tracing::info!(
         "started {} as {} · pid {}",
@@ -114,9 +115,12 @@ async fn prepare(args: &Args, program: &Program, cx: &Context) -> Result<Prepare
     };
     let exports = plan.exports()?;
     if args.release.tool == Tool::Erl {
-        warn_of_own_cookie(program, &cookie, &env);
+        doubts::own_cookie(program, &cookie, &env);
     }
-    warn_of_env_sh(program, &cookie);
+    if let Some(release) = &program.release {
+        doubts::env_sh(release, &cookie);
+        doubts::vm_args(release, &named.node);
+    }
     exports.apply(&mut env);
     Ok(Prepared {
         named,
@@ -134,60 +138,18 @@ async fn name(args: &Args, cx: &Context) -> Result<Named, Failure> {
 }
 
 /// For `bin/my_app remote` from another shell. CMD starts without it too.
-fn leave_exports(env: &Env, exports: &Exports) {
-    let path = exports_path(env);
-    if let Err(error) = write_exports(&path, exports) {
+fn leave_exports(node: &NodeName, env: &Env, exports: &Exports) {
+    let file = ExportsFile::of(node, env);
+    let path = file.path.display();
+    if let Err(error) = file.write(node, exports) {
         tracing::warn!(
-            "the exports are not written: {error} · {} · set RELEASE_TMP to a folder of this user \
-             (systemd: RuntimeDirectory=trunkline)",
-            path.display()
+            "the exports are not written: {error} · {path} · set RELEASE_TMP to a folder of this user \
+             (systemd: RuntimeDirectory=trunkline)"
         );
-    }
-}
-
-/// `erl` has its cookie from a file of its own, or from its arguments.
-fn warn_of_own_cookie(program: &Program, cookie: &FoundCookie, env: &Env) {
-    let by_flag = |word: &OsString| word == "-setcookie" || word == "--cookie";
-    let home = ["HOME", "XDG_CONFIG_HOME"];
-    let home: Env = home
-        .into_iter()
-        .filter_map(|name| Some((name, env.get(name)?)))
-        .collect();
-    let own = platform::cookie(&home, None, None).ok().flatten();
-    let same = own.is_some_and(|own| own.secret_cookie == cookie.secret_cookie);
-    if !same && !program.argv.iter().any(by_flag) {
+    } else if let Some(other) = &file.other {
         tracing::warn!(
-            "erl will not use the cookie of {}, it reads its own file · $HOME/.erlang.cookie · \
-             write the same one there, with mode 0400",
-            cookie.source
-        );
-    }
-}
-
-fn warn_of_env_sh(program: &Program, cookie: &FoundCookie) {
-    let Some(release) = &program.release else {
-        return;
-    };
-    if let Some(path) = release.env_sh_with_name() {
-        tracing::warn!(
-            "the release sets RELEASE_NODE itself, the agent serves only the name that it gave · {} \
-             · replace that line: eval \"$(trunkline env)\"",
-            path.display()
-        );
-    } else if let Some(path) = release.env_sh_without_us() {
-        tracing::warn!(
-            "remote and rpc of this release will not find the node from another shell · {} · add \
-             this line: eval \"$(trunkline env)\"",
-            path.display()
-        );
-    }
-    // Set before us, it is the agent's as well.
-    let from_environment = cookie.source == CookieSource::Environment;
-    if let Some(path) = release.env_sh_with_cookie().filter(|_| !from_environment) {
-        tracing::warn!(
-            "the release sets RELEASE_COOKIE itself, the agent may use another one · {} · set it \
-             in the environment of trunkline exec instead",
-            path.display()
+            "the exports of {other} stay where other shells look first, those of {node} are beside \
+             them · {path} · source that file, or give each node a RELEASE_TMP of its own"
         );
     }
 }

@@ -72,7 +72,7 @@ impl Verb {
     /// Reports what was wrong before the verb could run; the shell that evaluates `env` stops too.
     pub(crate) fn not_run(&self, failure: &Failure) -> ExitCode {
         if let Self::Env(args) = self {
-            args.stop_shell(failure).ok();
+            args.stop_shell().ok();
         }
         failure.report()
     }

@@ -1,8 +1,7 @@
 //! Secrets in a configuration.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
@@ -10,6 +9,7 @@ use zeroize::Zeroizing;
 
 use super::ConfigError;
 use crate::platform::Env;
+use crate::short_file;
 
 /// Where a secret is: in the file itself (`"text"`), in the environment (`{ env = "NAME" }`), or in
 /// a file (`{ file = "/path" }`).
@@ -62,7 +62,7 @@ impl Secret {
                 };
                 ConfigError::new(place, Some(key), what, format!("set {shown}")).elsewhere()
             })?),
-            Self::File(path) => SecretText::new(short_file(path).map_err(|error| {
+            Self::File(path) => SecretText::new(short_text(path).map_err(|error| {
                 ConfigError::new(
                     place,
                     Some(key),
@@ -133,14 +133,14 @@ fn shown_path(path: &Path) -> std::borrow::Cow<'_, str> {
 /// More than any token has; a wrong path (`/dev/zero`, a disk image) must not fill memory.
 const MAX_FILE: u64 = 64 << 10;
 
-fn short_file(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    let mut file = File::open(path)?.take(MAX_FILE + 1);
-    let read = file.read_to_string(&mut text)?;
-    if read as u64 > MAX_FILE {
+fn short_text(path: &Path) -> io::Result<String> {
+    let file = short_file::read(path, MAX_FILE + 1)?;
+    if file.secret_bytes.len() as u64 > MAX_FILE {
         return Err(io::Error::other("it is too large for a token"));
     }
-    Ok(text)
+    let text = std::str::from_utf8(&file.secret_bytes);
+    text.map(str::to_owned)
+        .map_err(|_| io::Error::other("it is not UTF-8"))
 }
 
 impl fmt::Debug for Secret {
@@ -174,9 +174,12 @@ impl<'de> Visitor<'de> for SecretVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Secret, A::Error> {
         // The texts of these errors hold no value: it may be the secret in the wrong place.
         let wrong = || de::Error::custom(ALLOWED);
-        let secret = match map.next_key::<String>()?.as_deref() {
-            Some("env") => Secret::Env(map.next_value().map_err(|_: A::Error| wrong())?),
-            Some("file") => Secret::File(map.next_value().map_err(|_: A::Error| wrong())?),
+        let key = map.next_key::<String>()?.ok_or_else(wrong)?;
+        let place: String = map.next_value().map_err(|_: A::Error| wrong())?;
+        let secret = match key.as_str() {
+            _ if place.is_empty() => return Err(wrong()),
+            "env" => Secret::Env(place),
+            "file" => Secret::File(place.into()),
             _ => return Err(wrong()),
         };
         match map.next_key::<String>()? {
@@ -251,6 +254,10 @@ mod tests {
         for text in [
             "token = { evn = 'hunter2' }",
             "token = { env = 'A', x = 'hunter2' }",
+            "token = { env = '' }",
+            "token = { file = '' }",
+            "token = { env = ['hunter2'] }",
+            "token = {}",
         ] {
             let error = read(text).unwrap_err();
             assert!(error.message().contains("{ env ="), "{error:?}");

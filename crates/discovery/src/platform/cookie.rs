@@ -1,17 +1,15 @@
 //! The cookie that is used here: where it comes from, and what is wrong with it.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{ErrorKind, Read as _};
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 use trunkline_proto::Cookie;
-use zeroize::Zeroizing;
 
 use super::Env;
+use crate::short_file;
 
 /// More than any cookie file holds; a wrong path (`/dev/zero`) must not fill memory.
 const MAX_FILE: u64 = 4096;
@@ -132,19 +130,15 @@ pub fn file_cookie(
         place: path.display().to_string(),
         why,
     };
-    let file = match File::open(path) {
+    let file = match short_file::read(path, MAX_FILE) {
         Ok(file) => file,
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             return Ok(None);
         }
         Err(error) => return Err(fail(error.to_string())),
     };
-    let metadata = file.metadata().map_err(|error| fail(error.to_string()))?;
-    let mut secret_text = Zeroizing::new(Vec::with_capacity(256));
-    file.take(MAX_FILE)
-        .read_to_end(&mut secret_text)
-        .map_err(|error| fail(error.to_string()))?;
-    let line = secret_text
+    let line = file
+        .secret_bytes
         .split(|byte| matches!(byte, b'\r' | b'\n'))
         .next()
         .unwrap_or_default();
@@ -152,7 +146,7 @@ pub fn file_cookie(
     Ok(Some(FoundCookie {
         secret_cookie,
         source,
-        file_mode: Some(metadata.permissions().mode() & 0o7777),
+        file_mode: Some(file.mode),
     }))
 }
 
@@ -177,7 +171,12 @@ impl FoundCookie {
             .iter()
             .for_each(|byte| distinct[usize::from(*byte)] = true);
         let variety = distinct.iter().filter(|seen| **seen).count();
-        let mode = self.file_mode.filter(|mode| mode & 0o077 != 0);
+        // `mix release` makes its file readable for everybody: no operator can be told to mend that.
+        let closed_to_others = match self.source {
+            CookieSource::Release(_) => 0o022,
+            _ => 0o077,
+        };
+        let mode = self.file_mode.filter(|mode| mode & closed_to_others != 0);
         [
             secret.ends_with(b"\n").then_some(Weakness::TrailingNewline),
             is_well_known(secret).then_some(Weakness::WellKnown),
@@ -239,7 +238,7 @@ pub enum Weakness {
     LowVariety,
     /// `erl -setcookie` takes it for a flag.
     LeadingDash,
-    /// Others can read the file, and the BEAM refuses it.
+    /// Others can read the file (that of a release: write it), and the BEAM refuses it.
     FileMode {
         /// The permission bits.
         mode: u32,
@@ -282,7 +281,8 @@ impl fmt::Display for Weakness {
             Self::LowVariety => write!(f, "it has fewer than {MIN_VARIETY} different characters"),
             Self::LeadingDash => f.write_str("it begins with -, which erl takes for a flag"),
             Self::FileMode { mode } => {
-                write!(f, "its file has mode {mode:04o}, others can read it")
+                let verb = if mode & 0o022 == 0 { "read" } else { "write" };
+                write!(f, "its file has mode {mode:04o}, others can {verb} it")
             }
         }
     }
@@ -314,6 +314,19 @@ mod tests {
         assert_eq!(weak(&format!("-{GOOD}"), None), ["leading_dash"]);
         assert_eq!(weak("Secret", None), ["well_known", "short", "low_variety"]);
         assert_eq!(weak(&"ab".repeat(20), None), ["low_variety"]);
+    }
+
+    #[test]
+    fn a_release_that_everybody_can_read_is_how_mix_makes_it() {
+        let found = |mode| FoundCookie {
+            secret_cookie: Cookie::new(GOOD).unwrap(),
+            source: CookieSource::Release("releases/COOKIE".into()),
+            file_mode: Some(mode),
+        };
+        assert_eq!(found(0o644).weaknesses(), []);
+        let open = found(0o666).weaknesses();
+        assert_eq!(open, [Weakness::FileMode { mode: 0o666 }]);
+        assert!(open[0].to_string().ends_with("others can write it"));
     }
 
     #[test]

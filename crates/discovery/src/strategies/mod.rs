@@ -200,6 +200,14 @@ fn health_check(path: &str, options: &mut Table) -> Result<Option<HealthCheck>, 
     let Some(value) = options.remove("health_check") else {
         return Ok(None);
     };
+    let inner = value.as_table().into_iter().flatten();
+    if let Some((key, _)) = inner
+        .into_iter()
+        .find(|(key, _)| !health::KEYS.contains(&key.as_str()))
+    {
+        let path = format!("{path}.health_check");
+        return Err(ConfigError::unknown_key(path, key, health::KEYS));
+    }
     let shown = crate::config::show(&value);
     let read = value.try_into();
     read.map(Some).map_err(|_: toml::de::Error| {

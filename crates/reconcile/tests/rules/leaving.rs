@@ -20,6 +20,9 @@ fn our_own_node_leaves_when_a_complete_list_no_longer_holds_it() {
     assert!(!world.is_left("web"), "the grace is not over");
     world.run(2);
     assert!(world.is_left("web"));
+    let said = |event: &Event| matches!(event, Event::Left { .. } | Event::Lost { .. });
+    assert_eq!(world.count(said), 1, "{:?}", world.said);
+    assert!(world.links.is_empty());
     world.hush();
     world.run(600);
     assert!(
@@ -32,6 +35,10 @@ fn our_own_node_leaves_when_a_complete_list_no_longer_holds_it() {
     world.dial_in(3);
     world.run(120);
     assert_eq!(world.wanted(is_leave), 0);
+    world.hush();
+    world.cut(3);
+    world.run(1);
+    assert_eq!(world.count(|e| matches!(e, Event::Lost { .. })), 1);
 }
 
 #[test]

@@ -194,9 +194,12 @@ impl Demo {
         let ms = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.since = Instant::now();
         if !self.json {
-            let handshakes = self.mesh.handshakes();
+            let handshakes = match self.mesh.handshakes() {
+                1 => "1 handshake".to_owned(),
+                n => format!("{n} handshakes"),
+            };
             return output::text(&format!(
-                "\n{}\n{ms} ms, {handshakes} handshakes so far\n\n",
+                "\n{}\n{ms} ms, {handshakes} so far\n\n",
                 self.mesh.matrix()
             ));
         }
