@@ -43,8 +43,8 @@ impl Shared {
             return Ok(());
         }
         let link = self.link(node.as_str()).ok_or(SendError::NotConnected)?;
-        let (control, reason) = fit(control, link.info.flags);
-        link.push(&control, reason.as_ref().or(payload))
+        let fitted = control.fit(link.info.flags);
+        link.push(&fitted.control, fitted.payload.as_ref().or(payload))
             .map_err(|_| SendError::TooLarge)
     }
 
@@ -232,42 +232,6 @@ impl Shared {
     pub(crate) fn agreed(&self, node: &Atom, flag: Flags) -> bool {
         self.link(node.as_str())
             .is_some_and(|link| link.info.flags.contains(flag))
-    }
-}
-
-/// Where it was agreed, reasons travel as payload. Gives the control message for the connection,
-/// and the payload that it got.
-fn fit(control: Control, flags: Flags) -> (Control, Option<Term>) {
-    if !flags.contains(Flags::EXIT_PAYLOAD) {
-        return (control, None);
-    }
-    match control {
-        Control::Exit {
-            from,
-            to,
-            token,
-            reason,
-        } => (Control::PayloadExit { from, to, token }, Some(reason)),
-        Control::Exit2 {
-            from,
-            to,
-            token,
-            reason,
-        } => (Control::PayloadExit2 { from, to, token }, Some(reason)),
-        Control::MonitorPExit {
-            from,
-            to,
-            reference,
-            reason,
-        } => {
-            let control = Control::PayloadMonitorPExit {
-                from,
-                to,
-                reference,
-            };
-            (control, Some(reason))
-        }
-        other => (other, None),
     }
 }
 

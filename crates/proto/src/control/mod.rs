@@ -3,6 +3,9 @@
 
 mod decode;
 mod encode;
+mod fit;
+
+pub use fit::Fitted;
 
 use thiserror::Error;
 use trunkline_etf::{Atom, Pid, Reference, Term};
