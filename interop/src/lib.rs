@@ -23,6 +23,7 @@ pub mod process;
 pub mod release;
 pub mod scripted;
 pub mod terminal;
+pub mod terms;
 pub mod verb;
 pub mod wait;
 pub mod workspace;

@@ -11,6 +11,7 @@
 //! | [`identity`] | which node is meant, and with which cookie it is reached |
 //! | [`hosts`] | turning the hosts of node names into addresses |
 //! | [`look`] | one look through every topology |
+//! | [`watch`] | what changes in every topology |
 //! | [`admin`] | the HTTP address: alive, ready, status; who may ask |
 //! | [`socket`] | the unix socket: one agent for one node, and how other commands find it |
 //! | [`status`] | what the agent says of itself, as JSON |
@@ -28,6 +29,7 @@ pub mod registered;
 pub mod service;
 pub mod socket;
 pub mod status;
+pub mod watch;
 
 pub use config::{AgentConfig, ConfigError};
 pub use error::AgentError;

@@ -44,8 +44,8 @@ impl Matrix {
         matrix
     }
 
-    /// For people: a grid, the names beside it, the missing edges below.
-    pub(crate) fn text(&self) -> String {
+    /// For people: a grid, the names beside it as `name` writes them, the missing edges below.
+    pub(crate) fn text(&self, name: impl Fn(&str) -> String) -> String {
         let width = self.nodes.len().to_string().len();
         let mut out = format!("{:width$} ", "");
         for n in 1..=self.nodes.len() {
@@ -57,13 +57,13 @@ impl Matrix {
             for b in &self.nodes {
                 write!(out, " {:>width$}", self.mark(a, b)).expect("a String takes everything");
             }
-            writeln!(out, "  {a}").expect("a String takes everything");
+            writeln!(out, "  {}", name(a)).expect("a String takes everything");
         }
         for [a, b] in &self.missing {
-            writeln!(out, "missing: {a} - {b}").expect("a String takes everything");
+            writeln!(out, "missing: {} - {}", name(a), name(b)).expect("a String takes everything");
         }
         for node in &self.unasked {
-            writeln!(out, "not asked: {node}").expect("a String takes everything");
+            writeln!(out, "not asked: {}", name(node)).expect("a String takes everything");
         }
         out
     }
@@ -129,7 +129,7 @@ mod tests {
             ("b", Some(&["a"])),
             ("c", Some(&["a"])),
         ]));
-        insta::assert_snapshot!(matrix.text(), @r"
+        insta::assert_snapshot!(matrix.text(str::to_owned), @r"
        1 2 3
     1  . x x  a@h
     2  x . -  b@h

@@ -3,7 +3,10 @@
 use std::io::{self, ErrorKind, Write as _};
 use std::process::ExitCode;
 
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 use serde::Serialize;
+use trunkline_etf::Atom;
 
 use crate::failure::Failure;
 
@@ -13,6 +16,24 @@ pub(crate) struct JsonFlag {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// The flag of every verb that prints names of nodes.
+#[derive(clap::Args, Debug, Clone, Copy)]
+pub(crate) struct SyntaxFlag {
+    /// Print names as Elixir terms, to be pasted into iex
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) elixir: bool,
+}
+
+impl SyntaxFlag {
+    /// A node's name: `app@10.0.0.5`, or `:"app@10.0.0.5"`.
+    pub(crate) fn node(self, name: &str) -> String {
+        match Atom::new(name) {
+            Ok(atom) if self.elixir => atom.elixir().to_string(),
+            _ => name.to_owned(),
+        }
+    }
 }
 
 /// Prints `value` as one line of JSON.
@@ -46,6 +67,20 @@ pub(crate) fn bytes(bytes: &[u8]) -> Result<(), Failure> {
             "look at where the output goes",
         )),
     }
+}
+
+/// Ends the process with success once nobody reads stdout any more: whoever prints only now and then
+/// would find out at the next line only, and `| head -1` would hang until then.
+pub(crate) fn end_with_reader() {
+    std::thread::spawn(|| {
+        let stdout = io::stdout();
+        // Nothing is asked for, so that only an error or the other end's leaving wakes us.
+        let mut fds = [PollFd::new(&stdout, PollFlags::empty())];
+        while poll(&mut fds, None) == Err(Errno::INTR) {}
+        if fds[0].revents().intersects(PollFlags::ERR | PollFlags::HUP) {
+            std::process::exit(0);
+        }
+    });
 }
 
 /// `Ok(ExitCode::SUCCESS)`, for the end of a verb.

@@ -2,7 +2,8 @@
 //!
 //! A [`Term`] is any Erlang value. [`Term::decode`] and [`Term::encode`] are `binary_to_term` and `term_to_binary`;
 //! [`Decoder`], [`RawTerm`] and [`Term::encode_bare`] serve the frames of a distribution connection, where terms have no
-//! version byte and atoms may come from the frame's header. `Display` prints in Erlang's syntax.
+//! version byte and atoms may come from the frame's header. `Display` prints in Erlang's syntax,
+//! [`Term::elixir`] in Elixir's.
 //!
 //! ```
 //! use trunkline_etf::{Limits, Term, atom};
@@ -99,6 +100,7 @@ pub use fun::{Export, Fun, Record};
 pub use id::{Pid, Port, Reference, ReferenceError};
 pub use limits::{DecodeError, Limits};
 pub use map::Map;
+pub use print::elixir::Elixir;
 pub use raw::RawTerm;
 pub use term::{NotFinite, Term, View};
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Printing in Erlang's syntax, as `~tw` does.
 
+pub(crate) mod elixir;
 mod float;
 
 use alloc::vec::Vec;

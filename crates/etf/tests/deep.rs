@@ -46,6 +46,7 @@ fn values() {
                 "{name}"
             );
             assert_eq!(term.to_string().len(), copy.to_string().len(), "{name}");
+            assert!(term.elixir().to_string().len() > 1, "{name}");
             let again = Term::decode(&term.to_vec().into(), &limits).unwrap();
             assert!(again == term, "{name}");
             drop(term);

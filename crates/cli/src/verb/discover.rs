@@ -1,4 +1,6 @@
-//! `trunkline discover`: one look through every topology.
+//! `trunkline discover`: one look through every topology, or with `--watch` all that changes.
+
+mod watch;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -10,12 +12,14 @@ use tokio::time::timeout;
 use trunkline_agent::AgentConfig;
 use trunkline_agent::identity::{Identity, build_cx};
 use trunkline_agent::look::{Look, LookedAt, look};
+use trunkline_discovery::Env;
 use trunkline_discovery::health::Verdict;
+use trunkline_proto::NodeName;
 
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::flags::duration;
-use crate::output::{self, JsonFlag};
+use crate::output::{self, JsonFlag, SyntaxFlag};
 use crate::runtime::block_on;
 
 #[derive(clap::Args)]
@@ -23,8 +27,13 @@ pub(crate) struct Args {
     /// How long to wait for the answers: 5s, 500ms
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
     timeout: Duration,
+    /// Stay, and print a line for each change, until SIGINT or SIGTERM
+    #[arg(long, conflicts_with = "timeout")]
+    watch: bool,
     #[command(flatten)]
     output: JsonFlag,
+    #[command(flatten)]
+    syntax: SyntaxFlag,
 }
 
 /// On a laptop no metadata service answers, and nobody waits for it.
@@ -34,23 +43,31 @@ pub(crate) fn run(args: Args, cx: &Context) -> Result<ExitCode, Failure> {
     let config = AgentConfig::load(cx.config_file()?, &cx.env)?;
     let topologies = config.build(&build_cx(&cx.env)?)?;
     block_on(async {
-        // Only some strategies want the own name, and they say so when it is missing.
-        let me = match timeout(WHO_AM_I, Identity::find(&config, &cx.env)).await {
-            Ok(Ok(found)) => found.map(|identity| identity.node),
-            Ok(Err(error)) => {
-                tracing::info!("the own node has no name here: {error}");
-                None
-            }
-            Err(_) => None,
-        };
+        if args.watch {
+            return watch::run(topologies, &config, &cx.env, args.output, args.syntax).await;
+        }
+        let me = who_am_i(&config, &cx.env).await;
         let looks = look(topologies, me, args.timeout).await;
         if args.output.json {
             output::json(&Out::new(&looks))?;
         } else {
-            output::text(&looks.iter().map(text).collect::<String>())?;
+            let texts = looks.iter().map(|look| text(look, args.syntax));
+            output::text(&texts.collect::<String>())?;
         }
         verdict(&looks)
     })
+}
+
+/// The own node's name. Only some strategies want it, and they say so when it is missing.
+async fn who_am_i(config: &AgentConfig, env: &Env) -> Option<NodeName> {
+    match timeout(WHO_AM_I, Identity::find(config, env)).await {
+        Ok(Ok(found)) => found.map(|identity| identity.node),
+        Ok(Err(error)) => {
+            tracing::info!("the own node has no name here: {error}");
+            None
+        }
+        Err(_) => None,
+    }
 }
 
 /// One line on stderr for the first source that does not know.
@@ -121,21 +138,26 @@ impl<'a> PeerOut<'a> {
     fn new(looked_at: &'a LookedAt) -> Self {
         let LookedAt { peer, health } = looked_at;
         let address = peer.address.or_else(|| peer.node.ip());
-        let reason = match health {
-            Some(Verdict::Fail(text)) => Some(ReasonOut {
-                code: "port_unreachable",
-                text,
-            }),
-            _ => None,
-        };
         Self {
             node: peer.node.as_str(),
             address: address.map(|ip| ip.to_string()),
             port: peer.port,
             health: word(health.as_ref()),
-            reason,
+            reason: ReasonOut::new(health.as_ref()),
             labels: &peer.labels,
             is_self: peer.is_self,
+        }
+    }
+}
+
+impl<'a> ReasonOut<'a> {
+    fn new(health: Option<&'a Verdict>) -> Option<Self> {
+        match health {
+            Some(Verdict::Fail(text)) => Some(Self {
+                code: "port_unreachable",
+                text,
+            }),
+            _ => None,
         }
     }
 }
@@ -158,7 +180,7 @@ fn joined_errors(look: &Look) -> Option<String> {
 }
 
 /// For people: a line for the topology, one for each peer.
-fn text(look: &Look) -> String {
+fn text(look: &Look, syntax: SyntaxFlag) -> String {
     let mut out = format!("{} ({}): ", look.topology, look.strategy);
     match (&look.off, look.peers.len()) {
         (Some(why), _) => write!(out, "off, {why}"),
@@ -170,7 +192,7 @@ fn text(look: &Look) -> String {
     out.push('\n');
     for LookedAt { peer, health } in &look.peers {
         out.push_str("  ");
-        out.push_str(peer.node.as_str());
+        out.push_str(&syntax.node(peer.node.as_str()));
         if peer.is_self {
             out.push_str("  (this node)");
         }

@@ -12,7 +12,7 @@ use trunkline_proto::{Cookie, NodeName, Reason};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::matrix::Matrix;
-use crate::output::{self, JsonFlag};
+use crate::output::{self, JsonFlag, SyntaxFlag};
 use crate::peer::{Peer, PeerArgs};
 use crate::runtime::block_on;
 
@@ -25,6 +25,8 @@ pub(crate) struct Args {
     matrix: bool,
     #[command(flatten)]
     output: JsonFlag,
+    #[command(flatten)]
+    syntax: SyntaxFlag,
 }
 
 /// What `--json` prints.
@@ -51,7 +53,7 @@ pub(crate) fn run(args: Args, cx: &Context) -> Result<ExitCode, Failure> {
             .await;
         let answer = asked.map_err(|why| unreachable(&peer, &why))?;
         let answer = answer.map_err(|why| unanswered(&peer, &why))?;
-        print(&answer, args.output)?;
+        print(&answer, args.output, args.syntax)?;
         output::done()
     })
 }
@@ -61,20 +63,20 @@ enum Answer {
     Matrix(Matrix),
 }
 
-fn print(answer: &Answer, flag: JsonFlag) -> Result<(), Failure> {
+fn print(answer: &Answer, flag: JsonFlag, syntax: SyntaxFlag) -> Result<(), Failure> {
     match (answer, flag.json) {
         (Answer::Nodes(out), true) => output::json(out),
-        (Answer::Nodes(out), false) => output::text(&text(out)),
+        (Answer::Nodes(out), false) => output::text(&text(out, syntax)),
         (Answer::Matrix(matrix), true) => output::json(matrix),
-        (Answer::Matrix(matrix), false) => output::text(&matrix.text()),
+        (Answer::Matrix(matrix), false) => output::text(&matrix.text(|name| syntax.node(name))),
     }
 }
 
-fn text(out: &Out) -> String {
-    let mut text = format!("{}\n", out.node);
+fn text(out: &Out, syntax: SyntaxFlag) -> String {
+    let mut text = format!("{}\n", syntax.node(&out.node));
     for (kind, nodes) in [("visible", &out.visible), ("hidden", &out.hidden)] {
         for node in nodes {
-            text.push_str(&format!("  {kind}  {node}\n"));
+            text.push_str(&format!("  {kind}  {}\n", syntax.node(node)));
         }
     }
     if out.visible.is_empty() && out.hidden.is_empty() {

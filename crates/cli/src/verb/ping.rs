@@ -10,7 +10,7 @@ use trunkline_proto::{NodeName, Reason, Step};
 
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::output::{self, JsonFlag};
+use crate::output::{self, JsonFlag, SyntaxFlag};
 use crate::peer::{Peer, PeerArgs, parse_name};
 use crate::runtime::block_on;
 
@@ -20,6 +20,8 @@ pub(crate) struct Args {
     peer: PeerArgs,
     #[command(flatten)]
     output: JsonFlag,
+    #[command(flatten)]
+    syntax: SyntaxFlag,
 }
 
 /// What `--json` prints.
@@ -60,7 +62,7 @@ pub(crate) fn run(args: Args, cx: &Context) -> Result<ExitCode, Failure> {
                 }
             })
             .await;
-        report(peer.node.as_str(), result, args.output)
+        report(peer.node.as_str(), result, &args)
     })
 }
 
@@ -80,15 +82,16 @@ fn bad_name(text: &str) -> Result<(), Failure> {
 fn report(
     node: &str,
     result: Result<Option<u64>, Reason>,
-    flag: JsonFlag,
+    args: &Args,
 ) -> Result<ExitCode, Failure> {
-    if flag.json {
+    if args.output.json {
         output::json(&answer(node, &result))?;
     } else {
+        let colon = if args.syntax.elixir { ":" } else { "" };
         output::text(&match &result {
-            Ok(None) => "pong\n".to_owned(),
-            Ok(Some(us)) => format!("pong ({}.{:03} ms)\n", us / 1000, us % 1000),
-            Err(why) => format!("pang: {}: {why} · {}\n", why.code(), why.cure()),
+            Ok(None) => format!("{colon}pong\n"),
+            Ok(Some(us)) => format!("{colon}pong ({}.{:03} ms)\n", us / 1000, us % 1000),
+            Err(why) => format!("{colon}pang: {}: {why} · {}\n", why.code(), why.cure()),
         })?;
     }
     Ok(match result {

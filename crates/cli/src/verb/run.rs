@@ -37,7 +37,7 @@ pub(crate) fn run(_: Args, cx: &Context) -> Result<ExitCode, Failure> {
     })
 }
 
-fn listen(kind: SignalKind) -> Result<Signal, Failure> {
+pub(super) fn listen(kind: SignalKind) -> Result<Signal, Failure> {
     signal(kind).map_err(|error| {
         let cure = "report this";
         Failure::operation(format!("cannot wait for signals: {error}"), "run", cure)
