@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use toml::Table;
 use trunkline_discovery::config::Field;
 use trunkline_discovery::strategies::{COMMON, Strategy, TABLE};
 
@@ -74,9 +75,13 @@ fn topology(out: &mut String, row: &Strategy, off: &str) {
     }
     line(out, format_args!("{off}[topologies.{name}]"));
     line(out, format_args!("{off}strategy = \"{name}\""));
+    let example: Table = row.example.parse().unwrap_or_default();
     for field in row.fields.iter().chain(COMMON) {
         document(out, field);
-        set(out, field, if field.required { off } else { "#" });
+        // What the environment may say (the app of a Fly Machine) is set, too: else the example
+        // would work there only.
+        let is_set = field.required || example.contains_key(field.name);
+        set(out, field, if is_set { off } else { "#" });
     }
 }
 
@@ -107,7 +112,7 @@ mod tests {
     use super::*;
 
     fn mistakes(text: &str) -> Vec<String> {
-        let env: Env = [("FLY_APP_NAME", "hello")].into_iter().collect();
+        let env: Env = [("NOTHING", "set")].into_iter().collect();
         let checked = check(Some((Path::new("x.toml"), text)), &env);
         let all = checked.mistakes.iter();
         all.map(|mistake| format!("{mistake}\n{text}")).collect()
