@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     fn mistakes(text: &str) -> Vec<String> {
-        let env: Env = [("NOTHING", "set")].into_iter().collect();
+        let env: Env = [("FLY_APP_NAME", "hello")].into_iter().collect();
         let checked = check(Some((Path::new("x.toml"), text)), &env);
         let all = checked.mistakes.iter();
         all.map(|mistake| format!("{mistake}\n{text}")).collect()
