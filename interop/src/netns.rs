@@ -235,6 +235,16 @@ impl Host {
         self.namespace.pids()
     }
 
+    /// Stops all processes on this host, as suspending the machine does, or lets them go on. The network stays: others' packets are
+    /// taken, and nobody answers.
+    pub fn stand_still(&self, still: bool) {
+        let signal = if still { Signal::STOP } else { Signal::CONT };
+        for pid in self.pids().into_iter().filter_map(Pid::from_raw) {
+            // It may have ended by itself.
+            kill_process(pid, signal).ok();
+        }
+    }
+
     /// Ends all processes on this host at once, as pulling the plug does, with the cable cut first so that nobody says goodbye.
     pub fn pull_the_plug(&self) -> Result<()> {
         self.cable(false)?;
