@@ -58,6 +58,8 @@ pub struct Settings {
     pub env_sh: &'static str,
     /// The machines ask unbound instead of the authoritative server.
     pub unbound: bool,
+    /// Further `[env]` of `fly.toml`, on every machine.
+    pub variables: &'static [(&'static str, &'static str)],
     /// `trunkline.toml` on each machine; with `None` there is no such file.
     pub config: Option<&'static str>,
 }
@@ -69,6 +71,7 @@ impl Default for Settings {
             connect_all: true,
             env_sh: GUIDE,
             unbound: false,
+            variables: &[],
             config: None,
         }
     }
@@ -203,6 +206,7 @@ impl Fly {
     pub fn command(&self, n: u8, program: impl AsRef<std::ffi::OsStr>) -> Result<Command> {
         let mut command = self.member(n).release.command(program)?;
         command.envs(self.machine(n).environment());
+        command.envs(self.settings.variables.iter().copied());
         command.env(
             "ERL_FLAGS",
             format!("-kernel connect_all {}", self.settings.connect_all),
@@ -234,7 +238,7 @@ impl Fly {
     /// Where the machines' DNS is: the host to break.
     pub fn dns_host(&self) -> &Host {
         let recursor = self.recursor.as_ref();
-        recursor.map_or(self.server.host(), Recursor::host)
+        recursor.map_or_else(|| self.server.host(), Recursor::host)
     }
 
     /// Makes the zone that of the machines that run, which ends its troubles.
