@@ -11,17 +11,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 
 use insta::assert_snapshot;
-use util::{after_eval, seen, stdout, trunkline};
-
-/// The five lines of the guide, as they stand there.
-const GUIDE: &str = r#"
-# configure node for distributed erlang with IPV6 support
-export ERL_AFLAGS="-proto_dist inet6_tcp"
-export ECTO_IPV6="true"
-export DNS_CLUSTER_QUERY="${FLY_APP_NAME}.internal"
-export RELEASE_DISTRIBUTION="name"
-export RELEASE_NODE="${FLY_APP_NAME}-${FLY_IMAGE_REF##*-}@${FLY_PRIVATE_IP}"
-"#;
+use util::{FLY_GUIDE as GUIDE, after_eval, seen, stdout, trunkline};
 
 const IMAGE: &str = "registry.fly.io/hello-elixir:deployment-01H9RK9EYO9PGNBYAKGXSHV0PH";
 

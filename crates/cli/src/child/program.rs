@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
-use trunkline_discovery::platform::Env;
+use trunkline_discovery::platform::{Env, fly};
 
 use crate::failure::Failure;
 
@@ -173,6 +173,13 @@ impl Release {
         self.env_sh_where(|command| command.contains("RELEASE_NODE="), true)
     }
 
+    /// Whether `env.sh` names the node as Fly's guide does, and nowhere otherwise.
+    pub(crate) fn env_sh_is_flys(&self) -> bool {
+        let names = |command: &str| command.contains("RELEASE_NODE=");
+        let other = |command: &str| names(command) && !command.ends_with(fly::GUIDE);
+        self.env_sh_where(names, true).is_some() && self.env_sh_where(other, false).is_some()
+    }
+
     /// The `env.sh` that sets `RELEASE_COOKIE` itself, when there is one.
     pub(crate) fn env_sh_with_cookie(&self) -> Option<&Path> {
         self.env_sh_where(|command| command.contains("RELEASE_COOKIE="), true)
@@ -182,7 +189,7 @@ impl Release {
     fn env_sh_where(&self, such: impl Fn(&str) -> bool, wanted: bool) -> Option<&Path> {
         let path = self.env_sh.as_deref()?;
         let text = fs::read_to_string(path).ok()?;
-        let mut lines = text.lines().map(str::trim_start);
+        let mut lines = text.lines().map(str::trim);
         let has = lines.any(|line| !line.starts_with('#') && such(line));
         (has == wanted).then_some(path)
     }

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use trunkline_discovery::platform::{self, CookieSource, Env, FoundCookie};
+use trunkline_discovery::platform::{self, CookieSource, Env, FoundCookie, fly};
 use trunkline_proto::NodeName;
 
 use super::{flags, vm_args};
@@ -28,8 +28,12 @@ pub(crate) fn own_cookie(program: &Program, cookie: &FoundCookie, env: &Env) {
 }
 
 /// Whether tools of the release find the node, and whether it is the node that the agent serves.
-pub(crate) fn env_sh(release: &Release, cookie: &FoundCookie) {
-    if let Some(path) = release.env_sh_with_name() {
+pub(crate) fn env_sh(release: &Release, node: &NodeName, cookie: &FoundCookie, env: &Env) {
+    // The lines of Fly's guide are as good as ours where they give the same name.
+    let same = release.env_sh_is_flys() && fly::guides_name(env) == node.as_str();
+    if same {
+        tracing::debug!("the release's own RELEASE_NODE is {node} too");
+    } else if let Some(path) = release.env_sh_with_name() {
         tracing::warn!(
             "the release sets RELEASE_NODE itself, the agent serves only the name that it gave · {} \
              · replace that line: eval \"$(trunkline env)\"",

@@ -118,7 +118,7 @@ async fn prepare(args: &Args, program: &Program, cx: &Context) -> Result<Prepare
         doubts::own_cookie(program, &cookie, &env);
     }
     if let Some(release) = &program.release {
-        doubts::env_sh(release, &cookie);
+        doubts::env_sh(release, &named.node, &cookie, &env);
         doubts::vm_args(release, &named.node);
     }
     exports.apply(&mut env);

@@ -19,6 +19,16 @@ use std::sync::{Arc, Mutex};
 /// The binary under test.
 pub(crate) const TRUNKLINE: &str = env!("CARGO_BIN_EXE_trunkline");
 
+/// The five lines of Fly's guide, as they stand there.
+pub(crate) const FLY_GUIDE: &str = r#"
+# configure node for distributed erlang with IPV6 support
+export ERL_AFLAGS="-proto_dist inet6_tcp"
+export ECTO_IPV6="true"
+export DNS_CLUSTER_QUERY="${FLY_APP_NAME}.internal"
+export RELEASE_DISTRIBUTION="name"
+export RELEASE_NODE="${FLY_APP_NAME}-${FLY_IMAGE_REF##*-}@${FLY_PRIVATE_IP}"
+"#;
+
 /// A command with an empty environment but for `PATH`.
 pub(crate) fn trunkline(args: &str) -> Command {
     let mut command = Command::new(TRUNKLINE);

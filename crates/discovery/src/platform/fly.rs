@@ -37,6 +37,18 @@ pub fn node_name(env: &Env, basename: Option<&Basename>) -> Result<NodeName, Pla
     Ok(NodeName::from_ip(&basename, ip))
 }
 
+/// How Fly's guide names the node in `env.sh`.
+pub const GUIDE: &str = "RELEASE_NODE=\"${FLY_APP_NAME}-${FLY_IMAGE_REF##*-}@${FLY_PRIVATE_IP}\"";
+
+/// What a shell makes of [`GUIDE`]: the same as [`node_name`] for an image that Fly built.
+pub fn guides_name(env: &Env) -> String {
+    let value = |name| env.get(name).unwrap_or_default().to_string_lossy();
+    let image = value("FLY_IMAGE_REF");
+    let release = image.rsplit('-').next().unwrap_or_default();
+    let (app, ip) = (value("FLY_APP_NAME"), value("FLY_PRIVATE_IP"));
+    format!("{app}-{release}@{ip}")
+}
+
 /// What is asked for the machines of an app: `<app>.internal`.
 pub fn query(app: &str) -> String {
     format!("{app}.internal")
@@ -116,6 +128,28 @@ mod tests {
             );
         }
         assert_eq!(name(None), "hello-elixir@fdaa::2");
+    }
+
+    #[test]
+    fn the_guides_name() {
+        let name = |image: &str| {
+            let env: Env = [
+                ("FLY_APP_NAME", "hello-elixir"),
+                ("FLY_PRIVATE_IP", "fdaa::2"),
+                ("FLY_IMAGE_REF", image),
+            ]
+            .into_iter()
+            .collect();
+            let ours = node_name(&env, None).unwrap();
+            (guides_name(&env), ours.to_string())
+        };
+        let (guide, ours) = name("registry.fly.io/hello-elixir:deployment-01H9");
+        assert_eq!(guide, "hello-elixir-01H9@fdaa::2");
+        assert_eq!(guide, ours);
+        // No node can have such a name.
+        let (guide, ours) = name("registry.fly.io/hello-elixir:v12");
+        assert_eq!(guide, "hello-elixir-elixir:v12@fdaa::2");
+        assert_eq!(ours, "hello-elixir-v12@fdaa::2");
     }
 
     #[test]
