@@ -174,7 +174,7 @@ fn mistakes() {
     exit 2
     stderr: trunkline: hosts holds "app", and a node name is name@host, this has no @ · trunkline.toml:3 [topologies.web] · allowed is a list of node names, ["app@10.0.0.5", …]
     exit 2
-    stderr: trunkline: strategy = "gossip" is not allowed · trunkline.toml:2 [topologies.web] · allowed is one of "digitalocean", "dns", "epmd", "fly", "local_epmd"
+    stderr: trunkline: strategy = "gossip" is not allowed · trunkline.toml:2 [topologies.web] · allowed is one of "digitalocean", "dns", "epmd", "erlang_hosts", "fly", "local_epmd"
     exit 2
     stderr: trunkline: name = "app" is not allowed · trunkline.toml:2 [node] · allowed is a node name, "name@host"
     exit 2

@@ -91,6 +91,16 @@ pub enum DiscoverError {
         /// What it did.
         why: MapperFailure,
     },
+    /// This host: a file that the configuration means cannot be used.
+    #[error("{path}: {why}")]
+    File {
+        /// Which.
+        path: String,
+        /// What is wrong, and where in it, one clause.
+        why: String,
+        /// What to do about it.
+        cure: String,
+    },
     /// We: something is not known yet, or not configured.
     #[error("{what}")]
     NotReady {
@@ -157,7 +167,9 @@ impl DiscoverError {
                 "wait, it is tried again; check that no firewall drops the packets".into()
             }
             Self::PortMapper { why, .. } => why.cure().into(),
-            Self::Status { cure, .. } | Self::NotReady { cure, .. } => cure.clone(),
+            Self::Status { cure, .. } | Self::File { cure, .. } | Self::NotReady { cure, .. } => {
+                cure.clone()
+            }
             Self::BodyTooLarge { .. } | Self::BadBody { .. } => {
                 "check that the address is that of the API and not of a proxy or portal".into()
             }

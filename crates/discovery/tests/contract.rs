@@ -75,6 +75,13 @@ async fn stand_in(strategy: &str, mode: Mode) -> Option<StandIn> {
             let options = format!("app = 'hello'\nnameservers = ['{}']\n", server.address);
             Some((options, Box::new(server)))
         }
+        "erlang_hosts" => {
+            port_mapper("10.0.0.1", mode);
+            let file = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(&file, "'10.0.0.1'.\n").unwrap();
+            let options = format!("path = '{}'\n", file.path().display());
+            Some((options, Box::new(file)))
+        }
         "local_epmd" => {
             port_mapper("127.0.0.1", mode);
             Some((String::new(), Box::new(())))
@@ -140,11 +147,11 @@ fn names_are_found_by_row_and_module() {
         ("\"digitalocaen\"", "did you mean \"digitalocean\"?"),
         (
             "\"zookeeper\"",
-            "one of \"digitalocean\", \"dns\", \"epmd\", \"fly\", \"local_epmd\"",
+            "one of \"digitalocean\", \"dns\", \"epmd\", \"erlang_hosts\", \"fly\", \"local_epmd\"",
         ),
         (
             "7",
-            "one of \"digitalocean\", \"dns\", \"epmd\", \"fly\", \"local_epmd\"",
+            "one of \"digitalocean\", \"dns\", \"epmd\", \"erlang_hosts\", \"fly\", \"local_epmd\"",
         ),
     ] {
         let table = format!("strategy = {strategy}\n").parse().unwrap();

@@ -170,8 +170,8 @@ fn bad_topologies() {
     topologies = 5 is not allowed · trunkline.toml:1 · allowed is a table of tables, [topologies.NAME]
     web is no topology · trunkline.toml:2 [topologies] · write a section [topologies.web]
     "" is no name for a topology · trunkline.toml:1 [topologies] · give it one, like [topologies.web]
-    strategy is missing · trunkline.toml:1 [topologies.web] · set it to one of "digitalocean", "dns", "epmd", "fly", "local_epmd"
-    strategy = "dsn" is not allowed · trunkline.toml:2 [topologies.web] · allowed is one of "digitalocean", "dns", "epmd", "fly", "local_epmd"; did you mean "dns"?
+    strategy is missing · trunkline.toml:1 [topologies.web] · set it to one of "digitalocean", "dns", "epmd", "erlang_hosts", "fly", "local_epmd"
+    strategy = "dsn" is not allowed · trunkline.toml:2 [topologies.web] · allowed is one of "digitalocean", "dns", "epmd", "erlang_hosts", "fly", "local_epmd"; did you mean "dns"?
     query is missing · trunkline.toml:1 [topologies.web] · set it to a domain name, { env = "NAME" }, { basename = "app", query = … } or a list of these; "" switches it off
     hosts holds "app", and a node name is name@host, this has no @ · trunkline.toml:3 [topologies.web] · allowed is a list of node names, ["app@10.0.0.5", …]
     token is missing · trunkline.toml:1 [topologies.web] · set it to a text, { env = "NAME" } or { file = "/path" }
@@ -233,7 +233,7 @@ fn the_environment_chooses() {
     fly: $FLY_APP_NAME is set
     dns: $DNS_CLUSTER_QUERY is set
     dns: $DNS_CLUSTER_QUERY is set
-    no topology is configured, $KUBERNETES_SERVICE_HOST is set, and the strategy kubernetes is not built yet · environment · write a [topologies.NAME] into trunkline.toml (strategy: digitalocean, dns, epmd, fly, local_epmd), or set DNS_CLUSTER_QUERY
+    no topology is configured, $KUBERNETES_SERVICE_HOST is set, and the strategy kubernetes is not built yet · environment · write a [topologies.NAME] into trunkline.toml (strategy: digitalocean, dns, epmd, erlang_hosts, fly, local_epmd), or set DNS_CLUSTER_QUERY
     digitalocean: $DIGITALOCEAN_TOKEN is set
     local_epmd: nothing else is configured
     ");

@@ -1,6 +1,7 @@
 //! A cluster around a member that only pretends.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod port_mappers;
 mod pretend;
 mod rust_nodes;
 

@@ -5,8 +5,10 @@ use std::net::IpAddr;
 use trunkline_proto::NodeName;
 use trunkline_reconcile::evidence::Peer;
 
+use super::MapperFailure;
 use super::asker::{Asker, Known, Wanted, node};
-use super::roster::{Heard, HostFailure, Roster};
+use super::roster::{HostFailure, Roster};
+use crate::DiscoverError;
 use crate::config::{BuildCx, ConfigError};
 use crate::source::PollCx;
 
@@ -25,6 +27,8 @@ pub struct Learned {
     pub peers: Vec<Peer>,
     /// Which hosts do not answer, one sentence each.
     pub notes: Vec<String>,
+    /// Why nobody is known, when no host has ever answered: then this is no answer, but an error.
+    pub unheard: Option<DiscoverError>,
 }
 
 impl Learner {
@@ -70,12 +74,18 @@ impl Learner {
         let heard = self.0.hear(cx.me(), &hosts).await;
         let me = cx.me().map(NodeName::canonical);
         let mut learned = Learned::default();
+        if !heard.iter().any(|heard| heard.answered) {
+            let failed = heard.iter().map(|heard| heard.failed.clone());
+            learned.unheard = hosts.iter().zip(failed).next().map(|(host, why)| {
+                let silent = HostFailure::Mapper(MapperFailure::Silent(self.0.asker.port));
+                why.unwrap_or(silent).of(host, hosts.len() - 1)
+            });
+        }
         for (host, heard) in hosts.iter().zip(heard) {
-            let Heard { names, failed } = heard;
-            learned
-                .notes
-                .extend(failed.map(|why| note(host, &why, names.len())));
-            let names = names.iter().filter(|known| wanted(&known.name.alive));
+            let failed = heard.failed.filter(|_| heard.noted);
+            let note = failed.map(|why| note(host, &why, heard.names.len()));
+            learned.notes.extend(note);
+            let names = heard.names.iter().filter(|known| wanted(&known.name.alive));
             let peers = names.filter_map(|known| peer(known, host, me.as_ref()));
             learned.peers.extend(peers);
         }
@@ -102,5 +112,19 @@ fn note(host: &str, why: &HostFailure, names: usize) -> String {
     match why {
         HostFailure::Unresolved(why) => format!("{host} cannot be resolved: {why}{stands}"),
         HostFailure::Mapper(why) => format!("{host}: {why}{stands}; {}", why.cure()),
+    }
+}
+
+impl HostFailure {
+    /// As the error of a source, of which `more` hosts do not answer either.
+    fn of(self, host: &str, more: usize) -> DiscoverError {
+        let host = match more {
+            0 => host.to_owned(),
+            _ => format!("{host} (and {more} more)"),
+        };
+        match self {
+            Self::Unresolved(why) => DiscoverError::Dns { name: host, why },
+            Self::Mapper(why) => DiscoverError::PortMapper { host, why },
+        }
     }
 }

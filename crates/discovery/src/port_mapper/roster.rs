@@ -1,7 +1,7 @@
 //! Many hosts, each asked in its own time.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -29,6 +29,11 @@ const BOOTING: Duration = Duration::from_secs(15);
 /// A host that is not asked for is remembered for so many rounds: a sample of addresses comes and goes.
 const KEPT: u64 = 12;
 
+const LOOPBACK: [IpAddr; 2] = [
+    IpAddr::V4(Ipv4Addr::LOCALHOST),
+    IpAddr::V6(Ipv6Addr::LOCALHOST),
+];
+
 /// Asks hosts and remembers what each last said.
 #[derive(Debug)]
 pub(super) struct Roster {
@@ -51,6 +56,7 @@ struct Seen {
 struct Host {
     /// The last good answer.
     names: Vec<Known>,
+    answered: bool,
     /// Why there is none since.
     failed: Option<HostFailure>,
     failures: u32,
@@ -68,8 +74,12 @@ struct Host {
 #[derive(Clone, Debug)]
 pub(super) struct Heard {
     pub(super) names: Vec<Known>,
-    /// Worth a note.
+    /// It has answered, some time.
+    pub(super) answered: bool,
+    /// Why it does not answer now.
     pub(super) failed: Option<HostFailure>,
+    /// That is worth a note.
+    pub(super) noted: bool,
 }
 
 /// Why a host gave no names.
@@ -144,13 +154,20 @@ async fn ask(
 ) -> Result<Vec<Known>, HostFailure> {
     let addresses = match question.host.parse::<IpAddr>() {
         Ok(ip) => vec![ip],
-        Err(_) => {
-            let found = resolver.addresses(&question.host).await;
-            found.map_err(HostFailure::Unresolved)?
-        }
+        Err(_) => match resolver.addresses(&question.host).await {
+            Ok(found) => found,
+            // Ours needs to be known to nobody else.
+            Err(_) if is_here(question) => LOOPBACK.to_vec(),
+            Err(why) => return Err(HostFailure::Unresolved(why)),
+        },
     };
     let names = asker.ask(&addresses, question).await;
     names.map_err(HostFailure::Mapper)
+}
+
+fn is_here(question: &Question) -> bool {
+    let me = question.me.as_ref();
+    question.host == "localhost" || me.is_some_and(|me| me.host() == question.host)
 }
 
 impl Seen {
@@ -163,6 +180,7 @@ impl Seen {
         for name in hosts {
             let host = self.hosts.entry(name.clone()).or_insert_with(|| Host {
                 names: Vec::new(),
+                answered: false,
                 failed: None,
                 failures: 0,
                 asking: false,
@@ -192,6 +210,7 @@ impl Seen {
         match answer {
             Ok(names) => {
                 host.names = names;
+                host.answered = true;
                 host.failed = None;
                 host.failures = 0;
                 host.patience = now;
@@ -211,10 +230,11 @@ impl Seen {
         let now = Instant::now();
         let each = hosts.iter().map(|name| {
             let host = self.hosts.get(name);
-            let failed = host.filter(|host| host.patience <= now);
             Heard {
                 names: host.map_or_else(Vec::new, |host| host.names.clone()),
-                failed: failed.and_then(|host| host.failed.clone()),
+                answered: host.is_some_and(|host| host.answered),
+                failed: host.and_then(|host| host.failed.clone()),
+                noted: host.is_some_and(|host| host.patience <= now),
             }
         });
         each.collect()

@@ -31,7 +31,8 @@ pub(super) const STRATEGY: Strategy = Strategy {
             NAME_MATCH,
             "only nodes with such names; by default all",
         )
-        .example(r#""my_app*""#),
+        .example(r#""my_app*""#)
+        .example(r#""app""#),
         Field::new(
             "hidden",
             "true or false",

@@ -7,6 +7,7 @@
 mod digitalocean;
 mod dns;
 mod epmd;
+mod erlang_hosts;
 mod fly;
 mod local_epmd;
 mod name_match;
@@ -23,6 +24,7 @@ pub const TABLE: &[&Strategy] = &[
     &digitalocean::STRATEGY,
     &dns::STRATEGY,
     &epmd::STRATEGY,
+    &erlang_hosts::STRATEGY,
     &fly::STRATEGY,
     &local_epmd::STRATEGY,
 ];
