@@ -64,6 +64,7 @@ impl Agent {
         let attach = AttachConfig {
             epmd_port,
             connect_timeout: config.engine.connect_timeout,
+            max_connects: config.engine.max_connects,
             resolver: Arc::clone(&resolver),
             ..AttachConfig::new(identity.node.clone(), cookie.secret_cookie.clone())
         };

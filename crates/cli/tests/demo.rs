@@ -57,6 +57,14 @@ fn once() {
 }
 
 #[test]
+fn one_handshake_is_one() {
+    let args = ["demo", "--once", "--nodes", "2"];
+    let output = trunkline(&args).output().expect("it starts");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains(" ms, 1 handshake so far\n"), "{text}");
+}
+
+#[test]
 fn once_as_json() {
     let args = ["demo", "--once", "--json", "--nodes", "6"];
     let output = trunkline(&args).output().expect("it starts");

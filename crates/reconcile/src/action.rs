@@ -11,7 +11,7 @@ use crate::evidence::TopologyId;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
     /// Reach the peer, greet it, have it dialled; then [`crate::Engine::connect_result`]. It holds
-    /// one of `max_connects` slots until then.
+    /// one of `max_attempts` slots until then.
     Connect {
         /// Whom, and where.
         target: Dial,

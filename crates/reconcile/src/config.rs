@@ -5,9 +5,13 @@ use core::time::Duration;
 /// What an operator can turn. `Default` is what the documentation says.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Config {
-    /// How many connects run at once. A dial inside a BEAM holds its slot until the node answers.
-    /// Default 64.
+    /// How many dials our node makes at once; one inside a BEAM lasts until the peer answers. Default
+    /// 64. The engine only hands it to whoever drives it.
     pub max_connects: usize,
+    /// How many attempts run at once, most of which are probes of ours that wait for somebody who is
+    /// dead: so many that these delay nobody, and half of the 1024 sockets that a process is usually
+    /// allowed. Default 512.
+    pub max_attempts: usize,
     /// How long one probe of ours may take, all steps together. Default 5 s. The engine only hands
     /// it to whoever drives it.
     pub connect_timeout: Duration,
@@ -57,6 +61,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             max_connects: 64,
+            max_attempts: 512,
             connect_timeout: Duration::from_secs(5),
             backoff_min: Duration::from_secs(1),
             backoff_max: Duration::from_secs(30),

@@ -134,7 +134,7 @@ impl Engine {
 
     /// The next connect, while a slot is free.
     pub(crate) fn next_connect(&mut self) -> Option<Action> {
-        while self.busy.len() < self.config.max_connects {
+        while self.busy.len() < self.config.max_attempts {
             let (_, name) = self.ready.pop_first()?;
             if !self.wants(&name) {
                 continue;

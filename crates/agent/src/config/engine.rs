@@ -23,7 +23,7 @@ pub const FIELDS: &[Field] = &[
     Field::new(
         "max_connects",
         "a whole number of at least 1",
-        "how many connects run at once",
+        "how many dials the node makes at once",
     )
     .default("64"),
     Field::new(

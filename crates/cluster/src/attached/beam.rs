@@ -1,8 +1,10 @@
 //! What we ask of the BEAM node: one function for each question, all by erpc.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use trunkline_etf::{Atom, Term};
 use trunkline_node::{Node, RpcError};
 use trunkline_proto::NodeName;
@@ -24,11 +26,19 @@ const RELAY_LIMIT_MS: i64 = 5_000;
 pub(super) struct Beam {
     pub(super) node: Node,
     pub(super) name: NodeName,
+    /// One for each dial that the node may make at once.
+    pub(super) dials: Arc<Semaphore>,
 }
 
 impl Beam {
     /// `net_kernel:connect_node/1`: whether the link exists now.
     pub(super) async fn connect_node(&self, peer: &NodeName) -> Result<bool, MemberError> {
+        // It is never closed.
+        let _dial = self
+            .dials
+            .acquire()
+            .await
+            .map_err(|_| MemberError::Detached)?;
         let answer = self
             .call("net_kernel", "connect_node", vec![name(peer)?], DIAL_LIMIT)
             .await?;

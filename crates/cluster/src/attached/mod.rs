@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt as _, join_all};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use trunkline_node::probe::ProbeConfig;
 use trunkline_node::{Node, Resolve, StartError, SystemResolver};
@@ -39,6 +39,8 @@ pub struct AttachConfig {
     pub epmd_port: u16,
     /// How long one probe of a peer may take, all steps together. Default 5 s.
     pub connect_timeout: Duration,
+    /// How many dials the node makes at once for us; each is a process there. Default 64.
+    pub max_connects: usize,
     /// Who resolves the host parts of names. Default: the operating system.
     pub resolver: Arc<dyn Resolve>,
 }
@@ -52,6 +54,7 @@ impl AttachConfig {
             port: None,
             epmd_port: trunkline_node::epmd::DEFAULT_PORT,
             connect_timeout: Duration::from_secs(5),
+            max_connects: 64,
             resolver: Arc::new(SystemResolver),
         }
     }
@@ -119,6 +122,7 @@ impl Attached {
             events,
             reading: AtomicBool::new(false),
             noticed: Mutex::default(),
+            dials: Arc::new(Semaphore::new(config.max_connects.max(1))),
         };
         tokio::spawn(stop.clone().run_until_cancelled_owned(keeper.run()));
         let attached = Self {

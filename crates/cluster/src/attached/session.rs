@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, sleep, sleep_until};
 use trunkline_node::probe::{Depth, ProbeConfig, probe};
 use trunkline_node::{Events, Family, LinkEvent, Node, Target};
@@ -29,6 +29,8 @@ pub(super) struct Keeper {
     pub(super) reading: AtomicBool,
     /// Tools in the application that were said.
     pub(super) noticed: Mutex<BTreeSet<&'static str>>,
+    /// One for each dial that the node may make at once.
+    pub(super) dials: Arc<Semaphore>,
 }
 
 /// A node that is not up yet costs a question to the EPMD on its host, which is our own.
@@ -154,6 +156,7 @@ impl Keeper {
         let beam = Beam {
             node: self.node.clone(),
             name: self.target.name.clone(),
+            dials: Arc::clone(&self.dials),
         };
         let ended = Reason::Closed {
             step: Step::Connect,

@@ -15,9 +15,9 @@ fn all_are_dialled_at_once_and_dead_ones_delay_nobody() {
 
 #[test]
 fn no_more_connects_than_slots_and_those_that_failed_least_go_first() {
-    let max_connects = 4;
+    let max_attempts = 4;
     let config = Config {
-        max_connects,
+        max_attempts,
         ..Config::default()
     };
     let mut world = World::fleet_with(12, config);
