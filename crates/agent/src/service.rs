@@ -206,6 +206,7 @@ impl View for Facts {
             if off.is_some() {
                 "off".clone_into(&mut shown.state);
             }
+            shown.off = off;
             shown
         });
         AgentStatus {

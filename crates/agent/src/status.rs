@@ -67,6 +67,9 @@ pub struct TopologyStatus {
     /// `active`; `left` when the own node fell out of an authoritative listing; `off` when the
     /// configuration leaves nothing to ask.
     pub state: String,
+    /// Why it is off, when it is.
+    #[serde(default)]
+    pub off: Option<String>,
     /// What is suspicious about its answers, when something is.
     pub alarm: Option<String>,
     /// How many nodes it lists, the own one counted when it is listed.
@@ -181,6 +184,7 @@ impl TopologyStatus {
             name: topology.topology.to_string(),
             strategy: strategy.to_owned(),
             state: state.to_owned(),
+            off: None,
             alarm: topology.alarm.map(|alarm| alarm.to_string()),
             listed: topology.listed,
             lists_self: topology.lists_self,

@@ -43,6 +43,22 @@ fn discover(text: &str) -> String {
 const LIST: &str = "[topologies.list]\nstrategy = 'epmd'\nhosts = ['b@10.0.0.2', 'a@10.0.0.1']\n";
 
 #[test]
+fn what_is_off_says_why() {
+    let text = "[topologies.a]\nstrategy = 'dns'\nquery = { env = 'DNS_CLUSTER_QUERY' }\n\
+                [topologies.b]\nstrategy = 'digitalocean'\nenabled = false\n";
+    assert_snapshot!(discover(text), @r"
+    exit 0
+    stdout: a (dns): off, $DNS_CLUSTER_QUERY is not set or empty
+    stdout: b (digitalocean): off, enabled is false
+    ");
+    let (_dir, mut json) = with_config(text, "discover --json");
+    assert_snapshot!(seen(&mut json), @r#"
+    exit 0
+    stdout: {"topologies":[{"name":"a","strategy":"dns","off":"$DNS_CLUSTER_QUERY is not set or empty","error":null,"peers":[],"notes":[]},{"name":"b","strategy":"digitalocean","off":"enabled is false","error":null,"peers":[],"notes":[]}]}
+    "#);
+}
+
+#[test]
 fn a_list() {
     assert_snapshot!(discover(LIST), @r"
     exit 0

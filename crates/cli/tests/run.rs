@@ -136,6 +136,22 @@ fn who_may_ask() {
 }
 
 #[test]
+fn what_is_off_is_in_the_status_with_its_reason() {
+    let port = free_port();
+    let home = home(&format!(
+        "[admin]\nlisten = '127.0.0.1:{port}'\n[topologies.fly]\nstrategy = 'dns'\nquery = ''\nenabled = false"
+    ));
+    let _agent = Running::start(&mut run_in(&home, free_port()));
+    until_healthy(port, "Host: localhost\r\n");
+    let status = get(port, "/api/v1/status", "Host: localhost\r\n").unwrap();
+    let off =
+        "\"name\":\"fly\",\"strategy\":\"dns\",\"state\":\"off\",\"off\":\"enabled is false\"";
+    assert!(status.contains(off), "{status}");
+    let on = "\"name\":\"list\",\"strategy\":\"epmd\",\"state\":\"active\",\"off\":null";
+    assert!(status.contains(on), "{status}");
+}
+
+#[test]
 fn a_token() {
     let port = free_port();
     let home = home(&format!(

@@ -435,6 +435,10 @@ fn options_that_contradict_each_other() {
             "interval = 5000\npolling_interval = 5000",
             "interval and polling_interval are the same, and both are set",
         ),
+        (
+            "node_basename = 'learn'",
+            "node_basename = \"learn\" is for the strategy fly",
+        ),
         ("interval = 5", "interval = \"5ms\" is not allowed"),
         (
             "connect_timeout = 5000",

@@ -94,6 +94,9 @@ struct Out<'a> {
 struct TopologyOut<'a> {
     name: &'a str,
     strategy: &'a str,
+    /// Why nobody is asked, when the configuration switches it off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    off: Option<&'a str>,
     error: Option<String>,
     peers: Vec<PeerOut<'a>>,
     /// What was passed over, and why.
@@ -124,6 +127,7 @@ impl<'a> Out<'a> {
         let topologies = looks.iter().map(|look| TopologyOut {
             name: &look.topology,
             strategy: look.strategy,
+            off: look.off.as_deref(),
             error: joined_errors(look),
             peers: look.peers.iter().map(PeerOut::new).collect(),
             notes: &look.notes,

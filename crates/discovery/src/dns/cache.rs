@@ -9,10 +9,13 @@ use tokio::time::Instant;
 
 use super::message::Found;
 
-/// Names looked up by one agent are a handful; the cache must not grow with what servers send.
-const ENTRIES: usize = 64;
+/// Names looked up by one agent are a handful, or the hosts of a few hundred SRV records; the cache
+/// must not grow with what servers send.
+const ENTRIES: usize = 1024;
+/// All answers together, an address or a service each.
+const RECORDS: usize = 16 * 1024;
 /// An answer with more records than any cluster has nodes is not kept.
-const RECORDS: usize = 1024;
+const MOST: usize = 1024;
 /// A record may live longer in its zone, but a cluster wants to see a change soon.
 const MAX_TTL: Duration = Duration::from_secs(30);
 /// What is missing now may be there in a moment: the first peer registers.
@@ -46,17 +49,21 @@ impl Cache {
         let ttl = found.ttl.min(longest);
         let mut entries = self.lock();
         let key = (name.to_ascii_lowercase(), kind);
-        if ttl.is_zero() || found.data.len() > RECORDS {
+        if ttl.is_zero() || found.data.len() > MOST {
             entries.remove(&key);
             return;
         }
         let now = Instant::now();
         entries.retain(|_, entry| now < entry.until);
-        if entries.len() >= ENTRIES && !entries.contains_key(&key) {
+        entries.remove(&key);
+        let mut kept: usize = entries.values().map(|entry| entry.found.data.len()).sum();
+        while entries.len() >= ENTRIES || kept + found.data.len() > RECORDS {
             let soonest = entries.iter().min_by_key(|(_, entry)| entry.until);
-            if let Some(soonest) = soonest.map(|(key, _)| key.clone()) {
-                entries.remove(&soonest);
-            }
+            let Some(soonest) = soonest.map(|(key, _)| key.clone()) else {
+                break;
+            };
+            let gone = entries.remove(&soonest);
+            kept -= gone.map_or(0, |entry| entry.found.data.len());
         }
         let until = now + ttl;
         entries.insert(key, Entry { until, found });
@@ -102,19 +109,24 @@ mod tests {
         assert_eq!(lives(1, 0).await, 0);
         assert_eq!(lives(0, 3).await, 3);
         assert_eq!(lives(0, 3600).await, 5);
-        assert_eq!(lives(RECORDS + 1, 7).await, 0);
+        assert_eq!(lives(MOST + 1, 7).await, 0);
     }
 
     #[tokio::test(start_paused = true)]
     async fn it_does_not_grow() {
         let cache = Cache::default();
-        for n in 0..1000 {
-            cache.put(&format!("n{n}.internal"), RecordType::A, found(1, 30));
-            advance(Duration::from_millis(1)).await;
+        for (records, kept) in [(1, ENTRIES), (100, RECORDS / 100), (0, ENTRIES)] {
+            for n in 0..1100 {
+                cache.put(&format!("n{n}.internal"), RecordType::A, found(records, 30));
+                advance(Duration::from_millis(1)).await;
+            }
+            let entries = cache.lock().len();
+            // An absence is kept for five seconds, so that some have ended.
+            assert!((1..=kept).contains(&entries), "{entries} of {kept}");
+            assert!(cache.get("n0.internal", RecordType::A).is_none());
         }
-        assert_eq!(cache.lock().len(), ENTRIES);
-        assert!(cache.get("n999.internal", RecordType::A).is_some());
-        assert!(cache.get("n999.internal", RecordType::AAAA).is_none());
-        assert!(cache.get("n0.internal", RecordType::A).is_none());
+        cache.put("last.internal", RecordType::A, found(1, 30));
+        assert!(cache.get("last.internal", RecordType::A).is_some());
+        assert!(cache.get("last.internal", RecordType::AAAA).is_none());
     }
 }

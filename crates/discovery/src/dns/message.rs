@@ -94,7 +94,8 @@ impl Question {
         for _ in 0..MAX_ALIASES {
             let own = |kind| records_of(&message.answers, name, kind);
             let found: Vec<&Record> = own(self.kind).collect();
-            if !found.is_empty() {
+            let exists = message.metadata.response_code == ResponseCode::NoError;
+            if exists && !found.is_empty() {
                 ttl = found.iter().map(|record| record.ttl).fold(ttl, u32::min);
                 let data: Vec<_> = found.iter().map(|record| record.data.clone()).collect();
                 return Ok(Reply::Records(Found {

@@ -47,7 +47,7 @@ pub enum Flaw {
     Malformed,
     /// It answers another question.
     OtherQuestion,
-    /// It holds records, none of them of the name that was asked for.
+    /// It holds records, none of them of the name and type that were asked for.
     OtherNames,
     /// Its aliases (CNAME) lead nowhere within the hops that we follow.
     Aliases,
@@ -91,7 +91,7 @@ impl fmt::Display for Flaw {
         f.write_str(match self {
             Self::Malformed => "sent an answer that cannot be read",
             Self::OtherQuestion => "sent an answer to another question",
-            Self::OtherNames => "sent only records of other names",
+            Self::OtherNames => "sent only records of other names or types",
             Self::Aliases => "sent aliases (CNAME) that lead nowhere",
             Self::Referral => "knows only other servers (a referral)",
             Self::CutOff => "sent an answer that is cut off",

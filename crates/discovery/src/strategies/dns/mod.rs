@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use serde::Deserialize;
 use toml::Table;
-use trunkline_proto::NodeName;
+use trunkline_proto::{Basename, NodeName};
 use trunkline_reconcile::evidence::{Kind, Peer};
 
 use super::options::{self, BASENAME};
@@ -41,13 +41,13 @@ pub(super) const STRATEGY: Strategy = Strategy {
         Field::new(
             "srv_names",
             r#""address" or "host""#,
-            "what follows the @ where a SRV record names a host: its address, or its name",
+            "what follows the @ where an SRV record names a host: its address, or its name",
         )
         .default(r#""address""#),
         Field::new(
             "srv_port",
             r#""ignore" or "distribution""#,
-            "what the port of a SRV record is: nothing to us, or the one that the node listens at",
+            "what the port of an SRV record is: nothing to us, or the one that the node listens at",
         )
         .default(r#""ignore""#),
         Field::new(
@@ -138,7 +138,7 @@ enum RecordType {
     Srv,
 }
 
-/// What stands after the `@` of a node that a SRV record lists.
+/// What stands after the `@` of a node that an SRV record lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum SrvNames {
@@ -146,7 +146,7 @@ enum SrvNames {
     Host,
 }
 
-/// What the port of a SRV record is.
+/// What the port of an SRV record is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum SrvPort {
@@ -156,7 +156,7 @@ enum SrvPort {
 
 fn build(place: &Place<'_>, table: &Table, cx: &BuildCx) -> Result<Sources, ConfigError> {
     let mut config: Config = config::read(place.path, table, STRATEGY.fields)?;
-    let basename = options::basename(place.path, config.node_basename.as_deref())?;
+    let basename = basename(place, config.node_basename.as_deref())?;
     let interval = interval(place, table, &config)?;
     check_types(place, table, &config.resource_types)?;
     let resolver = resolver(place, &config.nameservers, cx)?;
@@ -215,6 +215,21 @@ fn id(place: &Place<'_>, target: &Target, record: RecordType) -> String {
         RecordType::Srv => "srv",
     };
     format!("{}/{of}{}/{kind}", place.topology, target.query)
+}
+
+/// Somebody who knows the strategy `fly` means something else by `learn` than a name.
+fn basename(place: &Place<'_>, text: Option<&str>) -> Result<Option<Basename>, ConfigError> {
+    if text == Some("learn") {
+        let what = "node_basename = \"learn\" is for the strategy fly";
+        let cure = "write the name that the nodes have, or leave it out when it is the own node's";
+        return Err(ConfigError::new(
+            place.path,
+            Some("node_basename"),
+            what,
+            cure,
+        ));
+    }
+    options::basename(place.path, text)
 }
 
 fn interval(

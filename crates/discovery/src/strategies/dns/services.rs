@@ -20,6 +20,8 @@ use crate::source::{Poll, PollCx};
 const SIDE_BY_SIDE: usize = 16;
 /// An answer of 64 KiB could name more hosts than any cluster has.
 const MAX_HOSTS: usize = 1024;
+/// And each host could have as many addresses.
+const MAX_ADDRESSES: usize = 4096;
 
 /// Every host that the SRV records of `query` name.
 #[derive(Debug)]
@@ -167,6 +169,14 @@ impl Services {
             if named.len() == before && failed.last().is_none_or(|(name, _)| name != target) {
                 failed.push((target.clone(), DnsFailure::NoAddress));
             }
+        }
+        if named.len() > MAX_ADDRESSES {
+            named.sort_by(|(a, _), (b, _)| a.cmp(b));
+            named.truncate(MAX_ADDRESSES);
+            notes.push(format!(
+                "{} names more than {MAX_ADDRESSES} addresses",
+                self.query
+            ));
         }
         failed.sort_by(|(a, _), (b, _)| a.cmp(b));
         notes.extend(self.failures(&failed));
