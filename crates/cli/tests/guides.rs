@@ -152,6 +152,7 @@ fn starts_the_release(
     host.file("app/bin/hello", script, 0o700);
     host.file("app/releases/start_erl.data", "13.1.5 0.1.0\n", 0o600);
     host.file("app/releases/0.1.0/env.sh", env_sh, 0o600);
+    host.file("app/trunkline.toml", &configuration(guide), 0o600);
     let app = host.dir.path().join("app");
     let at = |word: &String| word.replace("/app", app.to_str().unwrap());
     let words: Vec<_> = words.iter().map(at).collect();
@@ -178,6 +179,13 @@ fn block_with(guide: &str, line: &str) -> String {
     let found = blocks().into_iter().find(|(name, block)| {
         name == guide && block.kind.starts_with("sh") && block.text.lines().any(|l| l == line)
     });
+    found.unwrap().1.text
+}
+
+/// The first configuration of a guide.
+fn configuration(guide: &str) -> String {
+    let mut all = blocks().into_iter();
+    let found = all.find(|(name, block)| name == guide && block.kind == "toml check");
     found.unwrap().1.text
 }
 

@@ -94,6 +94,9 @@ async fn self_is_this_machine_whatever_its_node_is_called() {
     // The address may be missing, or another one of the machine's.
     let elsewhere = [("FLY_PRIVATE_IP", "fdaa::1:2")];
     assert_eq!(own("app@somewhere.else", &elsewhere).await, ["app@fdaa::1"]);
+    // A list that is older than the addresses has our id at somebody else's.
+    let moved = [("FLY_PRIVATE_IP", "fdaa::2")];
+    assert_eq!(own("app@fdaa::2", &moved).await, ["app@fdaa::2"]);
 }
 
 /// A TXT record is never needed: what it says may be missing, late, or nonsense.
@@ -188,6 +191,24 @@ async fn each_region_fails_for_itself() {
                 .to_owned(),
         ]
     );
+}
+
+/// Another server that does not know Fly's zone is no reason to believe that nobody is there.
+#[tokio::test]
+async fn a_server_that_knows_nothing_of_fly_proves_nothing() {
+    let dns = FlyDns::start(&[ONE]).await;
+    dns.fault("sea.hello.internal", Answer::Code(2));
+    let public = FlyDns::start(&[]).await;
+    let options = format!(
+        "strategy = 'fly'\nregions = ['sea']\nnameservers = ['{}', '{}']\n",
+        dns.server.address, public.server.address
+    );
+    let seen = seen(&options, ME, &on_fly(&[])).await;
+    assert!(
+        seen[0].contains("sea.hello.internal cannot be resolved"),
+        "{seen:?}"
+    );
+    assert_eq!(public.count("sea.hello.internal"), 1);
 }
 
 /// The app's own name is there as long as we are: that it does not exist is an error.
@@ -357,7 +378,11 @@ async fn dns_cluster_query() {
     .await;
     assert_eq!(
         db,
-        ["web/db.internal: db@fdaa::4 app=db machine_id=9999 region=sea"]
+        [
+            "web/db.internal: db@fdaa::4 app=db machine_id=9999 region=sea, hello-01H@fdaa::1 (self), \
+             note: this machine is of the app hello, not of db: it connects to the others, they \
+             need not know it"
+        ]
     );
     let off = |more: &str, value| {
         let built = build(&format!("app = 'x'\n{more}"), &on_fly(&query(value))).unwrap();

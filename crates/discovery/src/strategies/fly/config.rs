@@ -210,7 +210,15 @@ fn app(
 
 /// Why none of the questions can list our own machine, when that is so: then its absence is no
 /// alarm.
-pub(super) fn outside(config: &Config, env: &Env) -> Option<String> {
+pub(super) fn outside(checked: &Checked, env: &Env) -> Option<String> {
+    let config = &checked.config;
+    let app = checked.app.as_deref();
+    if let (Some(app), Some(here)) = (app, env.text("FLY_APP_NAME").filter(|h| Some(*h) != app)) {
+        return Some(format!(
+            "this machine is of the app {here}, not of {app}: it connects to the others, they need \
+             not know it"
+        ));
+    }
     let region = env
         .text("FLY_REGION")
         .filter(|_| !config.regions.is_empty());

@@ -72,6 +72,7 @@ fn build(place: &Place<'_>, table: &Table, cx: &BuildCx) -> Result<Sources, Conf
         };
         return Ok(Sources::Off(format!("{place} is empty")));
     };
+    let outside = config::outside(&checked, &cx.env);
     let Checked {
         config,
         interval,
@@ -85,7 +86,6 @@ fn build(place: &Place<'_>, table: &Table, cx: &BuildCx) -> Result<Sources, Conf
         Some(query) => vec![Wanted::query(query)],
         None => Wanted::of(app.as_deref().unwrap_or_default(), &config.regions, group),
     };
-    let outside = config::outside(&config, &cx.env);
     let mut sources = Vec::with_capacity(wanted.len());
     for (nth, wanted) in wanted.into_iter().enumerate() {
         let id = format!("{}/{}", place.topology, wanted.names.join(","));

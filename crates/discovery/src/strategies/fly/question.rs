@@ -13,7 +13,7 @@ use super::machines::{Machine, Machines};
 use super::names::Wanted;
 use crate::DiscoverError;
 use crate::config::{BuildCx, ConfigError};
-use crate::dns::{Family, Resolver, Said};
+use crate::dns::{Family, Resolver, Said, Verdict};
 use crate::error::DnsFailure;
 use crate::platform::Env;
 use crate::port_mapper::{Learned, Learner};
@@ -109,7 +109,7 @@ impl Question {
         };
         for peer in &mut peers {
             self.label(peer, &machines);
-            peer.is_self = self.is_self(peer, cx.me());
+            peer.is_self = self.is_self(peer, &addresses, cx.me());
         }
         self.add_self(&mut peers, &addresses, &machines, cx.me());
         notes.extend(self.own.outside.clone());
@@ -191,13 +191,16 @@ impl Question {
     }
 
     /// By the machine, where each has one node; by the name, where we learned who is there.
-    fn is_self(&self, peer: &Peer, me: Option<&NodeName>) -> bool {
+    fn is_self(&self, peer: &Peer, addresses: &[IpAddr], me: Option<&NodeName>) -> bool {
         if me.is_some_and(|me| me.canonical() == peer.node) {
             return true;
         }
-        let here = self.own.ip.is_some() && peer.address == self.own.ip;
-        let ours = self.own.machine.as_ref();
-        let here = here || (ours.is_some() && peer.labels.get("machine_id") == ours);
+        let here = match (self.own.ip, &self.own.machine) {
+            (Some(ip), _) if addresses.contains(&ip) => peer.address == Some(ip),
+            // A list of machines may be older than the addresses: it counts only without ours.
+            (_, Some(id)) => peer.labels.get("machine_id") == Some(id),
+            _ => false,
+        };
         match (&self.naming, me) {
             // Named by a host, it is at this address all the same.
             (Naming::Learn(..), Some(me)) => {
@@ -235,13 +238,14 @@ impl Question {
     }
 }
 
-/// The last server that was asked knows the zone and has no such name.
+/// Whoever was asked knows the zone and has no such name. Where one server failed and another has
+/// never heard of Fly's zone, nothing is known.
 fn does_not_exist(why: &DnsFailure) -> bool {
     let DnsFailure::Servers { verdicts, .. } = why else {
         return false;
     };
-    let last = verdicts.last();
-    last.is_some_and(|verdict| verdict.said == Said::NoSuchName)
+    let no_such = |verdict: &Verdict| verdict.said == Said::NoSuchName;
+    !verdicts.is_empty() && verdicts.iter().all(no_such)
 }
 
 fn nameless() -> DiscoverError {
