@@ -1,10 +1,13 @@
 //! The agent itself: one node, its topologies, its two addresses.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use axum::Router;
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -19,6 +22,7 @@ use crate::config::{AdminOptions, AgentConfig, ConfigError};
 use crate::error::AgentError;
 use crate::hosts::HostResolver;
 use crate::identity::{self, Identity};
+use crate::reload::{self, Reloaded, Reloader};
 use crate::socket::{self, Claim, Folders};
 use crate::status::{AgentStatus, NodeStatus, ReasonStatus, TopologyStatus, millis, unlisted};
 
@@ -31,6 +35,7 @@ const LAST_ANSWERS: Duration = Duration::from_millis(500);
 pub struct Agent {
     cluster: Cluster,
     view: Arc<Facts>,
+    reloader: Arc<Reloader>,
     servers: JoinSet<()>,
     stop: CancellationToken,
     _claim: Claim,
@@ -85,23 +90,37 @@ impl Agent {
             node: identity.node.to_string(),
             cookie_source: cookie.source.to_string(),
             epmd_port,
-            strategies,
-            min_nodes: config.admin.min_nodes,
+            strategies: RwLock::new(strategies),
+            min_nodes: AtomicUsize::new(config.admin.min_nodes),
             started: Instant::now(),
         });
         let stop = CancellationToken::new();
         let mut servers = JoinSet::new();
         let seen: Arc<dyn View> = Arc::clone(&view) as Arc<dyn View>;
         let guard = guard(&tcp, &config.admin)?;
-        let tcp = admin::serve(tcp, Arc::clone(&seen), guard, stop.clone());
+        let bare = config.admin.token.is_none();
+        let secret_cookie = cookie.secret_cookie;
+        let reloader = Reloader::new(
+            config,
+            secret_cookie.clone(),
+            env,
+            cluster.clone(),
+            Arc::clone(&view),
+        );
+        let reloader = Arc::new(reloader);
+        let orders = reload::route(Arc::clone(&reloader));
+        // What changes something is never to be had without a token.
+        let over_tcp = if bare { Router::new() } else { orders.clone() };
+        let tcp = admin::serve(tcp, Arc::clone(&seen), over_tcp, guard, stop.clone());
         servers.spawn(report("the admin address", tcp));
         if let Ok(unix) = unix {
-            let unix = socket::serve(unix, seen, cookie.secret_cookie, stop.clone());
+            let unix = socket::serve(unix, seen, secret_cookie, orders, stop.clone());
             servers.spawn(report("the unix socket", unix));
         }
         Ok(Self {
             cluster,
             view,
+            reloader,
             servers,
             stop,
             _claim: claim,
@@ -111,6 +130,15 @@ impl Agent {
     /// What `/api/v1/status` says.
     pub fn status(&self) -> AgentStatus {
         self.view.status()
+    }
+
+    /// Reads the configuration again and does what changed; no link ends by it. How it went is in
+    /// the log too.
+    ///
+    /// # Errors
+    /// The first mistake in the new file. Everything stays as it is.
+    pub async fn reload(&self) -> Result<Reloaded, ConfigError> {
+        self.reloader.reload().await
     }
 
     /// Whether the node is there, even when it does not let the agent in.
@@ -138,26 +166,58 @@ impl Agent {
 }
 
 /// Runs the agent in the foreground until `stop`: what `trunkline run` does. Without a name it
-/// waits for the first node that registers on this host.
+/// waits for the first node that registers on this host. Each `reload` has the configuration read
+/// again.
 ///
 /// # Errors
 /// As [`Agent::start`], and a name or cookie that cannot be found.
 pub async fn run(
-    config: AgentConfig,
+    mut config: AgentConfig,
     env: &Env,
+    reload: &Notify,
     stop: CancellationToken,
 ) -> Result<(), AgentError> {
-    let found = identity::wait(&config, env);
-    let Some(identity) = stop.run_until_cancelled(found).await.transpose()? else {
-        return Ok(());
+    let identity = loop {
+        tokio::select! {
+            found = identity::wait(&config, env) => break found?,
+            () = reload.notified() => config = load_again(config, env),
+            () = stop.cancelled() => return Ok(()),
+        }
     };
     warn_of_two_names(&config, env);
     let cookie = identity::cookie(env, None, &config.node)?.ok_or_else(no_cookie)?;
     let agent = Agent::start(config, identity, cookie, env).await?;
-    stop.cancelled().await;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            // A mistake is in the log, and the agent goes on.
+            () = reload.notified() => drop(agent.reload().await),
+        }
+    }
     tracing::info!("stopping, the node's links stay · {}", agent.view.node);
     agent.shutdown().await;
     Ok(())
+}
+
+/// While nobody is served yet the file is simply read again; with a mistake in it the old one counts.
+fn load_again(old: AgentConfig, env: &Env) -> AgentConfig {
+    let new = AgentConfig::load(old.file.as_deref(), env).and_then(|new| {
+        new.build(&identity::build_cx(env)?)?;
+        Ok(new)
+    });
+    match new {
+        Ok(new) => {
+            tracing::info!("configuration read again, no node is served yet");
+            new
+        }
+        Err(error) => {
+            let ConfigError { what, place, cure } = error;
+            tracing::error!(
+                "the new configuration is not taken, the old one stays: {what} · {place} · {cure}"
+            );
+            old
+        }
+    }
 }
 
 /// A release that is started in this environment would take the other name.
@@ -184,24 +244,46 @@ pub fn no_cookie() -> ConfigError {
 
 /// What status is made of.
 #[derive(Debug)]
-struct Facts {
+pub(crate) struct Facts {
     cluster: Cluster,
     node: String,
     cookie_source: String,
     epmd_port: u16,
     /// By topology; with the reason for those that are off.
-    strategies: BTreeMap<String, (&'static str, Option<String>)>,
-    min_nodes: usize,
+    strategies: RwLock<Strategies>,
+    min_nodes: AtomicUsize,
     started: Instant,
+}
+
+type Strategies = BTreeMap<String, (&'static str, Option<String>)>;
+
+impl Facts {
+    /// New and changed topologies, and those that are gone.
+    pub(crate) fn learn(&self, set: &[Topology], removed: &[String]) {
+        let mut known = self
+            .strategies
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        removed.iter().for_each(|name| drop(known.remove(name)));
+        known.extend(strategies(set));
+    }
+
+    pub(crate) fn set_min_nodes(&self, nodes: usize) {
+        self.min_nodes.store(nodes, Ordering::Relaxed);
+    }
 }
 
 impl View for Facts {
     fn status(&self) -> AgentStatus {
         let status = self.cluster.status();
         let engine = status.engine;
+        let strategies = self
+            .strategies
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
         let topologies = engine.topologies.iter().map(|topology| {
             let name = topology.topology.to_string();
-            let (strategy, off) = self.strategies.get(&name).cloned().unwrap_or_default();
+            let (strategy, off) = strategies.get(&name).cloned().unwrap_or_default();
             let mut shown = TopologyStatus::new(topology, strategy, &engine.peers);
             if off.is_some() {
                 "off".clone_into(&mut shown.state);
@@ -227,11 +309,11 @@ impl View for Facts {
     }
 
     fn min_nodes(&self) -> usize {
-        self.min_nodes
+        self.min_nodes.load(Ordering::Relaxed)
     }
 }
 
-fn strategies(topologies: &[Topology]) -> BTreeMap<String, (&'static str, Option<String>)> {
+fn strategies(topologies: &[Topology]) -> Strategies {
     let each = topologies.iter();
     each.map(|t| (t.name.clone(), (t.strategy, t.off.clone())))
         .collect()

@@ -4,16 +4,16 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant as Clock;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use trunkline_discovery::strategies::Topology;
 use trunkline_node::{Resolve, SystemResolver};
 use trunkline_proto::{Instant, NodeName, Reason};
-use trunkline_reconcile::evidence::TopologyId;
-use trunkline_reconcile::{Config, Engine, Event, HealthRule, Status, TopologyRules};
+use trunkline_reconcile::{Config, Engine, Event, Status};
 
+use crate::change::{self, Change};
 use crate::driver::Driver;
 use crate::work::Work;
 use crate::{Member, MemberEvents};
@@ -48,6 +48,7 @@ impl ClusterConfig {
 #[derive(Clone)]
 pub struct Cluster {
     shared: Arc<Shared>,
+    changes: mpsc::UnboundedSender<(Change, oneshot::Sender<()>)>,
     task: Arc<Mutex<Option<JoinHandle<()>>>>,
     _stop: Arc<DropGuard>,
 }
@@ -77,10 +78,12 @@ impl Cluster {
             subscribers: Mutex::default(),
         });
         let work = Work::new(Arc::new(member), &config.topologies, config.resolver);
-        let driver = Driver::new(Arc::clone(&shared), work, events);
+        let (changes, changed) = mpsc::unbounded_channel();
+        let driver = Driver::new(Arc::clone(&shared), work, events, changed);
         let task = tokio::spawn(driver.run(config.topologies));
         Self {
             shared,
+            changes,
             task: Arc::new(Mutex::new(Some(task))),
             _stop: Arc::new(stop.drop_guard()),
         }
@@ -118,6 +121,15 @@ impl Cluster {
         self.shared.woken.notify_one();
     }
 
+    /// Goes on with another configuration; returns when it holds. No link ends by it.
+    pub async fn change(&self, change: Change) {
+        let (done, changed) = oneshot::channel();
+        // A driver that has ended has nothing to change.
+        if self.changes.send((change, done)).is_ok() {
+            changed.await.ok();
+        }
+    }
+
     /// Ends everything of ours: sources withdraw what they announced, the member is let go. Links
     /// of an attached node stay. Returns when that is done, after at most two seconds.
     pub async fn shutdown(&self) {
@@ -142,15 +154,10 @@ impl fmt::Debug for Cluster {
 const SHUTDOWN: Duration = Duration::from_secs(2);
 
 fn enter(engine: &mut Engine, topology: &Topology) {
-    let id = TopologyId(topology.name.clone());
-    let health = topology.health_check.as_ref().map(|check| HealthRule {
-        rise: check.rise.get(),
-        fall: check.fall.get(),
-        ..HealthRule::default()
-    });
-    engine.add_topology(id.clone(), TopologyRules { health });
-    for source in &topology.sources {
-        engine.add_source(source.id.clone(), id.clone(), source.kind);
+    let id = change::id(topology);
+    engine.add_topology(id.clone(), change::rules(topology));
+    for (source, kind) in change::sources(topology) {
+        engine.add_source(source, id.clone(), kind);
     }
 }
 

@@ -4,15 +4,18 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::sleep_until;
+use trunkline_discovery::Report;
 use trunkline_discovery::strategies::Topology;
-use trunkline_discovery::{Report, SourceHandle};
 use trunkline_proto::{Instant, NodeName};
+use trunkline_reconcile::evidence::TopologyId;
 use trunkline_reconcile::{Action, Engine};
 
+use crate::change::{self, Change};
 use crate::cluster::{ClusterEvent, Shared};
+use crate::sources::Sources;
 use crate::work::{Done, Work};
 use crate::{MemberError, MemberEvent, MemberEvents};
 
@@ -20,6 +23,8 @@ pub(crate) struct Driver {
     shared: Arc<Shared>,
     work: Work,
     events: MemberEvents,
+    changes: Changes,
+    sources: Sources,
     /// Attempts to connect; given up when nothing is dialled any more.
     dials: JoinSet<Done>,
     tasks: JoinSet<Done>,
@@ -42,21 +47,27 @@ enum Input {
     Done(Done),
     Timer,
     Woken,
+    Change(Change, oneshot::Sender<()>),
     Stop,
 }
 
-/// How long sources may take to withdraw what they announced.
-const WITHDRAW: Duration = Duration::from_secs(1);
+/// Changes on their way, each with who waits for it.
+pub(crate) type Changes = mpsc::UnboundedReceiver<(Change, oneshot::Sender<()>)>;
 
 /// Between two attempts to read the first list of links.
 const FIRST_LINKS_RETRY: Duration = Duration::from_secs(1);
 
-/// Reports that wait; a source that is ahead of us waits itself.
-const REPORTS: usize = 64;
-
 impl Driver {
-    pub(crate) fn new(shared: Arc<Shared>, work: Work, events: MemberEvents) -> Self {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        work: Work,
+        events: MemberEvents,
+        changes: Changes,
+    ) -> Self {
+        let me = shared.engine().me().clone();
         Self {
+            changes,
+            sources: Sources::new(me),
             shared,
             work,
             events,
@@ -69,16 +80,12 @@ impl Driver {
 
     /// Runs until stopped.
     pub(crate) async fn run(mut self, topologies: Vec<Topology>) {
-        let me = Some(self.shared.engine().me().clone());
-        let (_me, known) = watch::channel(me);
-        let (report, mut reports) = mpsc::channel(REPORTS);
-        let sources = topologies.into_iter().flat_map(|topology| topology.sources);
-        let sources: Vec<_> = sources
-            .map(|source| source.start(report.clone(), known.clone()))
-            .collect();
+        for topology in topologies {
+            self.sources.start(topology);
+        }
         loop {
             self.flush();
-            match self.next(&mut reports).await {
+            match self.next().await {
                 Input::Report(report) => {
                     let answer = report.answer.map_err(Into::into);
                     self.tell(|engine, now| engine.observe(now, &report.source, answer));
@@ -87,10 +94,38 @@ impl Driver {
                 Input::Done(done) => self.done(done),
                 Input::Timer => self.tell(Engine::handle_timeout),
                 Input::Woken => self.woken(),
+                Input::Change(change, done) => {
+                    self.change(change).await;
+                    // Nobody waits for it, which is as well.
+                    done.send(()).ok();
+                }
                 Input::Stop => break,
             }
         }
-        withdraw(sources).await;
+        self.sources.end_all().await;
+    }
+
+    /// Old sources end before new ones begin; the engine is told between.
+    async fn change(&mut self, change: Change) {
+        let set = change.set.iter().map(|topology| topology.name.clone());
+        let over: Vec<_> = set.chain(change.remove.iter().cloned()).collect();
+        self.sources.end(&over).await;
+        if let Some(config) = change.engine {
+            self.tell(|engine, now| engine.set_config(now, config));
+        }
+        for name in change.remove {
+            let id = TopologyId(name);
+            self.work.set_check(id.clone(), None);
+            self.tell(|engine, now| engine.remove_topology(now, &id));
+        }
+        for topology in change.set {
+            let (id, rules) = (change::id(&topology), change::rules(&topology));
+            let sources = change::sources(&topology);
+            self.work
+                .set_check(id.clone(), topology.health_check.clone());
+            self.tell(|engine, now| engine.set_topology(now, &id, rules, &sources));
+            self.sources.start(topology);
+        }
     }
 
     /// What the engine wants said and done.
@@ -122,7 +157,7 @@ impl Driver {
         tasks.spawn(work);
     }
 
-    async fn next(&mut self, reports: &mut mpsc::Receiver<Report>) -> Input {
+    async fn next(&mut self) -> Input {
         let due = self.shared.engine().poll_timeout();
         let timer = async {
             match due {
@@ -139,7 +174,8 @@ impl Driver {
             Some(done) = self.tasks.join_next() => Input::Done(done.unwrap_or(Done::Nothing)),
             Some(done) = self.dials.join_next() => Input::Done(done.unwrap_or(Done::Nothing)),
             () = timer => Input::Timer,
-            Some(report) = reports.recv() => Input::Report(report),
+            Some((change, done)) = self.changes.recv() => Input::Change(change, done),
+            report = self.sources.next() => Input::Report(report),
         }
     }
 
@@ -233,9 +269,4 @@ impl Driver {
             (Err(_), None) => self.tell(Engine::audit_failed),
         }
     }
-}
-
-async fn withdraw(sources: Vec<SourceHandle>) {
-    let ends = sources.into_iter().map(|source| source.stop(WITHDRAW));
-    futures_util::future::join_all(ends).await;
 }

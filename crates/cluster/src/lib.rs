@@ -14,14 +14,17 @@
 //! | [`rust_node`] | [`RustNode`]: a node of this program |
 
 pub mod attached;
+mod change;
 pub mod cluster;
 mod driver;
 pub mod epmd;
 pub mod member;
 pub mod rust_node;
+mod sources;
 mod work;
 
 pub use attached::{AttachConfig, AttachError, Attached, Neighbours};
+pub use change::Change;
 pub use cluster::{Cluster, ClusterConfig, ClusterEvent, ClusterStatus};
 pub use epmd::{Epmd, build_cx};
 pub use member::{Member, MemberError, MemberEvent, MemberEvents};

@@ -58,6 +58,14 @@ impl Work {
         }
     }
 
+    /// What a topology's peers must pass from now on.
+    pub(crate) fn set_check(&mut self, topology: TopologyId, check: Option<HealthCheck>) {
+        match check {
+            Some(check) => self.checks.insert(topology, Arc::new(check)),
+            None => self.checks.remove(&topology),
+        };
+    }
+
     /// The action as a future. It always ends with a value, even when it panics: the engine waits
     /// for each.
     pub(crate) fn begin(&mut self, action: Action, time: u64) -> BoxFuture<'static, Done> {

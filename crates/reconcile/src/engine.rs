@@ -97,14 +97,7 @@ impl Engine {
     /// A source of this topology; more than one may belong to it, and who is in any of them is in
     /// the topology. Answers of unknown sources are ignored.
     pub fn add_source(&mut self, source: SourceId, topology: TopologyId, kind: Kind) {
-        let entry = Source {
-            kind,
-            answered: None,
-            error: None,
-            holds: 0,
-            notes: BTreeSet::new(),
-            old: false,
-        };
+        let entry = Source::new(kind);
         let known = self.topologies.entry(topology.clone()).or_default();
         known.sources.insert(source.clone(), entry);
         self.sources.insert(source, topology);

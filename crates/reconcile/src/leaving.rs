@@ -80,7 +80,7 @@ impl Engine {
         }
     }
 
-    fn settle_members(&mut self, id: &TopologyId) {
+    pub(crate) fn settle_members(&mut self, id: &TopologyId) {
         let members = self.topologies.get(id).map(|t| t.members.values());
         let names = members.into_iter().flatten().map(|m| m.name().clone());
         let names: Vec<_> = names.collect();

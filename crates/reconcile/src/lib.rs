@@ -15,6 +15,7 @@
 //! | `naming` | a peer is known under the name that it gives itself |
 //! | `health` | the gate before the first connect |
 //! | `links` | link events and the audit |
+//! | `reload` | topologies that come, change and go while links exist |
 //!
 //! ```
 //! use trunkline_proto::Instant;
@@ -64,6 +65,7 @@ mod names;
 mod naming;
 mod observe;
 mod peer;
+mod reload;
 mod removal;
 mod status;
 mod timer;

@@ -158,7 +158,7 @@ impl Engine {
     }
 
     /// Can these answers be right?
-    fn judge_answers(&mut self, id: &TopologyId) {
+    pub(crate) fn judge_answers(&mut self, id: &TopologyId) {
         let expected = self.config.expected_size;
         let patience = self.config.removal_misses;
         let Some(topology) = self.topologies.get_mut(id).filter(|t| t.is_heard()) else {

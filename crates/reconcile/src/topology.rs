@@ -148,6 +148,19 @@ impl Presence {
     }
 }
 
+impl Source {
+    pub(crate) fn new(kind: Kind) -> Self {
+        Self {
+            kind,
+            answered: None,
+            error: None,
+            holds: 0,
+            notes: BTreeSet::new(),
+            old: false,
+        }
+    }
+}
+
 impl Member {
     pub(crate) fn new(info: evidence::Peer) -> Self {
         Self {

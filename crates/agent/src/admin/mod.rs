@@ -39,20 +39,23 @@ pub fn routes(view: Arc<dyn View>) -> Router {
         .with_state(view)
 }
 
-/// Answers on `listener` until `stop`.
+/// Answers on `listener` until `stop`; `orders` are routes that change something.
 ///
 /// # Errors
 /// When the listener itself fails; a single connection's failure ends that connection.
 pub async fn serve(
     listener: TcpListener,
     view: Arc<dyn View>,
+    orders: Router,
     guard: Guard,
     stop: CancellationToken,
 ) -> std::io::Result<()> {
-    let guarded = routes(view).layer(middleware::from_fn_with_state(
-        Arc::new(guard),
-        guard::check,
-    ));
+    let guarded = routes(view)
+        .merge(orders)
+        .layer(middleware::from_fn_with_state(
+            Arc::new(guard),
+            guard::check,
+        ));
     axum::serve(listener, guarded)
         .with_graceful_shutdown(stop.cancelled_owned())
         .await

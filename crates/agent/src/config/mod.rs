@@ -143,6 +143,11 @@ impl TopologyOptions {
         row.is_some_and(|row| row.name == strategy)
     }
 
+    /// All its keys.
+    pub(crate) fn table(&self) -> &Table {
+        &self.table
+    }
+
     /// A key that holds a text.
     pub(crate) fn text(&self, key: &str) -> Option<&str> {
         self.table.get(key)?.as_str()

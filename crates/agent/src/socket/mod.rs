@@ -7,7 +7,8 @@
 //! - `/run/trunkline` (systemd: `RuntimeDirectory=trunkline`)
 //! - `/tmp/trunkline-<uid>`, mode 0700
 //!
-//! One route more than the admin address: `GET /api/v1/cookie`, so that `nodes` and `ping` need no
+//! Two routes more than the admin address: `POST /api/v1/reload` (there it demands the token), and
+//! `GET /api/v1/cookie`, so that `nodes` and `ping` need no
 //! cookie from the caller's environment. Whoever can open the socket, its owner and root, can read
 //! the agent's environment in `/proc` as well.
 
@@ -29,7 +30,7 @@ pub use folders::Folders;
 
 use crate::admin::{View, routes};
 
-/// Answers on the claimed socket until `stop`.
+/// Answers on the claimed socket until `stop`; `orders` are routes that change something.
 ///
 /// # Errors
 /// When the listener itself fails.
@@ -37,10 +38,11 @@ pub async fn serve(
     listener: UnixListener,
     view: Arc<dyn View>,
     cookie: Cookie,
+    orders: Router,
     stop: CancellationToken,
 ) -> std::io::Result<()> {
     let secret = get(async move || cookie.expose().to_vec());
-    let router: Router = routes(view).route("/api/v1/cookie", secret);
+    let router: Router = routes(view).route("/api/v1/cookie", secret).merge(orders);
     axum::serve(listener, router)
         .with_graceful_shutdown(stop.cancelled_owned())
         .await
@@ -93,7 +95,13 @@ mod tests {
             let listener = listener.unwrap();
             held.push(claim);
             let cookie = Cookie::new("hush").unwrap();
-            tokio::spawn(serve(listener, view(name), cookie, stop.clone()));
+            tokio::spawn(serve(
+                listener,
+                view(name),
+                cookie,
+                Router::new(),
+                stop.clone(),
+            ));
         }
         let all = LocalAgent::all(&folders).await;
         let ours: Vec<_> = all

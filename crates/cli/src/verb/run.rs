@@ -4,6 +4,7 @@ use std::pin::pin;
 use std::process::ExitCode;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use trunkline_agent::AgentConfig;
 
@@ -16,24 +17,25 @@ use crate::runtime::block_on;
 pub(crate) struct Args {}
 
 pub(crate) fn run(_: Args, cx: &Context) -> Result<ExitCode, Failure> {
-    let config = AgentConfig::load(cx.config_file()?, &cx.env)?;
     block_on(async {
         let mut terminate = listen(SignalKind::terminate())?;
         let mut interrupt = listen(SignalKind::interrupt())?;
-        let stop = CancellationToken::new();
-        let mut running = pin!(trunkline_agent::run(config, &cx.env, stop.clone()));
-        tokio::select! {
-            ran = &mut running => ran?,
-            _ = terminate.recv() => {
-                stop.cancel();
-                running.await?;
-            }
-            _ = interrupt.recv() => {
-                stop.cancel();
-                running.await?;
+        // Before the configuration is read: a reload that comes early must not end us.
+        let mut hangup = listen(SignalKind::hangup())?;
+        let config = AgentConfig::load(cx.config_file()?, &cx.env)?;
+        let (stop, reload) = (CancellationToken::new(), Notify::new());
+        let mut running = pin!(trunkline_agent::run(config, &cx.env, &reload, stop.clone()));
+        loop {
+            tokio::select! {
+                ran = &mut running => {
+                    ran?;
+                    return output::done();
+                }
+                _ = hangup.recv() => reload.notify_one(),
+                _ = terminate.recv() => stop.cancel(),
+                _ = interrupt.recv() => stop.cancel(),
             }
         }
-        output::done()
     })
 }
 

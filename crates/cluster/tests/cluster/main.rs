@@ -7,7 +7,7 @@ mod rust_nodes;
 
 use std::time::Duration;
 
-use trunkline::{ClusterEvent, MemberEvent};
+use trunkline::{Change, ClusterEvent, MemberEvent};
 use trunkline_proto::{Reason, Step};
 use trunkline_reconcile::{Event, PeerState};
 
@@ -141,4 +141,60 @@ async fn an_unhealthy_peer_is_connected_once_its_port_answers() {
     assert!(stage.member.dialled().is_empty());
     let _listener = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
     until(|| stage.cluster.status().engine.connected() == 1).await;
+}
+
+/// What another configuration does not name goes on; what it names is asked anew, and no link ends.
+#[tokio::test(start_paused = true)]
+async fn another_configuration() {
+    let stage = Stage::new();
+    stage.attach();
+    stage.list(&["me@h", "a@h"]).await;
+    until(|| stage.cluster.status().engine.connected() == 1).await;
+    let (more, answers) = pretend::topology("more");
+    let set = vec![more];
+    stage
+        .cluster
+        .change(Change {
+            set,
+            ..Change::default()
+        })
+        .await;
+    answers
+        .send(pretend::answer(&["me@h", "b@h"]))
+        .await
+        .unwrap();
+    until(|| stage.cluster.status().engine.connected() == 2).await;
+    stage.list(&["me@h", "a@h", "c@h"]).await;
+    until(|| stage.cluster.status().engine.connected() == 3).await;
+    // Changed: an old answer that nobody heard does not count for the new source.
+    let (changed, again) = pretend::topology("more");
+    answers
+        .send(pretend::answer(&["me@h", "z@h"]))
+        .await
+        .unwrap();
+    let set = vec![changed];
+    stage
+        .cluster
+        .change(Change {
+            set,
+            ..Change::default()
+        })
+        .await;
+    again.send(pretend::answer(&["me@h", "b@h"])).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(!stage.member.dialled().contains(&name("z@h")));
+    assert_eq!(stage.cluster.status().engine.connected(), 3);
+    // Gone: nobody is cut off.
+    let remove = vec!["more".to_owned(), "web".to_owned(), "never".to_owned()];
+    stage
+        .cluster
+        .change(Change {
+            remove,
+            ..Change::default()
+        })
+        .await;
+    let status = stage.cluster.status().engine;
+    assert!(status.topologies.is_empty());
+    assert_eq!(status.links.len(), 3);
+    assert_eq!(stage.member.dialled().len(), 3);
 }

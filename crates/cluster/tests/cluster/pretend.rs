@@ -82,6 +82,31 @@ impl Stage {
     }
 }
 
+/// A topology whose source says what is sent.
+pub(crate) fn topology(name: &str) -> (Topology, mpsc::Sender<Answer>) {
+    let (answers, script) = mpsc::channel(8);
+    let source = Script {
+        script,
+        stubborn: false,
+    };
+    let topology = Topology {
+        name: name.into(),
+        strategy: "script",
+        sources: vec![BuiltSource::new(format!("{name}/script"), source)],
+        health_check: None,
+        off: None,
+    };
+    (topology, answers)
+}
+
+pub(crate) fn answer(nodes: &[&str]) -> Answer {
+    let peers = nodes.iter().map(|node| Peer::named(name(node))).collect();
+    Answer {
+        peers,
+        notes: vec![],
+    }
+}
+
 /// Reports what the test sends.
 #[derive(Debug)]
 struct Script {

@@ -8,6 +8,7 @@ mod leaving;
 mod links;
 mod naming;
 mod properties;
+mod reload;
 mod removal;
 mod sources;
 mod time;
