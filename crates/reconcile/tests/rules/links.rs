@@ -98,8 +98,12 @@ fn a_connect_that_a_list_on_its_way_does_not_know_stands() {
     world.engine.links_unseen(world.at());
     let before = world.links.clone();
     assert_eq!(world.engine.poll_action(), Some(Action::Audit));
+    // Where links are read nobody else tells of it.
+    let connect = world.engine.poll_action();
+    assert!(matches!(connect, Some(Action::Connect { target, .. }) if target.node == node(3)));
+    let now = world.at();
+    world.engine.connect_result(now, &node(3), Ok(()).into());
     world.settle();
-    assert_eq!(world.state(3), Some(PeerState::Connected));
     world.hush();
     world.engine.audit(world.at(), &before);
     assert_eq!(world.state(3), Some(PeerState::Connected));
