@@ -166,7 +166,31 @@ fn machines(text: &str) -> impl Iterator<Item = (&str, &str)> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        /// Whatever stands in the records, a label is a word.
+        #[test]
+        fn any_text(parts in prop::collection::vec(
+            prop::sample::select(vec![
+                "instance=", "app=", "ip=", "region=", "fdaa::1", "::ffff:10.0.0.1", "6e82", "sea", "a.b",
+                ",", ";", "=", " ", "\u{7}", "é", "\"", "\n", "../",
+            ]),
+            0..60,
+        )) {
+            let text = parts.concat();
+            for (_, machine) in instances(&text) {
+                let Machine { id, region, app } = machine;
+                let all = [Some(id), Some(region), app];
+                prop_assert!(all.iter().flatten().all(|label| names::is_label(label)));
+            }
+            for (id, region) in machines(&text) {
+                prop_assert!(names::is_label(id) && names::is_label(region));
+            }
+        }
+    }
 
     #[test]
     fn the_organizations_list() {
