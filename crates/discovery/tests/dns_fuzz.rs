@@ -138,11 +138,11 @@ fn foreign(owner: &str, kind: u16, chance: &mut StdRng) -> Rr {
     let poison = Rr::address(owner, "10.66.6.6");
     match chance.random_range(0..6) {
         0 => Rr {
-            class: *pick(&[0, 3, 4, 254, 255], chance),
+            class: pick(&[0, 3, 4, 254, 255], chance),
             ..poison
         },
         1 => Rr {
-            kind: *pick(&[10, 262, 65280], chance),
+            kind: pick(&[10, 262, 65280], chance),
             data: random(chance, 3),
             ..poison
         },
@@ -201,9 +201,9 @@ fn odd_name(chance: &mut StdRng) -> Vec<u8> {
         let label: Vec<u8> = match chance.random_range(0..3) {
             0 => random(chance, len),
             1 => (0..len)
-                .map(|_| *pick(b"@.:/\\ \0%\"'[]{}*?\n\r\x1b\x7f\xc3\xbc-_a0", chance))
+                .map(|_| pick(b"@.:/\\ \0%\"'[]{}*?\n\r\x1b\x7f\xc3\xbc-_a0", chance))
                 .collect(),
-            _ => (0..len).map(|_| *pick(b"abcxyz019-_", chance)).collect(),
+            _ => (0..len).map(|_| pick(b"abcxyz019-_", chance)).collect(),
         };
         name.push(len as u8);
         name.extend(label);
@@ -268,12 +268,12 @@ fn plausible(asked: &Asked, chance: &mut StdRng) -> Message {
                 1 => Rr::address(&asked.name, &format!("fdaa::{n}")),
                 2 => Rr::cname(
                     &asked.name,
-                    *pick(&["app.internal", "b.internal", ""], chance),
+                    pick(&["app.internal", "b.internal", ""], chance),
                 ),
                 3 => Rr::srv(
                     &asked.name,
                     chance.random(),
-                    *pick(&["a.internal", "b", ""], chance),
+                    pick(&["a.internal", "b", ""], chance),
                 ),
                 4 => Rr::txt(&asked.name, &["text", ""]),
                 5 => Rr::soa("internal", chance.random()),
@@ -283,7 +283,7 @@ fn plausible(asked: &Asked, chance: &mut StdRng) -> Message {
     };
     let (answers, authorities, additional) = (records(8), records(3), records(3));
     Message {
-        code: *pick(&[0, 0, 0, 0, 1, 2, 3, 4, 5, 9, 15], chance),
+        code: pick(&[0, 0, 0, 0, 1, 2, 3, 4, 5, 9, 15], chance),
         not_authoritative: chance.random(),
         answers,
         authorities,
@@ -365,8 +365,8 @@ fn random(chance: &mut StdRng, len: usize) -> Vec<u8> {
     bytes
 }
 
-fn pick<'a, T>(all: &'a [T], chance: &mut StdRng) -> &'a T {
-    &all[chance.random_range(0..all.len())]
+fn pick<T: Copy>(all: &[T], chance: &mut StdRng) -> T {
+    all[chance.random_range(0..all.len())]
 }
 
 fn shuffle<T>(all: &mut [T], chance: &mut StdRng) {
