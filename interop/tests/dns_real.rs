@@ -9,10 +9,12 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde_json::Value;
+use trunkline_interop::agent::Place;
 use trunkline_interop::dns::{NameServer, Record, Recursor};
 use trunkline_interop::netns::{Host, Lab};
+use trunkline_interop::otp::{Otp, Release};
 use trunkline_interop::verb::Said;
-use trunkline_interop::workspace;
+use trunkline_interop::{wait, workspace};
 
 const ZONE: &str = "internal";
 
@@ -228,4 +230,49 @@ fn the_search_list_of_resolv_conf_completes_names() {
         server.host().private()
     );
     assert!(error(&host, &fixed).contains("refused"));
+}
+
+/// Port mappers are out of reach, as where only the distribution port is opened.
+#[test]
+fn the_port_of_an_srv_record_needs_no_port_mapper() {
+    const COOKIE: &str = "QWERTZUIOPASDFGHJKLYX";
+    let lab = Lab::new().unwrap();
+    let mut server = NameServer::start(&lab.host(53).unwrap(), 1).unwrap();
+    let mut records = Vec::new();
+    let mut nodes = Vec::new();
+    for n in 1..=2 {
+        let host = lab.host(n).unwrap();
+        let name = format!("app@{}", host.private());
+        let args = ["-erl_epmd_port", "9100", "-connect_all", "false"];
+        nodes.push((
+            Otp::on(&host, Release::Otp25, &name, COOKIE, &args).unwrap(),
+            host,
+        ));
+        let host = &nodes.last().unwrap().1;
+        host.firewall(&["iif != lo tcp dport 4369 drop"]).unwrap();
+        host.resolve_with(&[server.host().private().into()], &[])
+            .unwrap();
+        let target = format!("n{n}.internal");
+        records.push(Record::address(&target, host.private()));
+        records.push(Record::srv("_app._tcp.internal", 9100, target));
+    }
+    server.serve(ZONE, records).unwrap();
+    let (me, host) = &nodes[0];
+    let topology = "[topologies.web]\nstrategy = \"dns\"\nquery = \"_app._tcp.internal\"\n\
+                    resource_types = [\"srv\"]\nsrv_port = \"distribution\"\n";
+    std::fs::write(host.dir().join("trunkline.toml"), topology).unwrap();
+    let place = Place::new(host, me.name(), COOKIE);
+    let agent = place.run("agent.log").unwrap();
+    let expected = format!("['{}']", nodes[1].0.name());
+    let connected = || me.eval("nodes()").ok().filter(|seen| *seen == expected);
+    let within = std::time::Duration::from_secs(30);
+    if wait::within(within, connected).is_none() {
+        panic!("{:?}\n{}", me.eval("nodes()"), agent.output());
+    }
+    assert_eq!(
+        agent.codes(nodes[1].0.name()),
+        [""; 0],
+        "{}",
+        agent.output()
+    );
 }
