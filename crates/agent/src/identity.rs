@@ -6,9 +6,11 @@ use std::str::FromStr as _;
 use std::time::Duration;
 
 use trunkline_discovery::config::{BuildCx, Secret};
+use trunkline_discovery::naming::Naming;
 use trunkline_discovery::platform::{
     self, CookieSource, Env, FoundCookie, NameOptions, Network, PlatformError,
 };
+use trunkline_discovery::strategies::DROPLET_LABELS;
 use trunkline_node::epmd;
 use trunkline_proto::{Basename, Cookie, NodeName};
 
@@ -147,7 +149,7 @@ impl AgentConfig {
             options.ipv6 = topology.flag("ipv6");
             options.basename = topology
                 .text("node_basename")
-                .and_then(|base| Basename::from_str(base).ok());
+                .and_then(|base| Naming::parse(base, DROPLET_LABELS).ok());
             options.metadata_url = topology.text("metadata_url").map(str::to_owned);
         }
         options.fly_basename = self.fly_basename();

@@ -18,6 +18,7 @@
 //! | [`dns`] | the one resolver, used by the HTTP client too |
 //! | [`health`] | the check that gates a first connect |
 //! | [`port_mapper`] | who is registered on a host: the EPMD there is asked |
+//! | [`naming`] | `node_basename`: fixed, a template, or learned |
 //! | [`platform`] | who am I here: the node's name, its cookie, the platform |
 //! | [`error`] | [`DiscoverError`]: why a source does not know |
 //!
@@ -49,6 +50,7 @@ pub mod dns;
 pub mod error;
 pub mod health;
 pub mod http;
+pub mod naming;
 pub mod platform;
 pub mod polling;
 pub mod port_mapper;

@@ -535,7 +535,7 @@ fn mistakes_are_found_before_anything_is_sent() {
         ),
         (
             "node_basename = 'a@b'\n",
-            "topologies.web: node_basename = \"a@b\" is not allowed · allowed is letters, digits, _ and -, for example \"app\"",
+            "topologies.web: node_basename = \"a@b\" is not allowed · allowed is a name, \"app\", a template over labels, \"{tags.role}\", or \"learn\" to ask each Droplet's EPMD: '@' cannot be in the part before the @",
         ),
         (
             "polling_interval = 5\n",

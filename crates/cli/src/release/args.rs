@@ -1,5 +1,6 @@
 //! The flags that `env` and `exec` share.
 
+use trunkline_discovery::naming::Naming;
 use trunkline_discovery::platform::{self, Env, NameOptions, Network, Platform};
 use trunkline_proto::{Basename, NodeName};
 
@@ -51,7 +52,11 @@ impl WhoArgs {
             platform: self.platform,
             network: self.network.unwrap_or(config.network),
             ipv6: self.ipv6 || config.ipv6,
-            basename: self.node_basename.clone().or(config.basename),
+            basename: self
+                .node_basename
+                .clone()
+                .map(Naming::Fixed)
+                .or(config.basename),
             fly_basename: self.node_basename.clone().or(config.fly_basename),
             metadata_url: self.metadata_url.clone().or(config.metadata_url),
         })

@@ -4,6 +4,7 @@
 //! addresses in upper case and uncompressed where the API prints them canonical: what comes from
 //! here is canonical.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use trunkline_proto::{Basename, NodeName};
 
 use super::{Network, PlatformError};
 use crate::http::{Client, Options, Reply, parse_url};
+use crate::naming::{Naming, Template};
 
 /// Where the metadata service of a Droplet answers.
 pub const METADATA_URL: &str = "http://169.254.169.254/metadata/v1";
@@ -24,8 +26,8 @@ const TOTAL_TIMEOUT: Duration = Duration::from_secs(5);
 const TRIES: u32 = 3;
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(200);
-/// An address or a host name; anything longer is no answer to these questions.
-const MAX_BODY: usize = 1024;
+/// An address, a host name, or the tags; anything longer is no answer to these questions.
+const MAX_BODY: usize = 16 * 1024;
 
 /// The metadata service.
 #[derive(Clone, Debug)]
@@ -81,31 +83,62 @@ impl Metadata {
         in_time(self, self.find_address(network, ipv6)).await
     }
 
-    /// `basename@address`; the basename is the Droplet's name unless one is given.
+    /// `basename@address`; the basename is the Droplet's name unless one is given, or a template over the
+    /// labels that its topology has.
     pub async fn node_name(
         &self,
         network: Network,
         ipv6: bool,
-        basename: Option<&Basename>,
+        naming: Option<&Naming>,
     ) -> Result<NodeName, PlatformError> {
         refuse_private_ipv6(network, ipv6)?;
         in_time(self, async {
             // Side by side, so that a silent service costs three seconds, not six.
-            let (basename, ip) = tokio::try_join!(
-                self.find_basename(basename),
-                self.find_address(network, ipv6)
-            )?;
+            let (basename, ip) =
+                tokio::try_join!(self.find_basename(naming), self.find_address(network, ipv6))?;
             Ok(NodeName::from_ip(&basename, ip))
         })
         .await
     }
 
-    async fn find_basename(&self, given: Option<&Basename>) -> Result<Basename, PlatformError> {
-        if let Some(basename) = given {
-            return Ok(basename.clone());
+    async fn find_basename(&self, naming: Option<&Naming>) -> Result<Basename, PlatformError> {
+        match naming {
+            Some(Naming::Fixed(basename)) => Ok(basename.clone()),
+            Some(Naming::Template(template)) => self.fill(template).await,
+            // Whatever it is called, the others learn it.
+            Some(Naming::Learn) | None => {
+                let hostname = self.required("hostname").await?;
+                Basename::sanitize(&hostname).map_err(|_| self.nonsense("hostname", &hostname))
+            }
         }
-        let hostname = self.required("hostname").await?;
-        Basename::sanitize(&hostname).map_err(|_| self.nonsense("hostname", &hostname))
+    }
+
+    async fn fill(&self, template: &Template) -> Result<Basename, PlatformError> {
+        let mut labels = BTreeMap::new();
+        for label in template.labels() {
+            let value = match label.strip_prefix("tags.") {
+                Some(tag) => self.tag(tag).await?,
+                None if label == "name" => Some(self.required("hostname").await?),
+                None => Some(self.required(label).await?),
+            };
+            labels.insert(label, value);
+        }
+        let filled = template.fill(|label| labels.get(label).cloned().flatten());
+        filled.map_err(|label| self.failed("", format!("knows no {label} for {template}")))
+    }
+
+    /// As a listing's label of this name: `env:prod` is `tags.env`.
+    async fn tag(&self, wanted: &str) -> Result<Option<String>, PlatformError> {
+        let Said::Text(tags) = self.ask("tags").await? else {
+            return Ok(None);
+        };
+        let tags = tags.lines().map(|tag| {
+            tag.trim()
+                .split_once(':')
+                .unwrap_or_else(|| (tag.trim(), "true"))
+        });
+        let mut found = tags.filter(|(key, _)| *key == wanted);
+        Ok(found.next_back().map(|(_, value)| value.to_owned()))
     }
 
     async fn find_address(&self, network: Network, ipv6: bool) -> Result<IpAddr, PlatformError> {

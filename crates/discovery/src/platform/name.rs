@@ -1,5 +1,6 @@
 //! The node's name: who was asked, in which order.
 
+use crate::naming::Naming;
 use std::fmt;
 
 use trunkline_proto::{Basename, NodeName};
@@ -23,7 +24,7 @@ pub struct NameOptions {
     /// Droplets: the IPv6 address.
     pub ipv6: bool,
     /// Droplets: the part before the `@`; the Droplet's name when absent.
-    pub basename: Option<Basename>,
+    pub basename: Option<Naming>,
     /// Fly: the part before the `@`; made of the app's name and its image when absent.
     pub fly_basename: Option<Basename>,
     /// Droplets: where the metadata service answers; [`droplet::METADATA_URL`] when absent.

@@ -15,6 +15,8 @@ mod options;
 
 use toml::{Table, Value};
 
+pub use digitalocean::LABELS as DROPLET_LABELS;
+
 use crate::config::{BuildCx, ConfigError, Field, nearest};
 use crate::health::{self, HealthCheck};
 use crate::source::BuiltSource;

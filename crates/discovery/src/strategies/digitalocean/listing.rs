@@ -1,5 +1,6 @@
 //! From Droplets to peers.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use futures_util::future::BoxFuture;
@@ -9,6 +10,8 @@ use trunkline_reconcile::evidence::{Answer, Labels, Peer};
 use super::api::{Api, Droplet, Network};
 use super::own::Own;
 use crate::DiscoverError;
+use crate::naming::Naming;
+use crate::port_mapper::Learner;
 use crate::source::{Poll, PollCx};
 
 /// The Droplets of one topology.
@@ -17,6 +20,8 @@ pub(super) struct Droplets {
     pub(super) api: Api,
     pub(super) own: Own,
     pub(super) wanted: Wanted,
+    /// Where names are learned.
+    pub(super) learner: Option<Learner>,
 }
 
 /// Which Droplets, and what of them.
@@ -26,7 +31,8 @@ pub(super) struct Wanted {
     pub(super) ipv6: bool,
     pub(super) region: Option<String>,
     pub(super) vpc_uuid: Option<String>,
-    pub(super) basename: Option<Basename>,
+    /// By default the Droplet's name.
+    pub(super) naming: Option<Naming>,
 }
 
 /// Whom we serve: the Droplet by id, which is certain, else by address.
@@ -42,9 +48,37 @@ impl Poll for Droplets {
             // Side by side: where there is no metadata service, that takes a second to know.
             let (droplets, id) = tokio::join!(self.api.list(cx), self.own.id());
             let ip = cx.me().and_then(NodeName::ip).map(|ip| ip.to_canonical());
-            Ok(self.wanted.answer(&droplets?, Me { id, ip }))
+            let answer = self.wanted.answer(&droplets?, Me { id, ip });
+            match &self.learner {
+                Some(learner) => learned(learner, cx, answer).await,
+                None => Ok(answer),
+            }
         })
     }
+}
+
+/// The nodes that run on the listed Droplets. Whether one is ours its name says.
+async fn learned(learner: &Learner, cx: &PollCx, listed: Answer) -> Result<Answer, DiscoverError> {
+    let by_address: BTreeMap<_, _> = listed
+        .peers
+        .into_iter()
+        .filter_map(|peer| Some((peer.address?, peer.labels)))
+        .collect();
+    let addresses: Vec<_> = by_address.keys().copied().collect();
+    let learned = learner.learn(cx, &addresses, |_| true).await;
+    if let Some(error) = learned.unheard {
+        return Err(error);
+    }
+    let mut answer = Answer {
+        peers: learned.peers,
+        notes: listed.notes,
+    };
+    answer.notes.extend(learned.notes);
+    for peer in &mut answer.peers {
+        let labels = peer.address.and_then(|ip| by_address.get(&ip));
+        peer.labels = labels.cloned().unwrap_or_default();
+    }
+    Ok(answer)
 }
 
 impl Wanted {
@@ -82,9 +116,20 @@ impl Wanted {
                 self.address_kind()
             )
         })?;
-        let basename = match &self.basename {
-            Some(basename) => basename.clone(),
-            None => Basename::sanitize(&droplet.name).map_err(|error| {
+        let labels = labels(droplet);
+        let basename = match &self.naming {
+            Some(Naming::Fixed(basename)) => basename.clone(),
+            Some(Naming::Template(template)) => {
+                let filled = template.fill(|label| labels.get(label).cloned());
+                filled.map_err(|label| {
+                    format!(
+                        "{} has no {label} for {template} and is passed over",
+                        named()
+                    )
+                })?
+            }
+            // Where names are learned, only the address counts.
+            Some(Naming::Learn) | None => Basename::sanitize(&droplet.name).map_err(|error| {
                 format!("{} has no usable name and is passed over: {error}", named())
             })?,
         };
@@ -96,7 +141,7 @@ impl Wanted {
             address: Some(address),
             port: None,
             is_self: is_self(droplet, me),
-            labels: labels(droplet),
+            labels,
         })
     }
 

@@ -13,11 +13,13 @@ use serde::Deserialize;
 use toml::Table;
 use trunkline_reconcile::evidence::Kind;
 
-use super::options::{self, BASENAME, INTERVAL};
+use super::options::{self, INTERVAL};
 use super::{Place, Sources, Strategy};
 use crate::config::{self, BuildCx, ConfigError, Field, Millis, Secret};
 use crate::http;
+use crate::naming::Naming;
 use crate::polling::{DEFAULT_INTERVAL, Polling};
+use crate::port_mapper::Learner;
 use crate::source::BuiltSource;
 use listing::{Droplets, Wanted};
 
@@ -64,7 +66,7 @@ pub(super) const STRATEGY: Strategy = Strategy {
             .example(r#""760e09ef-dc84-11e8-981e-3cfdfeaae000""#),
         Field::new(
             "node_basename",
-            BASENAME,
+            NAMING,
             "the part of the nodes' names before the @; by default each Droplet's name",
         )
         .example(r#""my_app""#),
@@ -90,6 +92,11 @@ pub(super) const STRATEGY: Strategy = Strategy {
 };
 
 const TOKEN: &str = config::SECRET;
+const NAMING: &str = "a name, \"app\", a template over labels, \"{tags.role}\", or \"learn\" to ask each Droplet's EPMD";
+
+/// The labels that both the API and the metadata service know, so that a Droplet's own node can be
+/// named by them.
+pub const LABELS: &[&str] = &["name", "id", "region", "tags.*"];
 const URL: &str = "an address with http or https";
 
 /// All pages of a listing together. A thousand Droplets are five pages.
@@ -156,7 +163,11 @@ fn build(place: &Place<'_>, table: &Table, cx: &BuildCx) -> Result<Sources, Conf
     let config: Config = config::read(place.path, table, STRATEGY.fields)?;
     check(place.path, &config)?;
     let interval = options::interval(place.path, config.polling_interval)?;
-    let basename = options::basename(place.path, config.node_basename.as_deref())?;
+    let naming = naming(place.path, config.node_basename.as_deref())?;
+    let learner = match naming {
+        Some(Naming::Learn) => Some(Learner::new(cx, place.path)?.visible_only(|_| true)),
+        _ => None,
+    };
     let secret = config.token.as_ref();
     let secret = secret.ok_or_else(|| ConfigError::missing(place.path, "token", TOKEN))?;
     let api = url(place.path, "api_url", &config.api_url)?;
@@ -193,12 +204,26 @@ fn build(place: &Place<'_>, table: &Table, cx: &BuildCx) -> Result<Sources, Conf
             ipv6: config.ipv6,
             region: config.region,
             vpc_uuid: config.vpc_uuid,
-            basename,
+            naming,
         },
+        learner,
     };
-    let polling = Polling::new(droplets, Kind::Authoritative, interval).timeout(LISTING);
+    // What an EPMD lists is complete until it restarts: see local_epmd.
+    let kind = match droplets.learner {
+        Some(_) => Kind::Sampling,
+        None => Kind::Authoritative,
+    };
+    let polling = Polling::new(droplets, kind, interval).timeout(LISTING);
     let id = format!("{}/droplets", place.topology);
     Ok(Sources::Ask(vec![BuiltSource::new(id, polling)]))
+}
+
+fn naming(path: &str, text: Option<&str>) -> Result<Option<Naming>, ConfigError> {
+    let Some(text) = text else { return Ok(None) };
+    Naming::parse(text, LABELS).map(Some).map_err(|why| {
+        let allowed = format!("{NAMING}: {why}");
+        ConfigError::bad_value(path, "node_basename", &format!("{text:?}"), &allowed)
+    })
 }
 
 /// What is wrong before anything is sent.
