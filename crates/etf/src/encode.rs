@@ -23,6 +23,19 @@ pub trait Sink {
         let _ = shared;
         self.put(bytes);
     }
+
+    /// The place of this atom in a table that goes before the term, to which the term refers then
+    /// (`ATOM_CACHE_REF`). A sink without such a table gives `None`: the atom is written out.
+    fn place_of(&mut self, atom: &Atom) -> Option<u8> {
+        let _ = atom;
+        None
+    }
+
+    /// The next `len` bytes were measured with their atoms written out: there must be no
+    /// [`place_of`](Self::place_of) them until then.
+    fn measured(&mut self, len: usize) {
+        let _ = len;
+    }
 }
 
 impl Sink for Vec<u8> {
@@ -149,6 +162,9 @@ fn head<'a>(term: &'a Term, out: &mut impl Sink) -> Option<Open<'a>> {
 }
 
 fn atom(atom: &Atom, out: &mut impl Sink) {
+    if let Some(place) = out.place_of(atom) {
+        return out.put(&[tag::ATOM_CACHE_REF, place]);
+    }
     let text = atom.as_bytes();
     match u8::try_from(text.len()) {
         Ok(length) => out.put(&[tag::SMALL_ATOM_UTF8, length]),
@@ -237,6 +253,8 @@ fn export(export: &Export, out: &mut impl Sink) {
 }
 
 fn fun(fun: &Fun, out: &mut impl Sink) {
+    // Its size does not count the tag.
+    out.measured(fun.size.saturating_add(1));
     counted(tag::NEW_FUN, fun.size, out);
     fun_head(fun, out);
 }

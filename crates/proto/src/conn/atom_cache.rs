@@ -1,21 +1,29 @@
 //! The peer's atom cache (`erl_ext_dist`, "Distribution Header").
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use trunkline_etf::Atom;
 
 use super::ConnectionError;
+use super::slots::{Slot, Slots};
 use crate::wire::Reader;
 
-/// What the peer has put into its 8 × 256 slots. It lives as long as the connection.
+/// What the peer has put into its slots. It lives as long as the connection.
 #[derive(Clone, Debug, Default)]
-pub(super) struct AtomCache(BTreeMap<u16, Atom>);
+pub(super) struct AtomCache {
+    slots: Slots,
+    /// Slots in use.
+    atoms: usize,
+}
 
 impl AtomCache {
     /// Reads the part of a header that is about atoms: how many, their flags, the references. Gives
-    /// the atoms to which the frame's terms refer by position.
-    pub(super) fn header(&mut self, reader: &mut Reader<'_>) -> Result<Vec<Atom>, ConnectionError> {
+    /// the atoms to which the frame's terms refer by position. The cache holds `limit` atoms.
+    pub(super) fn header(
+        &mut self,
+        reader: &mut Reader<'_>,
+        limit: usize,
+    ) -> Result<Vec<Atom>, ConnectionError> {
         let count = usize::from(reader.u8().ok_or(ConnectionError::Truncated)?);
         if count == 0 {
             return Ok(Vec::new());
@@ -28,6 +36,9 @@ impl AtomCache {
         let mut atoms = Vec::with_capacity(count);
         for position in 0..count {
             atoms.push(self.reference(nibble(flags, position), long, reader)?);
+            if self.atoms > limit {
+                return Err(ConnectionError::TooManyAtoms { limit });
+            }
         }
         Ok(atoms)
     }
@@ -38,14 +49,18 @@ impl AtomCache {
         long: bool,
         reader: &mut Reader<'_>,
     ) -> Result<Atom, ConnectionError> {
-        let index = reader.u8().ok_or(ConnectionError::Truncated)?;
-        let slot = u16::from_be_bytes([flags & SEGMENT, index]);
+        let slot = Slot {
+            segment: flags & SEGMENT,
+            index: reader.u8().ok_or(ConnectionError::Truncated)?,
+        };
         if flags & NEW_ENTRY == 0 {
             return self
-                .0
-                .get(&slot)
+                .slots
+                .get(slot)
                 .cloned()
-                .ok_or(ConnectionError::NoSuchAtom { slot });
+                .ok_or_else(|| ConnectionError::NoSuchAtom {
+                    slot: slot.number(),
+                });
         }
         let text = if long {
             reader.counted()
@@ -55,16 +70,18 @@ impl AtomCache {
         let text = text.ok_or(ConnectionError::Truncated)?;
         let text = core::str::from_utf8(text).map_err(|_| ConnectionError::BadAtom)?;
         let atom = Atom::new(text).map_err(|_| ConnectionError::BadAtom)?;
-        self.0.insert(slot, atom.clone());
+        if self.slots.set(slot, atom.clone()).is_none() {
+            self.atoms = self.atoms.saturating_add(1);
+        }
         Ok(atom)
     }
 }
 
 /// Flags of a reference.
-const NEW_ENTRY: u8 = 0b1000;
+pub(super) const NEW_ENTRY: u8 = 0b1000;
 const SEGMENT: u8 = 0b0111;
 /// The frame's own flag: lengths of new atoms have two bytes.
-const LONG_ATOMS: u8 = 0b0001;
+pub(super) const LONG_ATOMS: u8 = 0b0001;
 
 fn short<'a>(reader: &mut Reader<'a>) -> Option<&'a [u8]> {
     let len = reader.u8()?;

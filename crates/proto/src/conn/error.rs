@@ -34,6 +34,12 @@ pub enum ConnectionError {
     /// A new entry of the atom cache that is no atom.
     #[error("an atom in a header is too long or not UTF-8")]
     BadAtom,
+    /// More atoms in the cache than [`Limits::atoms`](super::Limits::atoms).
+    #[error("more than {limit} atoms in the cache")]
+    TooManyAtoms {
+        /// The limit that was broken.
+        limit: usize,
+    },
     /// A fragment without a beginning, or out of order.
     #[error("fragment {fragment} of sequence {sequence} is out of order")]
     FragmentOutOfOrder {

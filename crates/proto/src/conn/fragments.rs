@@ -3,17 +3,16 @@
 
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::fmt;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use trunkline_etf::{Atom, RawTerm};
 
 use super::{ConnectionError, Limits, Signal};
 use crate::control::Control;
 
 /// Which fragment of which message.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FragmentId {
     /// The sender's number for the message, unique while it is unfinished.
     pub(super) sequence: u64,
@@ -46,7 +45,7 @@ struct Unfinished {
     /// What control message and atoms take.
     head: usize,
     next: u64,
-    payload: Vec<u8>,
+    payload: BytesMut,
 }
 
 /// What a byte of a header or a control message takes when it is decoded, at most.
@@ -83,7 +82,7 @@ impl Fragments {
             atoms,
             head,
             next,
-            payload: part.to_vec(),
+            payload: BytesMut::from(&part[..]),
         };
         self.open.insert(id.sequence, unfinished);
         Ok(())
@@ -96,20 +95,44 @@ impl Fragments {
         part: &Bytes,
         limits: &Limits,
     ) -> Result<Option<Signal>, ConnectionError> {
-        let unfinished = self.open.get_mut(&id.sequence).ok_or_else(|| id.error())?;
+        self.expect(id, part.len(), limits)?;
+        if let Some(payload) = self.payload(id) {
+            payload.extend_from_slice(part);
+        }
+        Ok(self.complete(id))
+    }
+
+    /// Begins any other fragment, of `len` bytes. They go to the end of [`payload`](Self::payload)
+    /// as they come; when all are there, [`complete`](Self::complete) is due.
+    pub(super) fn expect(
+        &mut self,
+        id: FragmentId,
+        len: usize,
+        limits: &Limits,
+    ) -> Result<(), ConnectionError> {
+        let unfinished = self.open.get(&id.sequence).ok_or_else(|| id.error())?;
         if unfinished.next != id.fragment {
             return Err(id.error());
         }
-        let len = unfinished.payload.len().saturating_add(part.len());
-        unfinished.payload.extend_from_slice(part);
+        let total = unfinished.payload.len().saturating_add(len);
+        self.hold(len, total, limits)
+    }
+
+    /// What has come of a message.
+    pub(super) fn payload(&mut self, id: FragmentId) -> Option<&mut BytesMut> {
+        let unfinished = self.open.get_mut(&id.sequence)?;
+        Some(&mut unfinished.payload)
+    }
+
+    /// All bytes of a fragment have come. The last one gives the message.
+    pub(super) fn complete(&mut self, id: FragmentId) -> Option<Signal> {
+        let unfinished = self.open.get_mut(&id.sequence)?;
         unfinished.next = unfinished.next.saturating_sub(1);
-        let finished = unfinished.next == 0;
-        self.hold(part.len(), len, limits)?;
-        Ok(if finished {
+        if unfinished.next == 0 {
             self.finish(id.sequence)
         } else {
             None
-        })
+        }
     }
 
     fn finish(&mut self, sequence: u64) -> Option<Signal> {
@@ -121,7 +144,7 @@ impl Fragments {
             payload,
             ..
         } = unfinished;
-        let payload = RawTerm::with_atoms(payload.into(), atoms);
+        let payload = RawTerm::with_atoms(payload.freeze(), atoms);
         Some(Signal {
             control,
             payload: Some(payload),

@@ -13,9 +13,9 @@ pub(super) const VERSION: u8 = 131;
 /// A whole message.
 pub(super) const HEADER: u8 = 68;
 /// The first fragment of a message.
-const FIRST_FRAGMENT: u8 = 69;
+pub(super) const FIRST_FRAGMENT: u8 = 69;
 /// Any other fragment.
-const NEXT_FRAGMENT: u8 = 70;
+pub(super) const NEXT_FRAGMENT: u8 = 70;
 
 /// One frame; the bytes begin where the kind and the numbers end.
 #[derive(Clone)]
@@ -55,10 +55,18 @@ impl Frame {
     }
 }
 
+/// The two numbers behind the kind of a fragment.
 fn fragment_id(reader: &mut Reader<'_>) -> Result<FragmentId, ConnectionError> {
     let sequence = reader.u64().ok_or(ConnectionError::Truncated)?;
     let fragment = reader.u64().ok_or(ConnectionError::Truncated)?;
     Ok(FragmentId { sequence, fragment })
+}
+
+/// The numbers of a frame that begins with `bytes`, when it is a fragment but not the first.
+pub(super) fn next_fragment(bytes: &[u8]) -> Option<(FragmentId, Reader<'_>)> {
+    let mut reader = Reader::new(bytes.strip_prefix(&[VERSION, NEXT_FRAGMENT])?);
+    let id = fragment_id(&mut reader).ok()?;
+    Some((id, reader))
 }
 
 /// What a reader over `body` has not taken.

@@ -9,8 +9,9 @@ use trunkline_etf::{Atom, DecodeError, Decoder, RawTerm};
 
 use super::atom_cache::AtomCache;
 use super::fragments::{FragmentId, Fragments};
-use super::frame::{Frame, VERSION, rest};
-use super::{ConnectionError, Limits, Signal, tick_interval};
+use super::frame::{Frame, VERSION, next_fragment, rest};
+use super::reassembly::Reassembly;
+use super::{ConnectionError, Limits, Signal, TICK_INTENSITY, tick_interval};
 use crate::control::Control;
 use crate::wire::Reader;
 use crate::{Flags, Instant};
@@ -23,6 +24,10 @@ const MAX_READ: usize = 256 << 10;
 
 /// A buffer that grew beyond this for one frame is given back when that is done.
 const MAX_KEPT: usize = 1 << 20;
+
+/// From so many missing bytes on a fragment is read straight to where it belongs. Less is mostly
+/// there with the next read, together with what follows it.
+const STRAIGHT_FROM: usize = 16 << 10;
 
 /// A length of four bytes precedes each frame.
 const LENGTH: usize = 4;
@@ -48,8 +53,11 @@ pub struct Inbound {
     headers: bool,
     cache: AtomCache,
     fragments: Fragments,
+    /// The fragment that is being read, when it is a large one.
+    reassembly: Option<Reassembly>,
     limits: Limits,
     tick_time: Duration,
+    intensity: u32,
     /// When something was read last.
     heard: Instant,
     state: State,
@@ -60,6 +68,7 @@ impl fmt::Debug for Inbound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Inbound")
             .field("bytes", &self.buffer.len())
+            .field("reassembly", &self.reassembly)
             .field("headers", &self.headers)
             .field("cache", &self.cache)
             .field("fragments", &self.fragments)
@@ -89,11 +98,19 @@ impl Inbound {
             headers: flags.contains(Flags::DIST_HDR_ATOM_CACHE),
             cache: AtomCache::default(),
             fragments: Fragments::default(),
+            reassembly: None,
             limits,
             tick_time,
+            intensity: TICK_INTENSITY,
             heard: now,
             state: State::Open,
         }
+    }
+
+    /// Another `net_tickintensity`: how many intervals a tick time has. Default 4.
+    #[must_use]
+    pub fn with_tick_intensity(self, intensity: u32) -> Self {
+        Self { intensity, ..self }
     }
 
     /// Begins with what came right behind the handshake
@@ -108,16 +125,23 @@ impl Inbound {
         self
     }
 
-    /// Where to read into. Its spare capacity is what a read should ask for.
+    /// Where to read into. Its spare capacity is what a read should ask for: the rest of a large
+    /// fragment goes to its place without another copy.
     pub fn read_buf(&mut self) -> &mut BytesMut {
-        if self.buffer.is_empty() && self.buffer.try_reclaim(MAX_KEPT) {
-            self.buffer = BytesMut::new();
+        let Self {
+            buffer, reassembly, ..
+        } = self;
+        if let Some(reassembly) = reassembly {
+            return reassembly.read_buf(&mut self.fragments, MAX_READ);
         }
-        let missing = self.claimed().map_or(0, |len| {
-            len.saturating_add(LENGTH).saturating_sub(self.buffer.len())
+        if buffer.is_empty() && buffer.try_reclaim(MAX_KEPT) {
+            *buffer = BytesMut::new();
+        }
+        let missing = claimed(buffer).map_or(0, |len| {
+            len.saturating_add(LENGTH).saturating_sub(buffer.len())
         });
-        self.buffer.reserve(missing.clamp(MIN_READ, MAX_READ));
-        &mut self.buffer
+        buffer.reserve(missing.clamp(MIN_READ, MAX_READ));
+        buffer
     }
 
     /// Something was put into [`read_buf`](Self::read_buf): the peer lives.
@@ -134,7 +158,9 @@ impl Inbound {
     /// [`advance`](Self::advance). `None` when the connection has failed.
     pub fn poll_timeout(&self) -> Option<Instant> {
         // OTP counts four intervals in which nothing came, the first of them begun already.
-        let patience = self.tick_time.saturating_add(tick_interval(self.tick_time));
+        let patience = self
+            .tick_time
+            .saturating_add(tick_interval(self.tick_time, self.intensity));
         (self.state == State::Open).then(|| self.heard.saturating_add(patience))
     }
 
@@ -147,25 +173,21 @@ impl Inbound {
         let Some(due) = self.poll_timeout().filter(|due| now >= *due) else {
             return;
         };
-        if now >= due.saturating_add(tick_interval(self.tick_time)) {
+        if now >= due.saturating_add(tick_interval(self.tick_time, self.intensity)) {
             self.heard = now;
         } else {
             self.state = State::Failing(ConnectionError::TickTimeout);
         }
     }
 
-    fn claimed(&self) -> Option<usize> {
-        let len = u32::from_be_bytes(*self.buffer.first_chunk()?);
-        Some(usize::try_from(len).unwrap_or(usize::MAX))
-    }
-
     /// The next frame that is whole, but no tick.
     fn next_frame(&mut self) -> Result<Option<Bytes>, ConnectionError> {
-        while let Some(len) = self.claimed() {
+        while let Some(len) = claimed(&self.buffer) {
             if len > self.limits.frame {
                 return Err(ConnectionError::FrameTooLarge { len });
             }
             if self.buffer.len() < LENGTH.saturating_add(len) {
+                self.begin_reassembly(len)?;
                 break;
             }
             self.buffer.advance(LENGTH);
@@ -176,7 +198,44 @@ impl Inbound {
         Ok(None)
     }
 
+    /// The rest of a large fragment is read straight to where it belongs. `len` is the length of
+    /// its frame.
+    fn begin_reassembly(&mut self, len: usize) -> Result<(), ConnectionError> {
+        let body = self.buffer.get(LENGTH..).unwrap_or_default();
+        let Some((id, there)) = next_fragment(body).filter(|_| self.headers) else {
+            return Ok(());
+        };
+        let missing = len.saturating_sub(body.len());
+        if missing < STRAIGHT_FROM {
+            return Ok(());
+        }
+        let there = there.rest();
+        self.fragments
+            .expect(id, there.len().saturating_add(missing), &self.limits)?;
+        if let Some(payload) = self.fragments.payload(id) {
+            payload.extend_from_slice(there);
+        }
+        self.buffer.clear();
+        self.reassembly = Some(Reassembly::new(id, missing));
+        Ok(())
+    }
+
+    /// Takes what was read of a large fragment. `None` while some of it is missing.
+    fn reassemble(&mut self) -> Option<Option<Signal>> {
+        let Some(reassembly) = &mut self.reassembly else {
+            return Some(None);
+        };
+        let id = reassembly.take(&mut self.fragments, &mut self.buffer)?;
+        self.reassembly = None;
+        Some(self.fragments.complete(id))
+    }
+
     fn next_signal(&mut self) -> Result<Option<Signal>, ConnectionError> {
+        match self.reassemble() {
+            Some(None) => {}
+            Some(signal) => return Ok(signal),
+            None => return Ok(None),
+        }
         while let Some(body) = self.next_frame()? {
             let signal = match Frame::parse(&body, self.headers)? {
                 Frame::PassThrough(body) => Some(self.pass_through(&body)?),
@@ -224,7 +283,12 @@ impl Inbound {
     /// Reads header and control message, which are never split.
     fn headed(&mut self, body: &Bytes) -> Result<(Control, Arc<[Atom]>, Bytes), ConnectionError> {
         let mut reader = Reader::new(body);
-        let atoms: Arc<[Atom]> = self.cache.header(&mut reader)?.into();
+        let atoms = self.cache.header(&mut reader, self.limits.atoms)?;
+        let atoms: Arc<[Atom]> = if atoms.is_empty() {
+            Arc::default()
+        } else {
+            atoms.into()
+        };
         let (control, left) = self.control(rest(body, reader), &atoms)?;
         Ok((control, atoms, left))
     }
@@ -263,6 +327,12 @@ fn signal(control: Control, left: Bytes, atoms: Arc<[Atom]>) -> Result<Signal, C
         (false, false) => return Err(ConnectionError::Trailing),
     };
     Ok(Signal { control, payload })
+}
+
+/// The length that the next frame says it has.
+fn claimed(buffer: &[u8]) -> Option<usize> {
+    let len = u32::from_be_bytes(*buffer.first_chunk()?);
+    Some(usize::try_from(len).unwrap_or(usize::MAX))
 }
 
 /// The term without its version byte.

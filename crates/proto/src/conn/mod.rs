@@ -4,7 +4,8 @@
 //! - [`Inbound`] takes bytes and gives [`Signal`]s. It keeps the peer's atom cache, puts fragments
 //!   together and notices when the peer is silent for too long.
 //! - [`Outbound`] takes control messages and payloads and gives bytes. It sends a tick when there
-//!   is nothing else to send. It uses no atom cache and no fragments: no peer needs them.
+//!   is nothing else to send. [`Sending`] says what goes in fragments, and whether atoms go through
+//!   the cache.
 //!
 //! Both are driven alike: `poll_timeout` says when to call `handle_timeout`.
 
@@ -13,11 +14,19 @@ mod error;
 mod fragments;
 mod frame;
 mod inbound;
+mod lanes;
 mod outbound;
+mod own_atoms;
+mod ready;
+mod reassembly;
+mod scratch;
+mod sending;
+mod slots;
 
 pub use error::{ConnectionError, PushError};
 pub use inbound::Inbound;
 pub use outbound::{Outbound, Payload, Queued};
+pub use sending::Sending;
 
 use core::time::Duration;
 
@@ -28,8 +37,8 @@ use crate::control::Control;
 /// OTP's default `net_ticktime`.
 pub const DEFAULT_TICK_TIME: Duration = Duration::from_secs(60);
 
-/// A tick time is four intervals (`net_tickintensity`).
-const TICKS_PER_TICK_TIME: u32 = 4;
+/// OTP's default `net_tickintensity`: a tick time is four intervals.
+pub const TICK_INTENSITY: u32 = 4;
 
 /// One message of the peer.
 #[derive(Clone, Debug)]
@@ -56,6 +65,8 @@ pub struct Limits {
     /// Messages of which fragments are still due. Default 10,000: one for each process of the peer
     /// that sends a large message at this moment.
     pub sequences: usize,
+    /// Atoms in the cache. Default 2,048: all that the protocol knows, 2 MiB at most.
+    pub atoms: usize,
     /// For the tuple at the head of a message.
     pub control: trunkline_etf::Limits,
 }
@@ -84,6 +95,12 @@ impl Limits {
     pub const fn with_sequences(self, sequences: usize) -> Self {
         Self { sequences, ..self }
     }
+
+    /// With another limit for [`atoms`](Self::atoms).
+    #[must_use]
+    pub const fn with_atoms(self, atoms: usize) -> Self {
+        Self { atoms, ..self }
+    }
 }
 
 impl Default for Limits {
@@ -93,16 +110,17 @@ impl Default for Limits {
             message: 128 << 20,
             unfinished: 256 << 20,
             sequences: 10_000,
+            atoms: 2048,
             control: trunkline_etf::Limits::default(),
         }
     }
 }
 
-/// The time between two ticks.
-fn tick_interval(tick_time: Duration) -> Duration {
-    // Four is not zero, and zero time would mean a timer that never rests.
+/// The time between two ticks. `net_tickintensity` is 4 to 1,000 in OTP.
+fn tick_interval(tick_time: Duration, intensity: u32) -> Duration {
     let interval = tick_time
-        .checked_div(TICKS_PER_TICK_TIME)
+        .checked_div(intensity.clamp(1, 1000))
         .unwrap_or(tick_time);
+    // Zero time would mean a timer that never rests.
     interval.max(Duration::from_millis(1))
 }

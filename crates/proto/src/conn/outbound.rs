@@ -1,27 +1,20 @@
 //! The sending half.
 
-use alloc::collections::VecDeque;
-use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 use trunkline_etf::{Sink, Term};
 
+use super::fragments::FragmentId;
 use super::frame::{HEADER, PASS_THROUGH, VERSION};
-use super::{PushError, tick_interval};
-use crate::control::Control;
+use super::lanes::{Lanes, Waiting};
+use super::own_atoms::OwnAtoms;
+use super::ready::Ready;
+use super::scratch::Scratch;
+use super::{PushError, Sending, TICK_INTENSITY, tick_interval};
+use crate::control::{Control, Sender};
 use crate::{Flags, Instant};
-
-/// Binaries of this size and more go out as they are. Below, a copy is cheaper than one more
-/// segment for the kernel to gather.
-const SHARED_FROM: usize = 4 << 10;
-
-/// A queue that grew beyond this is given back when all is sent.
-const MAX_KEPT: usize = 1 << 20;
-
-/// A frame without content.
-const TICK: [u8; 4] = [0; 4];
 
 /// What goes with a control message.
 #[derive(Clone, Copy, Debug)]
@@ -38,11 +31,17 @@ pub enum Payload<'a> {
 /// What became of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Queued {
-    /// Bytes that wait to be sent, this message among them. Callers slow down when it grows.
+    /// Bytes that wait to be sent, this message among them (headers of fragments and of what waits
+    /// behind them left out). Callers slow down when it grows.
     pub bytes: usize,
 }
 
 /// The sending half of a connection.
+///
+/// Between two processes messages arrive in the order of their sending. A payload beyond
+/// [`Sending::whole`] goes in fragments; what its sender sends afterwards waits behind it, messages
+/// of others go between its fragments. Where a control message does not name its sender (SEND,
+/// GROUP_LEADER, an exit of a monitored name), everything that waits goes before it.
 ///
 /// ```
 /// use trunkline_etf::{Pid, Term, atom};
@@ -64,15 +63,19 @@ pub struct Queued {
 pub struct Outbound {
     /// `DIST_HDR_ATOM_CACHE` holds.
     headers: bool,
+    /// `FRAGMENTS` holds too.
+    fragments: bool,
     /// The peer is a hidden node.
     peer_hidden: bool,
-    /// What is to be sent, oldest first, `tail` behind it.
-    queue: VecDeque<Bytes>,
-    /// Where small messages gather.
-    tail: BytesMut,
-    bytes: usize,
+    sending: Sending,
+    ready: Ready,
+    lanes: Lanes,
+    /// Bytes that went past the lanes since one of them had a turn.
+    past: usize,
+    atoms: OwnAtoms,
     scratch: Scratch,
-    interval: Duration,
+    tick_time: Duration,
+    intensity: u32,
     /// When the last message or tick was queued; the last tick where the peer is hidden.
     quiet_since: Instant,
 }
@@ -82,16 +85,33 @@ impl Outbound {
     /// ([`Connected`](crate::handshake::Connected) has both), `tick_time` is the peer's
     /// `net_ticktime`.
     pub fn new(now: Instant, flags: Flags, peer_flags: Flags, tick_time: Duration) -> Self {
+        let headers = flags.contains(Flags::DIST_HDR_ATOM_CACHE);
         Self {
-            headers: flags.contains(Flags::DIST_HDR_ATOM_CACHE),
+            headers,
+            fragments: headers && flags.contains(Flags::FRAGMENTS),
             peer_hidden: !peer_flags.contains(Flags::PUBLISHED),
-            queue: VecDeque::new(),
-            tail: BytesMut::new(),
-            bytes: 0,
+            sending: Sending::default(),
+            ready: Ready::default(),
+            lanes: Lanes::default(),
+            past: 0,
+            atoms: OwnAtoms::default(),
             scratch: Scratch::default(),
-            interval: tick_interval(tick_time),
+            tick_time,
+            intensity: TICK_INTENSITY,
             quiet_since: now,
         }
+    }
+
+    /// Cuts and shortens otherwise.
+    #[must_use]
+    pub fn with_sending(self, sending: Sending) -> Self {
+        Self { sending, ..self }
+    }
+
+    /// Another `net_tickintensity`: how many intervals a tick time has. Default 4.
+    #[must_use]
+    pub fn with_tick_intensity(self, intensity: u32) -> Self {
+        Self { intensity, ..self }
     }
 
     /// Encodes a message and queues it.
@@ -104,12 +124,9 @@ impl Outbound {
         if control.has_payload() == matches!(payload, Payload::None) {
             return Err(PushError::Payload);
         }
-        if self.headers {
-            self.scratch.put(&[VERSION, HEADER, 0]);
-        } else {
-            self.scratch.put(&[PASS_THROUGH]);
-        }
+        self.scratch.refer = self.headers && self.sending.atom_cache;
         self.encode(&control.to_term());
+        let head = self.scratch.len();
         match payload {
             Payload::None => {}
             Payload::Term(term) => self.encode(term),
@@ -118,53 +135,42 @@ impl Outbound {
                 self.scratch.put_shared(bytes, || bytes.clone());
             }
         }
-        let taken = self.take_frame();
+        let placed = self.place(control, head);
         self.scratch.clear();
-        taken?;
+        placed?;
         if !self.peer_hidden {
             self.quiet_since = self.quiet_since.max(now);
         }
-        Ok(Queued { bytes: self.bytes })
+        Ok(self.queued())
     }
 
-    /// What is to be written next, in order.
+    /// What is to be written next, in order. There is something as long as the queue is not
+    /// [empty](Self::is_empty), though not always all of it.
     pub fn segments(&self) -> impl Iterator<Item = &[u8]> {
-        let tail = (!self.tail.is_empty()).then_some(&self.tail[..]);
-        self.queue.iter().map(|bytes| &bytes[..]).chain(tail)
+        self.ready.segments()
     }
 
     /// The first `count` bytes of [`segments`](Self::segments) were written.
     pub fn sent(&mut self, count: usize) {
-        self.bytes = self.bytes.saturating_sub(count);
-        let mut left = count;
-        while let Some(first) = self.queue.front_mut() {
-            if left < first.len() {
-                first.advance(left);
-                return;
-            }
-            left = left.saturating_sub(first.len());
-            self.queue.pop_front();
-        }
-        self.tail.advance(left.min(self.tail.len()));
-        // A queue that was long once shall not cost its length for ever.
-        if self.tail.is_empty() && self.tail.try_reclaim(MAX_KEPT) {
-            self.tail = BytesMut::new();
-        }
+        self.ready.sent(count);
+        self.refill();
     }
 
     /// Whether there is nothing to send.
     pub fn is_empty(&self) -> bool {
-        self.bytes == 0
+        self.ready.bytes == 0
     }
 
     /// How many bytes wait to be sent.
     pub fn queued(&self) -> Queued {
-        Queued { bytes: self.bytes }
+        Queued {
+            bytes: self.ready.bytes.saturating_add(self.lanes.bytes),
+        }
     }
 
     /// Follows another tick time of the peer.
     pub fn set_tick_time(&mut self, tick_time: Duration) {
-        self.interval = tick_interval(tick_time);
+        self.tick_time = tick_time;
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is due; later after each
@@ -182,13 +188,13 @@ impl Outbound {
         self.quiet_since = now;
         // A full pipe says by itself that this side lives.
         if self.is_empty() {
-            self.tail.extend_from_slice(&TICK);
-            self.bytes = TICK.len();
+            self.ready.tick();
         }
     }
 
     fn due(&self) -> Instant {
-        self.quiet_since.saturating_add(self.interval)
+        let interval = tick_interval(self.tick_time, self.intensity);
+        self.quiet_since.saturating_add(interval)
     }
 
     fn encode(&mut self, term: &Term) {
@@ -202,22 +208,89 @@ impl Outbound {
         }
     }
 
-    /// Moves the encoded frame from the scratch buffer to the queue.
-    fn take_frame(&mut self) -> Result<(), PushError> {
-        let len = self.scratch.len();
-        let prefix = u32::try_from(len).map_err(|_| PushError::TooLarge { len })?;
-        self.tail.extend_from_slice(&prefix.to_be_bytes());
-        let mut copied = &self.scratch.copied[..];
-        for (before, shared) in self.scratch.shared.drain(..) {
-            let (head, rest) = copied.split_at_checked(before).unwrap_or((copied, &[]));
-            copied = rest;
-            self.tail.extend_from_slice(head);
-            self.queue.push_back(self.tail.split().freeze());
-            self.queue.push_back(shared);
+    /// Puts the encoded message, `head` bytes of which are the control message, where it belongs.
+    fn place(&mut self, control: &Control, head: usize) -> Result<(), PushError> {
+        let payload = self.scratch.len().saturating_sub(head);
+        let cut = self.fragments && payload > self.sending.whole;
+        if !cut && self.lanes.is_empty() {
+            return self.move_whole();
         }
-        self.tail.extend_from_slice(copied);
-        self.bytes = self.bytes.saturating_add(len).saturating_add(TICK.len());
+        let sender = match control.sender() {
+            Sender::Process(pid) => Some(pid),
+            Sender::Node => None,
+            Sender::Unknown => {
+                while self.advance() {}
+                None
+            }
+        };
+        if cut || self.lanes.has(sender) {
+            let waiting = self.waiting(head, cut.then_some(payload))?;
+            self.lanes.push(sender, waiting);
+        } else {
+            self.past = self.past.saturating_add(self.scratch.len());
+            self.move_whole()?;
+            // Whoever sends without end shall not keep the others from their turns.
+            if self.past >= self.sending.piece {
+                self.past = 0;
+                self.advance();
+            }
+        }
+        self.refill();
         Ok(())
+    }
+
+    /// Behind everything that is ready.
+    fn move_whole(&mut self) -> Result<(), PushError> {
+        let Self {
+            ready,
+            scratch,
+            atoms,
+            headers,
+            ..
+        } = self;
+        ready.frame(scratch.len(), |out| {
+            if *headers {
+                out.put_slice(&[VERSION, HEADER]);
+                atoms.header(scratch.atoms.entries(), out);
+            } else {
+                out.put_u8(PASS_THROUGH);
+            }
+        })?;
+        scratch.move_to(ready);
+        Ok(())
+    }
+
+    /// The message as one that waits; in fragments when `cut` says how long the payload is.
+    fn waiting(&mut self, head: usize, cut: Option<usize>) -> Result<Waiting, PushError> {
+        let len = self.scratch.len();
+        // What one frame has to hold.
+        let frame = match cut {
+            Some(_) => head.saturating_add(self.sending.piece),
+            None => len,
+        };
+        Ready::check(frame)?;
+        let cut = cut.map(|payload| FragmentId {
+            sequence: self.lanes.sequence(),
+            fragment: u64::try_from(payload.div_ceil(self.sending.piece.max(1)))
+                .unwrap_or(u64::MAX),
+        });
+        Ok(Waiting {
+            atoms: self.scratch.atoms.take(),
+            parts: self.scratch.take(),
+            len,
+            control: head,
+            cut,
+        })
+    }
+
+    /// Gives as many turns as it takes to keep a writer busy.
+    fn refill(&mut self) {
+        while self.ready.bytes < self.sending.piece && self.advance() {}
+    }
+
+    fn advance(&mut self) -> bool {
+        let piece = self.sending.piece.max(1);
+        self.lanes.advance(piece, &mut self.atoms, &mut self.ready)
     }
 }
 
@@ -226,54 +299,13 @@ impl fmt::Debug for Outbound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Outbound")
             .field("headers", &self.headers)
+            .field("fragments", &self.fragments)
             .field("peer_hidden", &self.peer_hidden)
-            .field("bytes", &self.bytes)
-            .field("interval", &self.interval)
+            .field("sending", &self.sending)
+            .field("bytes", &self.queued().bytes)
+            .field("tick_time", &self.tick_time)
+            .field("intensity", &self.intensity)
             .field("quiet_since", &self.quiet_since)
             .finish_non_exhaustive()
-    }
-}
-
-/// A frame in the making: small parts are copied, large binaries are not.
-#[derive(Default)]
-struct Scratch {
-    copied: Vec<u8>,
-    /// Binaries, each with the number of copied bytes between it and the one before it.
-    shared: Vec<(usize, Bytes)>,
-    /// Copied bytes up to the last of `shared`.
-    marked: usize,
-    shared_len: usize,
-}
-
-/// What the scratch buffer keeps for the next frame.
-const KEPT_CAPACITY: usize = 64 << 10;
-
-impl Scratch {
-    fn clear(&mut self) {
-        self.copied.clear();
-        self.copied.shrink_to(KEPT_CAPACITY);
-        self.shared.clear();
-        self.marked = 0;
-        self.shared_len = 0;
-    }
-
-    fn len(&self) -> usize {
-        self.copied.len().saturating_add(self.shared_len)
-    }
-}
-
-impl Sink for Scratch {
-    fn put(&mut self, bytes: &[u8]) {
-        self.copied.extend_from_slice(bytes);
-    }
-
-    fn put_shared(&mut self, bytes: &[u8], shared: impl FnOnce() -> Bytes) {
-        if bytes.len() < SHARED_FROM {
-            return self.put(bytes);
-        }
-        let before = self.copied.len().saturating_sub(self.marked);
-        self.marked = self.copied.len();
-        self.shared_len = self.shared_len.saturating_add(bytes.len());
-        self.shared.push((before, shared()));
     }
 }

@@ -4,8 +4,10 @@
 mod decode;
 mod encode;
 mod fit;
+mod sender;
 
 pub use fit::Fitted;
+pub(crate) use sender::Sender;
 
 use thiserror::Error;
 use trunkline_etf::{Atom, Pid, Reference, Term};

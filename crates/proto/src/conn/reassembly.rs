@@ -1,0 +1,78 @@
+//! A large fragment that is being read to the end of its message.
+
+use core::fmt;
+
+use bytes::BytesMut;
+
+use super::fragments::{FragmentId, Fragments};
+
+/// The fragment of which bytes are missing.
+#[derive(Clone)]
+pub(super) struct Reassembly {
+    id: FragmentId,
+    /// Bytes that are neither in the message nor in the window.
+    missing: usize,
+    /// Memory right behind the message, as much as is missing at most: what is read into it is
+    /// already where it belongs.
+    window: BytesMut,
+}
+
+impl Reassembly {
+    pub(super) fn new(id: FragmentId, missing: usize) -> Self {
+        Self {
+            id,
+            missing,
+            window: BytesMut::new(),
+        }
+    }
+
+    /// Where to read into, at most `max` bytes.
+    pub(super) fn read_buf(&mut self, fragments: &mut Fragments, max: usize) -> &mut BytesMut {
+        let missing = self.missing.saturating_sub(self.window.len());
+        if self.window.len() == self.window.capacity() && missing > 0 {
+            self.missing = missing;
+            if let Some(payload) = fragments.payload(self.id) {
+                payload.unsplit(core::mem::take(&mut self.window));
+                self.window = window(payload, missing.min(max));
+            }
+        }
+        &mut self.window
+    }
+
+    /// Moves what was read to the message; what is beyond the fragment goes to `beyond`. The
+    /// fragment's number when nothing is missing any more.
+    pub(super) fn take(
+        &mut self,
+        fragments: &mut Fragments,
+        beyond: &mut BytesMut,
+    ) -> Option<FragmentId> {
+        let mut read = core::mem::take(&mut self.window);
+        if read.len() > self.missing {
+            beyond.extend_from_slice(&read.split_off(self.missing));
+        }
+        self.missing = self.missing.saturating_sub(read.len());
+        if let Some(payload) = fragments.payload(self.id) {
+            payload.unsplit(read);
+        }
+        (self.missing == 0).then_some(self.id)
+    }
+}
+
+/// The `len` bytes of memory behind `payload`, which grows as a vector does.
+fn window(payload: &mut BytesMut, len: usize) -> BytesMut {
+    payload.reserve(len);
+    let mut window = payload.split_off(payload.len());
+    drop(window.split_off(len));
+    window
+}
+
+/// It is somebody's message: its size only.
+impl fmt::Debug for Reassembly {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reassembly")
+            .field("id", &self.id)
+            .field("missing", &self.missing)
+            .field("read", &self.window.len())
+            .finish()
+    }
+}

@@ -1,0 +1,40 @@
+//! Bytes as a term.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+use bytes::Bytes;
+use trunkline_etf::{Decoder, Limits, Term, atom};
+
+/// A term that decodes has one encoding, which decodes to it; and everything that one can do with a
+/// term can be done with it.
+pub(crate) fn run(input: &[u8]) {
+    let bytes = Bytes::copy_from_slice(input);
+    let limits = Limits::default().with_inflated(1 << 20);
+    if let Ok((term, used)) = Term::decode_prefix(&bytes, &limits) {
+        assert!(used <= input.len());
+        check(&term);
+    }
+    let atoms = [atom!("ok"), atom!("a"), atom!("node@10.0.0.1")];
+    let mut decoder = Decoder::new(bytes, &limits).atoms(&atoms);
+    while let Ok(term) = decoder.term() {
+        check(&term);
+    }
+}
+
+fn check(term: &Term) {
+    let bytes = term.to_vec();
+    assert_eq!(term.encoded_len() + 1, bytes.len());
+    let limits = Limits::default().with_size(1 << 30);
+    let again = Term::decode(&bytes.clone().into(), &limits).expect("what was encoded");
+    assert_eq!(again, *term);
+    assert_eq!(again.cmp(term), std::cmp::Ordering::Equal);
+    assert_eq!(hash(&again), hash(term));
+    assert_eq!(again.to_vec(), bytes);
+    assert!(!term.to_string().is_empty());
+}
+
+fn hash(term: &Term) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    term.hash(&mut hasher);
+    hasher.finish()
+}
