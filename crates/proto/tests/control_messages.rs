@@ -323,6 +323,22 @@ fn every_operation_has_the_bytes_of_the_specification() {
     }
 }
 
+/// A peer that says both sends to the alias.
+#[test]
+fn an_alias_is_no_name_as_well() {
+    let bytes = [vec![131, 104, 4, 97, 37], hex(&["610c", A, R].concat())].concat();
+    let term = Term::decode(&bytes.into(), &TermLimits::default()).unwrap();
+    let control = Control::from_term(&term).unwrap();
+    let expected = Control::AltactSend {
+        flags: Control::ALTACT_ALIAS,
+        from: a(),
+        to: AltactTo::Alias(r()),
+        token: None,
+    };
+    assert_eq!(control, expected);
+    assert_eq!(Control::from_term(&control.to_term()), Ok(expected));
+}
+
 #[test]
 fn what_both_ends_have_decides_the_form() {
     let all = Flags::hidden_default().with(Flags::ALTACT_SIG);

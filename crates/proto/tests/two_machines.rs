@@ -256,10 +256,13 @@ struct End {
 }
 
 impl End {
-    fn new(flags: Flags, peer_flags: Flags) -> Self {
+    fn new(flags: Flags, peer_flags: Flags, dice: &mut Dice) -> Self {
+        let intensity = 4 + dice.number() % 8;
         Self {
-            inbound: Inbound::new(Instant::ZERO, flags, TICK_TIME, Limits::default()),
-            outbound: Outbound::new(Instant::ZERO, flags, peer_flags, TICK_TIME),
+            inbound: Inbound::new(Instant::ZERO, flags, TICK_TIME, Limits::default())
+                .with_tick_intensity(intensity),
+            outbound: Outbound::new(Instant::ZERO, flags, peer_flags, TICK_TIME)
+                .with_tick_intensity(intensity),
             received: Vec::new(),
             failed: None,
         }
@@ -403,7 +406,10 @@ fn messages_arrive_in_order_and_ticks_keep_a_quiet_link_up() {
         } else {
             Flags::NONE
         };
-        let mut ends = [End::new(shared, visible), End::new(shared, flags)];
+        let mut ends = [
+            End::new(shared, visible, dice),
+            End::new(shared, flags, dice),
+        ];
         let mut pipes = [Pipe::default(), Pipe::default()];
         let mut sent = [Vec::new(), Vec::new()];
         let mut now = Instant::ZERO;

@@ -2,6 +2,7 @@
 
 use trunkline_etf::{Atom, Pid, Reference, Term};
 
+use super::encode::altact_flags;
 use super::{AltactTo, Control, ControlError, PidOrName, op};
 
 impl Control {
@@ -218,8 +219,9 @@ fn altact(fields: &[Term]) -> Option<Control> {
     } else {
         AltactTo::Pid(pid(to)?)
     };
+    // An alias that is said to be a name as well is an alias.
     Some(Control::AltactSend {
-        flags,
+        flags: altact_flags(flags, &to, &token),
         from: pid(from)?,
         to,
         token,

@@ -166,7 +166,7 @@ impl Control {
 }
 
 /// What receiver and token say, whatever the caller set.
-fn altact_flags(flags: u32, to: &AltactTo, token: &Option<Term>) -> u32 {
+pub(super) fn altact_flags(flags: u32, to: &AltactTo, token: &Option<Term>) -> u32 {
     let others = flags & !(Control::ALTACT_ALIAS | Control::ALTACT_NAME | Control::ALTACT_TOKEN);
     let receiver = match to {
         AltactTo::Pid(_) => 0,

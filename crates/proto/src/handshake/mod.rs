@@ -17,11 +17,13 @@
 //! arguments: they have to be unpredictable, and this crate has no randomness.
 
 pub mod acceptor;
+mod admission;
 mod error;
 mod framer;
 pub mod initiator;
 mod message;
 
+pub use admission::{Admission, dynamic_name};
 pub use error::{Fault, HandshakeError};
 pub use framer::{FrameTooLarge, HandshakeFramer, Prefix};
 pub use message::{
