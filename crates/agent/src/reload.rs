@@ -201,12 +201,16 @@ impl Reloader {
 /// `POST /api/v1/reload`: 200 and [`Reloaded`], or 422 and the mistake.
 pub(crate) fn route(reloader: Arc<Reloader>) -> Router {
     let answer = async move || -> Response {
-        match reloader.reload().await {
-            Ok(reloaded) => Json(reloaded).into_response(),
-            Err(error) => {
+        // A task of its own: a client that goes away leaves nothing half done.
+        let done = tokio::spawn(async move { reloader.reload().await });
+        match done.await {
+            Ok(Ok(reloaded)) => Json(reloaded).into_response(),
+            Ok(Err(error)) => {
                 let error = serde_json::json!({ "error": error.to_string() });
                 (StatusCode::UNPROCESSABLE_ENTITY, Json(error)).into_response()
             }
+            // It panicked, which was printed.
+            Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
         }
     };
     Router::new().route("/api/v1/reload", post(answer))

@@ -189,4 +189,60 @@ mod tests {
             }
         }
     }
+
+    /// Whatever stands somewhere, all of it is judged, without an end that does not come or a panic.
+    #[test]
+    fn any_value_anywhere_is_judged() {
+        let junk = [
+            "5",
+            "-1",
+            "true",
+            "1.5",
+            "\"\"",
+            "\"x\"",
+            "\"a.b\"",
+            "[]",
+            "[5]",
+            "[\"\"]",
+            "{}",
+            "{ env = \"X\" }",
+            "{ file = \"/nonexistent\" }",
+            "{ a = { b = [] } }",
+            "1979-05-27",
+        ];
+        for row in TABLE {
+            let text = example(&[*row]);
+            let lines: Vec<_> = text.lines().map(|l| l.trim_start_matches('#')).collect();
+            let keys = lines
+                .iter()
+                .filter(|l| !l.starts_with(' ') && l.contains(" = "));
+            let keys: Vec<_> = keys
+                .filter_map(|l| l.split_once(" = "))
+                .map(|(k, _)| k)
+                .collect();
+            for value in junk {
+                // All at once, in a topology with dots in its name, and everywhere else.
+                let body: String = keys.iter().map(|k| format!("{k} = {value}\n")).collect();
+                for section in ["topologies.\"a.b\"", "node", "engine", "admin", "node.tls"] {
+                    let text = format!(
+                        "[{section}]\n{}\n[topologies.\"a.b.c\"]\nstrategy = 5\n",
+                        without_twins(&body)
+                    );
+                    assert!(!mistakes(&text).is_empty(), "{text}");
+                    let named =
+                        text.replace("strategy = ", &format!("strategy = \"{}\" #", row.name));
+                    mistakes(&named);
+                }
+            }
+        }
+    }
+
+    /// A key twice is no TOML.
+    fn without_twins(body: &str) -> String {
+        let mut seen = std::collections::BTreeSet::new();
+        let lines = body
+            .lines()
+            .filter(|line| seen.insert(line.split(' ').next()));
+        lines.map(|line| format!("{line}\n")).collect()
+    }
 }
