@@ -104,3 +104,56 @@ fn the_file_decides_and_is_read_again() -> Result<()> {
     assert_eq!(a.eval("nodes(hidden)")?, "['trunkline-app@host-1']");
     Ok(())
 }
+
+#[test]
+fn each_topology_forgets_only_its_own() -> Result<()> {
+    let lab = Lab::new()?;
+    let hosts = [lab.host(1)?, lab.host(2)?, lab.host(3)?, lab.host(4)?];
+    let [one, two, three, four] = &hosts;
+    let a = node(one, "app@host-1", &[])?;
+    let b = node(two, "app@host-2", &[])?;
+    let c = node(three, "app@host-3", &[])?;
+    let d = node(four, "app@host-4", &[])?;
+    let list = |file: &str, hosts: &[u8]| {
+        let text: String = hosts.iter().map(|n| format!("'host-{n}'.\n")).collect();
+        fs::write(one.dir().join(file), text)
+    };
+    list("near", &[1, 2, 3])?;
+    list("far", &[1, 3, 4])?;
+    let mut config = "[engine]\nremoval_misses = 2\nremoval_grace = '1s'\n".to_owned();
+    for name in ["near", "far"] {
+        config += &format!(
+            "[topologies.{name}]\nstrategy = 'erlang_hosts'\npath = '{name}'\npolling_interval = '500ms'\n"
+        );
+    }
+    fs::write(one.dir().join("trunkline.toml"), config)?;
+    let agent = Place::new(one, a.name(), COOKIE).run("run.log")?;
+    until_sees(&a, "['app@host-2','app@host-3','app@host-4']");
+
+    // Two of three leave the near list. One of them ends; the other is in the far list, too, and is connected again when it was lost.
+    list("near", &[1])?;
+    drop(b);
+    wait::until("app@host-2 is forgotten", PATIENCE, || {
+        (agent.count("listed, forgotten", "app@host-2") == 1).then_some(())
+    });
+    assert_eq!(a.eval("erlang:disconnect_node('app@host-3')")?, "true");
+    until_sees(&a, "['app@host-3','app@host-4']");
+
+    // The far list breaks. The near one goes on, and what was far stays and is dialled.
+    fs::write(one.dir().join("far"), "'host-1'.\n{")?;
+    until_said(&agent, "far: line 2: { is neither an atom nor a string", 1);
+    drop(d);
+    let b = node(two, "app@host-2", &[])?;
+    list("near", &[1, 2])?;
+    until_sees(&a, "['app@host-2','app@host-3']");
+    let d = node(four, "app@host-4", &[])?;
+    until_sees(&a, "['app@host-2','app@host-3','app@host-4']");
+    assert_eq!(
+        agent.count("listed, forgotten", ""),
+        1,
+        "{}",
+        agent.output()
+    );
+    drop((b, c, d));
+    Ok(())
+}
