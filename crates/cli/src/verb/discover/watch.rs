@@ -1,5 +1,6 @@
 //! `trunkline discover --watch`: a line for each change, until a signal.
 
+use std::future::pending;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -30,7 +31,13 @@ pub(super) async fn run(
     let mut terminate = listen(SignalKind::terminate())?;
     let mut interrupt = listen(SignalKind::interrupt())?;
     output::end_with_reader();
-    let (name, me) = watch::channel(None);
+    // Asked first: the first lines say which peer is the own node, too.
+    let named = tokio::select! {
+        named = who_am_i(config, env) => named,
+        _ = terminate.recv() => return output::done(),
+        _ = interrupt.recv() => return output::done(),
+    };
+    let (name, me) = watch::channel(named);
     let changes = async {
         let mut watch = Watch::start(topologies, me);
         loop {
@@ -53,13 +60,11 @@ pub(super) async fn run(
 
 /// The own node may get its name later. Never ends.
 async fn follow_name(config: &AgentConfig, env: &Env, name: &watch::Sender<Option<NodeName>>) {
-    loop {
-        if let Some(found) = who_am_i(config, env).await {
-            name.send_replace(Some(found));
-            std::future::pending::<()>().await;
-        }
+    while name.borrow().is_none() {
         sleep(LOOK_AGAIN).await;
+        name.send_replace(who_am_i(config, env).await);
     }
+    pending().await
 }
 
 /// How often the own node's name is looked for while there is none.
