@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use anyhow::Result;
 use tokio::time::timeout;
-use trunkline_etf::{Term, atom};
+use trunkline_etf::{Atom, Term, atom};
 use trunkline_interop::otp::{Epmd, Otp};
 use trunkline_node::{Mailbox, Message, Node, RpcError, SpawnError, Target};
+use trunkline_proto::conn::Sending;
 use trunkline_proto::{Cookie, Flags, NodeName};
 
 const SOON: Duration = Duration::from_secs(20);
@@ -22,6 +23,10 @@ async fn pair() -> Result<Pair> {
 }
 
 async fn pair_with(flags: Flags) -> Result<Pair> {
+    pair_that_sends(flags, Sending::default()).await
+}
+
+async fn pair_that_sends(flags: Flags, sending: Sending) -> Result<Pair> {
     let epmd = Epmd::start()?;
     let otp = Otp::start(&epmd, "app@127.0.0.1", "monster", &[])?;
     let node = Node::builder("rust@127.0.0.1".parse()?)
@@ -29,6 +34,7 @@ async fn pair_with(flags: Flags) -> Result<Pair> {
         .epmd_port(epmd.port)
         .connect_timeout(SOON)
         .flags(flags)
+        .sending(sending)
         .start()
         .await?;
     node.connect(&Target::new(otp.name().parse()?)).await?;
@@ -157,6 +163,84 @@ async fn large_values_in_both_directions() -> Result<()> {
         .erpc("lists", "seq", vec![1.into(), 500_000.into()])
         .await?;
     assert_eq!(long.as_list().map(<[Term]>::len), Some(500_000));
+    Ok(())
+}
+
+/// More atoms than the cache has slots, twice, in messages that are whole and in fragments; long
+/// ones among them.
+#[tokio::test(flavor = "multi_thread")]
+async fn atoms_through_the_cache() -> Result<()> {
+    let sending = Sending::default()
+        .with_atom_cache(true)
+        .with_whole(4000)
+        .with_piece(1500);
+    let pair = pair_that_sends(Flags::hidden_default(), sending).await?;
+    let atoms: Vec<Term> = (0..3000)
+        .map(|number| {
+            let long = if number % 100 == 0 {
+                "é".repeat(200)
+            } else {
+                String::new()
+            };
+            Atom::new(&format!("atom_{number}_{long}")).map(Term::from)
+        })
+        .collect::<Result<_, _>>()?;
+    for size in [150, 1000, 70] {
+        for some in atoms.chunks(size) {
+            let list = Term::list(some.iter().cloned());
+            let reversed = pair.erpc("lists", "reverse", vec![list]).await?;
+            assert_eq!(reversed, Term::list(some.iter().rev().cloned()));
+        }
+    }
+    Ok(())
+}
+
+/// What a mailbox sends behind a large message comes behind it, whoever else sends meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_message_among_small_ones() -> Result<()> {
+    let pair = pair().await?;
+    pair.otp.eval(
+        "register(log, spawn(fun() -> Loop = fun(F, Seen) -> receive \
+         {get, To} -> To ! {seen, lists:reverse(Seen)}; \
+         {Word, Bytes} -> F(F, [{Word, byte_size(Bytes)} | Seen]) end end, Loop(Loop, []) end))",
+    )?;
+    let (large, small) = (pair.node.mailbox(), pair.node.mailbox());
+    let name = atom!("log");
+    let message = |word: &'static str, size: usize| {
+        Term::tuple([Term::atom(word), Term::binary(vec![1; size])])
+    };
+    let size = 32 << 20;
+    large
+        .send_name(&pair.peer(), &name, &message("large", size))
+        .await?;
+    for _ in 0..5 {
+        large
+            .send_name(&pair.peer(), &name, &message("behind", 1))
+            .await?;
+    }
+    let mut asker = pair.node.mailbox();
+    for _ in 0..100 {
+        small
+            .send_name(&pair.peer(), &name, &message("small", 1))
+            .await?;
+    }
+    // Of the large mailbox: behind all that it has sent.
+    let get = Term::tuple([Term::atom("get"), Term::from(asker.pid())]);
+    large.send_name(&pair.peer(), &name, &get).await?;
+    let Message::Term(seen) = next(&mut asker).await else {
+        panic!("no message");
+    };
+    let seen = seen.as_tuple().unwrap()[1].as_list().unwrap().to_vec();
+    let at = |word: &str| {
+        seen.iter()
+            .enumerate()
+            .filter(|(_, one)| one.as_tuple().unwrap()[0].is_atom(word))
+            .map(|(at, _)| at)
+            .collect::<Vec<_>>()
+    };
+    let (large, behind, small) = (at("large"), at("behind"), at("small"));
+    assert_eq!((large.len(), behind.len(), small.len()), (1, 5, 100));
+    assert!(large[0] < behind[0], "{large:?} {behind:?}");
     Ok(())
 }
 

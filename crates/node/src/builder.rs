@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
+use trunkline_proto::conn::Sending;
 use trunkline_proto::{Cookie, Creation, Flags, NodeName};
 
 use crate::accept;
@@ -34,6 +35,7 @@ pub struct NodeBuilder<C = WantsCookie> {
     on_alive: OnAlive,
     connect_timeout: Duration,
     flags: Flags,
+    sending: Sending,
 }
 
 /// The cookie is not given yet.
@@ -55,6 +57,7 @@ impl NodeBuilder {
             on_alive: OnAlive::Replace,
             connect_timeout: Duration::from_secs(5),
             flags: Flags::hidden_default(),
+            sending: Sending::default(),
         }
     }
 
@@ -74,6 +77,7 @@ impl NodeBuilder {
             on_alive: self.on_alive,
             connect_timeout: self.connect_timeout,
             flags: self.flags,
+            sending: self.sending,
         }
     }
 }
@@ -154,6 +158,14 @@ impl<C> NodeBuilder<C> {
         self.flags = flags;
         self
     }
+
+    /// From which size on messages go in fragments, and whether atoms go through the cache. Default:
+    /// [`Sending::default`].
+    #[must_use]
+    pub const fn sending(mut self, sending: Sending) -> Self {
+        self.sending = sending;
+        self
+    }
 }
 
 impl NodeBuilder<Cookie> {
@@ -209,6 +221,7 @@ impl NodeBuilder<Cookie> {
                 follow_tick_time: builder.follow_tick_time,
                 on_alive: builder.on_alive,
                 connect_timeout: builder.connect_timeout,
+                sending: builder.sending,
             },
             stop,
         );

@@ -11,7 +11,9 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use trunkline_etf::{Atom, Term};
-use trunkline_proto::conn::{ConnectionError, Inbound, Limits, Outbound, Payload, PushError};
+use trunkline_proto::conn::{
+    ConnectionError, Inbound, Limits, Outbound, Payload, PushError, Sending,
+};
 use trunkline_proto::control::Control;
 use trunkline_proto::handshake::Connected;
 
@@ -50,9 +52,14 @@ pub(crate) struct Link {
 
 impl Link {
     /// `stop` ends it; the node's own token is above it.
-    pub(crate) fn new(info: Connected, tick_time: Duration, stop: CancellationToken) -> Arc<Self> {
+    pub(crate) fn new(
+        info: Connected,
+        tick_time: Duration,
+        sending: Sending,
+        stop: CancellationToken,
+    ) -> Arc<Self> {
         let now = trunkline_proto::Instant::ZERO;
-        let out = Outbound::new(now, info.flags, info.peer_flags, tick_time);
+        let out = Outbound::new(now, info.flags, info.peer_flags, tick_time).with_sending(sending);
         let atom = Atom::new(info.peer.as_str())
             .expect("a node name has at most 255 characters, as an atom");
         Arc::new(Self {
@@ -261,7 +268,8 @@ mod tests {
             flags: Flags::hidden_default(),
             creation: Creation(1),
         };
-        let link = Link::new(info, Duration::from_secs(60), CancellationToken::new());
+        let (time, stop) = (Duration::from_secs(60), CancellationToken::new());
+        let link = Link::new(info, time, Sending::default(), stop);
         let control = Control::RegSend {
             from: Pid {
                 node: atom!("me@h"),

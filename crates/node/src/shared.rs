@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use trunkline_etf::Atom;
+use trunkline_proto::conn::Sending;
 use trunkline_proto::handshake::{Connected, Local};
 use trunkline_proto::{Cookie, Creation, Flags, NodeName, Reason};
 
@@ -33,6 +34,7 @@ pub(crate) struct Settings {
     pub(crate) follow_tick_time: bool,
     pub(crate) on_alive: OnAlive,
     pub(crate) connect_timeout: Duration,
+    pub(crate) sending: Sending,
 }
 
 /// The node.
@@ -242,7 +244,10 @@ impl Shared {
             hidden: !connected.peer_flags.contains(Flags::PUBLISHED),
         };
         let stop = self.stop.child_token();
-        let link = Link::new(connected, self.settings.tick_time, stop);
+        let Settings {
+            tick_time, sending, ..
+        } = self.settings;
+        let link = Link::new(connected, tick_time, sending, stop);
         {
             let mut state = self.state();
             if let Some(old) = state.links.insert(peer, Arc::clone(&link)) {
