@@ -72,17 +72,19 @@ impl Members {
         }
     }
 
-    /// Waits until each member's agent has said of each other member that it is connected.
-    pub fn until_settled(&self) {
-        let settled = |member: &Member| {
-            let log = member.agent_log();
-            let mut others = self.list.iter().filter(|other| other.node != member.node);
-            others.all(|other| {
-                let line = format!("connected · {}", other.node);
+    /// Waits until the agent of each of these members has said of each other one that it is connected.
+    ///
+    /// # Panics
+    /// When one does not.
+    pub fn until_settled(&self, numbers: &[u8]) {
+        let settled = |n: &u8| {
+            let log = self.member(*n).agent_log();
+            self.others(*n, numbers).iter().all(|other| {
+                let line = format!("connected · {other}");
                 log.iter().any(|said| said.contains(&line))
             })
         };
-        if wait::within(PATIENCE, || self.list.iter().all(settled).then_some(())).is_none() {
+        if wait::within(PATIENCE, || numbers.iter().all(settled).then_some(())).is_none() {
             panic!("not all agents saw all links:\n{}", self.report());
         }
     }
@@ -118,6 +120,19 @@ impl Members {
             );
             self.member_mut(n).looked_at(news.len());
         }
+    }
+
+    /// The same for members that meet for the first time: each sees each other come.
+    ///
+    /// # Panics
+    /// When a list differs.
+    pub fn met(&mut self, what: &str, numbers: &[u8]) {
+        self.until_whole(numbers);
+        self.recorded(what, |n| {
+            let others = numbers.iter().filter(|other| **other != n);
+            let ups = others.map(|other| (Event::Up, *other));
+            ups.filter(|_| numbers.contains(&n)).collect()
+        });
     }
 
     /// Watches for the whole of `span` that no recorder sees a visible node come or go.

@@ -42,7 +42,7 @@ fn api_troubles(otp: Otp, connect_all: bool) {
             .collect()
     });
 
-    fleet.until_settled();
+    fleet.until_settled(&[1, 2, 3, 4, 5]);
     trouble(&fleet, "500 on page 2", WHILE, "500", || {
         fleet.api.fault_on_page(2, Trouble::Status(500));
     });

@@ -181,11 +181,12 @@ async fn cloned_stopped_and_started() {
     let stopped = machine.pass(5 * MINUTE).await;
     assert_eq!(stopped.len(), 4, "{stopped:#?}");
     assert!(stopped[0].starts_with("connection lost: "), "{stopped:#?}");
+    assert!(stopped[1].starts_with("cannot connect "), "{stopped:#?}");
+    // A sample misses a machine now and then: the line comes with the third answer.
     assert!(
-        stopped[1].starts_with("1 node listed · no longer: "),
+        stopped[2].starts_with("1 node listed · no longer: "),
         "{stopped:#?}"
     );
-    assert!(stopped[2].starts_with("cannot connect "), "{stopped:#?}");
     assert_eq!(
         stopped[3],
         "dead and no longer listed, forgotten · hello-01H@fdaa::2"

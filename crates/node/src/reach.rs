@@ -19,6 +19,9 @@ use crate::{Family, Resolve, Target};
 /// registered, is the port open on the other family).
 const DETAIL_LIMIT: Duration = Duration::from_secs(1);
 
+/// How long a node that ends may still be registered: some milliseconds after it closed its port, more on a busy machine.
+const ENDING: Duration = Duration::from_secs(1);
+
 /// How many of the names that are registered a reason shows.
 const LISTED: usize = 20;
 
@@ -36,8 +39,15 @@ pub(crate) struct Route {
 pub(crate) struct Location {
     addresses: Addresses,
     pub(crate) port: u16,
-    /// EPMD vouched for the port.
-    registered: bool,
+    /// EPMD vouched for the port; `None` when it was not asked.
+    registered: Option<Registered>,
+}
+
+/// What was asked of the hosts' EPMD.
+#[derive(Clone, Debug)]
+struct Registered {
+    alive: String,
+    epmd_port: u16,
 }
 
 impl Route {
@@ -69,7 +79,7 @@ impl Route {
             return Ok(Location {
                 addresses,
                 port,
-                registered: false,
+                registered: None,
             });
         }
         let asked = self.ask_epmd(target.name.alive(), &addresses.usable, deadline);
@@ -77,7 +87,10 @@ impl Route {
         Ok(Location {
             addresses,
             port,
-            registered: true,
+            registered: Some(Registered {
+                alive: target.name.alive().to_owned(),
+                epmd_port: self.epmd_port,
+            }),
         })
     }
 
@@ -148,19 +161,31 @@ impl Location {
             let other = Family::of(open.ip());
             return Some(format!("the node's port {open} is open on {other} only"));
         }
-        // EPMD keeps a name exactly as long as the node lives, and a node listens on IPv4 alone
-        // unless it is told otherwise: alive and refusing on IPv6 means that.
+        // EPMD keeps a name as long as the node lives, and a node listens on IPv4 alone unless it
+        // is told otherwise: alive and refusing on IPv6 means that.
         let all_v6 = self
             .addresses
             .usable
             .iter()
             .all(|ip| Family::of(*ip) == Family::V6);
-        (self.registered && all_v6).then(|| {
+        (all_v6 && self.lives_on(ip).await).then(|| {
             format!(
                 "the node is registered at {ip} and does not listen on {family}, \
                  as without -proto_dist inet6_tcp"
             )
         })
+    }
+
+    /// Whether the node is still registered with this port a moment later. One that ends closes its
+    /// port before EPMD forgets it.
+    async fn lives_on(&self, ip: IpAddr) -> bool {
+        let Some(Registered { alive, epmd_port }) = &self.registered else {
+            return false;
+        };
+        tokio::time::sleep(ENDING).await;
+        let addr = SocketAddr::new(ip, *epmd_port);
+        let answer = client::port_please(addr, alive, DETAIL_LIMIT).await;
+        answer.is_ok_and(|registration| registration.port == self.port)
     }
 }
 
@@ -223,4 +248,54 @@ fn loopback_of_other_family(ip: IpAddr) -> Option<IpAddr> {
         IpAddr::V4(_) => Ipv6Addr::LOCALHOST.into(),
         IpAddr::V6(_) => Ipv4Addr::LOCALHOST.into(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use trunkline_proto::epmd::{NodeType, Registration};
+
+    use super::*;
+    use crate::epmd::server::Server;
+
+    const LIMIT: Duration = Duration::from_secs(10);
+
+    /// A node that EPMD at `::1` knows and whose port is closed. It ends when `Held` is dropped.
+    async fn closed_port() -> (Server, client::Held, Location) {
+        let epmd = Server::bind(&["[::1]:0".parse().unwrap()]).unwrap();
+        let free = std::net::TcpListener::bind("[::1]:0").unwrap();
+        let port = free.local_addr().unwrap().port();
+        let registration = Registration::new("app", port, NodeType::HIDDEN);
+        let held = client::register(epmd.addrs()[0], registration, LIMIT).await;
+        let location = Location {
+            addresses: Addresses {
+                usable: vec![Ipv6Addr::LOCALHOST.into()],
+                other_family: Vec::new(),
+            },
+            port,
+            registered: Some(Registered {
+                alive: "app".to_owned(),
+                epmd_port: epmd.port(),
+            }),
+        };
+        (epmd, held.unwrap(), location)
+    }
+
+    #[tokio::test]
+    async fn a_node_that_lives_and_refuses_on_ipv6_is_one_of_ipv4() {
+        let (_epmd, _held, location) = closed_port().await;
+        let why = location.open(Instant::now() + LIMIT).await.unwrap_err();
+        assert_eq!(why.code(), "family_mismatch", "{why}");
+    }
+
+    #[tokio::test]
+    async fn a_node_that_ends_is_not_blamed_for_its_family() {
+        let (_epmd, held, location) = closed_port().await;
+        let open = location.open(Instant::now() + LIMIT);
+        let end = async {
+            tokio::time::sleep(ENDING / 4).await;
+            drop(held);
+        };
+        let (result, ()) = tokio::join!(open, end);
+        assert_eq!(result.unwrap_err().code(), "port_unreachable");
+    }
 }

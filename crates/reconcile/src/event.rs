@@ -37,7 +37,8 @@ pub enum Event {
         topology: TopologyId,
         /// Listed now, and not before.
         added: Vec<NodeName>,
-        /// Listed before, and not now. They are kept for the grace.
+        /// Listed before, and not now; of a sample, missing `removal_misses` times in a row. They
+        /// are kept for the grace.
         absent: Vec<NodeName>,
         /// How many are listed, self included.
         total: usize,

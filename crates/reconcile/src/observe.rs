@@ -99,7 +99,9 @@ impl Engine {
             state.holds = own.len().saturating_add(named.len());
             old = core::mem::take(&mut state.old);
         }
+        let mut missing = Vec::new();
         let mut absent = Vec::new();
+        let misses = self.config.removal_misses;
         // Answers that hold nobody at all are an alarm, and no evidence against anybody; nor is one
         // that may be older than a gap.
         if !topology.is_empty() && !old {
@@ -110,31 +112,29 @@ impl Engine {
                 if named.contains(name) {
                     continue;
                 }
-                let was_listed = member.presence.is_listed();
+                let before = &member.presence;
+                let (was_listed, was_absent) = (before.is_listed(), before.is_absent(misses));
                 miss(&mut member.presence, source, grace_end);
                 if was_listed && !member.presence.is_listed() {
+                    missing.push(name.clone());
+                }
+                if !was_absent && member.presence.is_absent(misses) {
                     absent.push(name.clone());
                 }
             }
         }
-        self.listed(id, named, added, absent);
-    }
-
-    fn listed(
-        &mut self,
-        id: &TopologyId,
-        named: BTreeSet<NodeName>,
-        added: Vec<NodeName>,
-        absent: Vec<NodeName>,
-    ) {
         for listed in &added {
             self.add_member(id, listed);
         }
-        for listed in named.iter().chain(&absent) {
+        for listed in named.iter().chain(&missing) {
             if let Some(name) = self.name_of(id, listed) {
                 self.settle(&name);
             }
         }
+        self.say_listed(id, added, absent);
+    }
+
+    fn say_listed(&mut self, id: &TopologyId, added: Vec<NodeName>, absent: Vec<NodeName>) {
         if !added.is_empty() || !absent.is_empty() {
             let total = self.topologies.get(id).map_or(0, |t| t.listed());
             let topology = id.clone();

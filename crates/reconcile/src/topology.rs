@@ -112,6 +112,12 @@ impl Presence {
         self.0.values().any(|seen| seen.grace.is_none())
     }
 
+    /// Missing, and that is worth a line: a sample misses a node now and then.
+    pub(crate) fn is_absent(&self, misses: u32) -> bool {
+        let settled = |seen: &Seen| seen.kind == Kind::Authoritative || seen.misses >= misses;
+        self.is_missing() && self.0.values().all(settled)
+    }
+
     /// It was listed, and now it is not.
     pub(crate) fn is_missing(&self) -> bool {
         !self.0.is_empty() && !self.is_listed()

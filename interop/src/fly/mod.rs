@@ -18,7 +18,7 @@ use crate::dns::{NameServer, Recursor};
 use crate::member::Member;
 use crate::members::Members;
 use crate::netns::{Host, Lab};
-use crate::release::{Otp, Release};
+use crate::release::{Event, Otp, Record, Release};
 use machine::{App, Machine, REGIONS};
 
 /// What `/etc/resolv.conf` of a Fly Machine says.
@@ -169,17 +169,27 @@ impl Fly {
     }
 
     /// Stops machines all at once, with the signal that `fly.toml` of a Phoenix app names. When they have ended, they leave the DNS.
+    /// What their recorders saw of each other's end counts as looked at: who was first is chance.
     ///
     /// # Panics
-    /// When one does not end well.
+    /// When one does not end well, or saw anything else before its end.
     pub fn stop(&mut self, numbers: &[u8]) -> Result<()> {
         for n in numbers {
             self.member_mut(*n).process().signal(Signal::TERM);
         }
+        let stopped: Vec<_> = numbers
+            .iter()
+            .map(|n| self.member(*n).node.clone())
+            .collect();
         for n in numbers {
             let member = self.member_mut(*n);
             let status = member.stop();
             assert!(status.success(), "{status}: {}", member.log());
+            let news = member.news();
+            let last =
+                |record: &Record| record.event == Event::Down && stopped.contains(&record.node);
+            assert!(news.iter().all(last), "{} saw {news:#?}", member.node);
+            member.looked_at(news.len());
             self.machine_mut(*n).runs = false;
         }
         self.publish()

@@ -233,3 +233,24 @@ fn links_to_dropped_peers_are_cut_only_when_the_operator_says_so() {
     assert_eq!(world.wanted(|a| matches!(a, Action::FindAgents { .. })), 0);
     assert_eq!(world.state(4), None);
 }
+
+#[test]
+fn a_sample_that_misses_a_peer_now_and_then_is_no_news() {
+    let mut world = World::new();
+    world.source("fly", "a", Kind::Sampling);
+    world.list("a", 1..=3);
+    (2..=3).for_each(|i| world.set(i, Peerish::Lives));
+    world.run(21);
+    let absences =
+        |e: &Event| matches!(e, Event::Listed { absent, .. } if absent.contains(&node(3)));
+    for _ in 0..20 {
+        world.list("a", 1..=2);
+        world.run(5);
+        world.list("a", 1..=3);
+        world.run(5);
+    }
+    assert_eq!(world.count(absences), 0);
+    world.list("a", 1..=2);
+    world.run(60);
+    assert_eq!(world.count(absences), 1);
+}
