@@ -16,7 +16,7 @@ use crate::run::{cargo, root, shown};
 const PACKAGE: &str = "trunkline-interop";
 
 /// These compare durations: they run one at a time, after all others.
-const ALONE: &[&str] = &["dead_hosts"];
+const ALONE: &[&str] = &["crowd_of_dead", "dead_hosts"];
 
 /// This one builds the static binary, which takes minutes: it begins first.
 const FIRST: &str = "static_binary";
