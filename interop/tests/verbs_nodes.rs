@@ -39,6 +39,13 @@ fn visible_and_hidden() -> Result<()> {
     );
     let text = desk.say(&["nodes", "b@127.0.0.1"])?;
     assert_eq!(text.out, "b@127.0.0.1\n  visible  a@127.0.0.1\n");
+    let elixir = desk.say(&["nodes", "b@127.0.0.1", "--elixir"])?;
+    assert_eq!(
+        elixir.out,
+        ":\"b@127.0.0.1\"\n  visible  :\"a@127.0.0.1\"\n"
+    );
+    let pong = desk.say(&["ping", "b@127.0.0.1", "--elixir"])?;
+    assert!(pong.out.starts_with(":pong"), "{}", pong.out);
 
     let other = Desk::new(&epmd, "another-0123456789-abcdefghij")?;
     let refused = other.say(&["nodes", "a@127.0.0.1"])?;
