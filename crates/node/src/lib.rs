@@ -30,6 +30,7 @@ mod rpc;
 mod shared;
 mod socket;
 mod target;
+mod transport;
 
 pub use builder::{NodeBuilder, StartError, WantsCookie};
 pub use events::{DownReason, Events, LinkEvent};

@@ -5,8 +5,6 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -19,6 +17,7 @@ use trunkline_proto::handshake::Connected;
 
 use crate::DownReason;
 use crate::shared::Shared;
+use crate::transport::{ReadHalf, Transport, WriteHalf};
 
 /// Above this a sender that can wait waits; OTP's `+zdbbl` is 1 MiB too.
 const BUSY: usize = 1 << 20;
@@ -131,8 +130,8 @@ impl Link {
         });
     }
 
-    /// Writes what the socket takes; whether all is written.
-    fn flush(&self, stream: &OwnedWriteHalf) -> io::Result<bool> {
+    /// Writes what the transport takes; whether all is written.
+    fn flush(&self, stream: &WriteHalf) -> io::Result<bool> {
         let mut written = 0;
         let mut out = self.out();
         while !out.is_empty() && written < WRITE_TURN {
@@ -152,14 +151,15 @@ impl Link {
         if left <= BUSY {
             self.set_busy(false);
         }
-        Ok(left == 0)
+        drop(out);
+        Ok(left == 0 && stream.try_flush()?)
     }
 }
 
 /// Runs the connection until it ends.
-pub(crate) fn spawn(shared: Arc<Shared>, link: Arc<Link>, stream: TcpStream, rest: BytesMut) {
+pub(crate) fn spawn(shared: Arc<Shared>, link: Arc<Link>, transport: Transport, rest: BytesMut) {
     tokio::spawn(async move {
-        let (read, write) = stream.into_split();
+        let (read, write) = transport.split();
         // One task, but neither half waits for the other.
         let reason = tokio::select! {
             reason = receive(&shared, &link, read, rest) => reason,
@@ -175,7 +175,7 @@ pub(crate) fn spawn(shared: Arc<Shared>, link: Arc<Link>, stream: TcpStream, res
 async fn receive(
     shared: &Arc<Shared>,
     link: &Arc<Link>,
-    stream: OwnedReadHalf,
+    stream: ReadHalf,
     rest: BytesMut,
 ) -> DownReason {
     let mut tick_time = link.tick_time.subscribe();
@@ -217,7 +217,7 @@ async fn receive(
     }
 }
 
-async fn transmit(link: &Link, stream: OwnedWriteHalf) -> DownReason {
+async fn transmit(link: &Link, stream: WriteHalf) -> DownReason {
     let mut tick_time = link.tick_time.subscribe();
     loop {
         match link.flush(&stream) {

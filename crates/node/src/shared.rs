@@ -236,7 +236,7 @@ impl Shared {
 
     /// The handshake is through: the connection lives.
     pub(crate) fn install(self: &Arc<Self>, connected: Connected, framed: Framed) {
-        let (stream, rest) = framed.into_parts();
+        let (transport, rest) = framed.into_parts();
         let peer = connected.peer.clone();
         let up = LinkEvent::Up {
             peer: peer.clone(),
@@ -256,7 +256,7 @@ impl Shared {
             self.events.publish(&up);
         }
         self.state_changed();
-        link::spawn(Arc::clone(self), Arc::clone(&link), stream, rest);
+        link::spawn(Arc::clone(self), Arc::clone(&link), transport, rest);
         if self.settings.follow_tick_time && link.info.flags.contains(Flags::SPAWN) {
             tokio::spawn(rpc::follow_tick_time(Arc::clone(self), link));
         }

@@ -1,11 +1,11 @@
 //! The side that dials.
 
-use tokio::net::TcpStream;
 use trunkline_proto::handshake::initiator::{AfterStatus, Greeted, Start};
 use trunkline_proto::handshake::{Connected, Local};
 use trunkline_proto::{Cookie, NodeName, Reason, Step};
 
 use super::Framed;
+use crate::transport::Transport;
 
 /// What to do when the acceptor still has a connection to our name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,14 +63,14 @@ pub(crate) async fn prove(
 
 /// The whole handshake, for a connection that is to live.
 pub(crate) async fn connect(
-    stream: TcpStream,
+    transport: impl Into<Transport>,
     me: Local,
     peer: &NodeName,
     on_alive: impl FnOnce() -> OnAlive,
     cookie: &Cookie,
     deadline: tokio::time::Instant,
 ) -> Result<(Connected, Framed), Reason> {
-    let mut framed = Framed::new(stream, deadline);
+    let mut framed = Framed::new(transport, deadline);
     let greeted = greet(&mut framed, me, peer, on_alive).await?;
     let connected = prove(&mut framed, greeted, cookie).await?;
     Ok((connected, framed))

@@ -1,4 +1,4 @@
-//! The handshake of `trunkline-proto` over a TCP connection, one file per role.
+//! The handshake of `trunkline-proto` over a connection, one file per role.
 
 pub(crate) mod acceptor;
 pub(crate) mod initiator;
@@ -6,11 +6,11 @@ pub(crate) mod initiator;
 use std::io;
 
 use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use trunkline_proto::handshake::{HandshakeFramer, Prefix};
 use trunkline_proto::{Reason, Step};
+
+use crate::transport::Transport;
 
 /// How much of a stranger's first bytes a reason shows.
 const EXCERPT: usize = 40;
@@ -18,7 +18,7 @@ const EXCERPT: usize = 40;
 /// A connection on which handshake messages are read and written until `deadline`.
 #[derive(Debug)]
 pub(crate) struct Framed {
-    stream: TcpStream,
+    transport: Transport,
     framer: HandshakeFramer,
     deadline: Instant,
 }
@@ -46,9 +46,9 @@ impl Missing {
 }
 
 impl Framed {
-    pub(crate) fn new(stream: TcpStream, deadline: Instant) -> Self {
+    pub(crate) fn new(transport: impl Into<Transport>, deadline: Instant) -> Self {
         Self {
-            stream,
+            transport: transport.into(),
             framer: HandshakeFramer::new(Prefix::U16),
             deadline,
         }
@@ -67,7 +67,7 @@ impl Framed {
                 Ok(None) => {}
                 Err(_) => return Err(Missing::Explained(stranger(self.framer.pending()))),
             }
-            let read = self.stream.read_buf(self.framer.read_buf());
+            let read = self.transport.read_buf(self.framer.read_buf());
             match timeout_at(self.deadline, read).await {
                 Err(_) => return Err(Missing::Late),
                 Ok(Ok(0) | Err(_)) if self.framer.pending().is_empty() => {
@@ -86,15 +86,15 @@ impl Framed {
     pub(crate) async fn write(&mut self, message: &[u8]) {
         let frame = self.framer.frame(message);
         let written: Result<io::Result<()>, _> =
-            timeout_at(self.deadline, self.stream.write_all(&frame)).await;
+            timeout_at(self.deadline, self.transport.write_all(&frame)).await;
         if let Ok(Err(why)) = written {
             tracing::debug!(%why, "handshake message not written");
         }
     }
 
     /// The connection, and what has come after the last message.
-    pub(crate) fn into_parts(self) -> (TcpStream, BytesMut) {
-        (self.stream, self.framer.into_rest())
+    pub(crate) fn into_parts(self) -> (Transport, BytesMut) {
+        (self.transport, self.framer.into_rest())
     }
 }
 

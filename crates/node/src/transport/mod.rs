@@ -1,0 +1,130 @@
+//! What a connection runs over.
+//!
+//! Both halves have the shape and the meaning of tokio's TCP halves, so that whoever drives them
+//! needs no second path: wait until `readable` or `writable`, try, and wait again on `WouldBlock`.
+//! One thing is more: what [`WriteHalf::try_write_vectored`] took may not be with the system yet.
+//! Whoever has nothing more to write asks [`WriteHalf::try_flush`], and waits until `writable` when
+//! that says no.
+
+use std::io::{self, IoSlice};
+
+use bytes::BytesMut;
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+
+/// An open connection.
+#[derive(Debug)]
+pub(crate) enum Transport {
+    Tcp(TcpStream),
+}
+
+/// The half that reads.
+#[derive(Debug)]
+pub(crate) enum ReadHalf {
+    Tcp(OwnedReadHalf),
+}
+
+/// The half that writes. Dropped, it tells the peer that nothing follows.
+#[derive(Debug)]
+pub(crate) enum WriteHalf {
+    Tcp(OwnedWriteHalf),
+}
+
+impl From<TcpStream> for Transport {
+    fn from(stream: TcpStream) -> Self {
+        Self::Tcp(stream)
+    }
+}
+
+impl Transport {
+    /// Two halves, for two places in one task or two.
+    pub(crate) fn split(self) -> (ReadHalf, WriteHalf) {
+        match self {
+            Self::Tcp(stream) => {
+                let (read, write) = stream.into_split();
+                (ReadHalf::Tcp(read), WriteHalf::Tcp(write))
+            }
+        }
+    }
+
+    /// Reads what there is, or waits for something. 0 is the end.
+    pub(crate) async fn read_buf(&self, buf: &mut BytesMut) -> io::Result<usize> {
+        loop {
+            let read = match self {
+                Self::Tcp(stream) => {
+                    stream.readable().await?;
+                    stream.try_read_buf(buf)
+                }
+            };
+            match read {
+                Err(why) if why.kind() == io::ErrorKind::WouldBlock => {}
+                read => return read,
+            }
+        }
+    }
+
+    /// Writes all of `bytes`.
+    pub(crate) async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let written = match self {
+                Self::Tcp(stream) => {
+                    stream.writable().await?;
+                    stream.try_write(bytes)
+                }
+            };
+            match written {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
+                Err(why) if why.kind() == io::ErrorKind::WouldBlock => {}
+                Err(why) => return Err(why),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl ReadHalf {
+    /// Waits until there may be something to read, or the end. Safe to drop.
+    pub(crate) async fn readable(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(half) => half.readable().await,
+        }
+    }
+
+    /// Appends what there is to `buf`, as far as it has room. 0 is the end.
+    ///
+    /// # Errors
+    /// `WouldBlock` when there is nothing.
+    pub(crate) fn try_read_buf(&self, buf: &mut BytesMut) -> io::Result<usize> {
+        match self {
+            Self::Tcp(half) => half.try_read_buf(buf),
+        }
+    }
+}
+
+impl WriteHalf {
+    /// Waits until something may be written. Safe to drop.
+    pub(crate) async fn writable(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(half) => half.writable().await,
+        }
+    }
+
+    /// Takes from the front of `slices` what can go now; how many bytes.
+    ///
+    /// # Errors
+    /// `WouldBlock` when nothing can.
+    pub(crate) fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(half) => half.try_write_vectored(slices),
+        }
+    }
+
+    /// Whether the system has all that was taken. When it has not, call again once it is
+    /// [`writable`](Self::writable): nobody else does.
+    pub(crate) fn try_flush(&self) -> io::Result<bool> {
+        match self {
+            Self::Tcp(_) => Ok(true),
+        }
+    }
+}
