@@ -12,12 +12,31 @@ use crate::link::Link;
 use crate::process::{Incoming, Outgoing};
 use crate::shared::Shared;
 
-impl Shared {
+/// The messages of one read, on their way to their processes. What a message changes elsewhere
+/// (links, monitors, exits) has happened when [`Batch::signal`] returns; messages are in the mailboxes
+/// at the latest when [`Batch::finish`] returns, so hold none over an `await`.
+#[derive(Debug)]
+pub(crate) struct Batch<'a> {
+    shared: &'a Shared,
+    link: &'a Arc<Link>,
+}
+
+impl Batch<'_> {
     /// A message came in.
-    pub(crate) fn receive(&self, link: &Arc<Link>, signal: Signal) {
-        tracing::trace!(peer = %link.info.peer, control = ?signal.control, "in");
-        let answers = self.dispatch(signal.control, signal.payload);
-        self.send_all(answers);
+    pub(crate) fn signal(&mut self, signal: Signal) {
+        tracing::trace!(peer = %self.link.info.peer, control = ?signal.control, "in");
+        let answers = self.shared.dispatch(signal.control, signal.payload);
+        self.shared.send_all(answers);
+    }
+
+    /// All of the read were there.
+    pub(crate) fn finish(self) {}
+}
+
+impl Shared {
+    /// Takes what one read of this connection brings.
+    pub(crate) fn batch<'a>(&'a self, link: &'a Arc<Link>) -> Batch<'a> {
+        Batch { shared: self, link }
     }
 
     /// Sends what a change of the process table made necessary. To a node that is gone nothing

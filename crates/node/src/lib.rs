@@ -13,6 +13,7 @@
 //! `process` keeps who links to and monitors whom.
 
 mod accept;
+mod budget;
 mod builder;
 mod dispatch;
 pub mod epmd;

@@ -183,13 +183,15 @@ async fn receive(
     let mut inbound =
         Inbound::new(link.now(), link.info.flags, current, Limits::default()).with_rest(rest);
     loop {
+        let mut batch = shared.batch(link);
         for signal in inbound.by_ref() {
             match signal {
-                Ok(signal) => shared.receive(link, signal),
+                Ok(signal) => batch.signal(signal),
                 Err(ConnectionError::TickTimeout) => return DownReason::TickTimeout,
                 Err(why) => return DownReason::Protocol(why.to_string()),
             }
         }
+        batch.finish();
         tokio::select! {
             // What has come counts before the clock: after a pause of this whole process both
             // are due.

@@ -12,6 +12,7 @@ use trunkline_proto::conn::Sending;
 use trunkline_proto::handshake::{Connected, Local};
 use trunkline_proto::{Cookie, Creation, Flags, NodeName, Reason};
 
+use crate::budget::Budget;
 use crate::events::Subscribers;
 use crate::handshake::Framed;
 use crate::handshake::initiator::{self, OnAlive};
@@ -20,6 +21,9 @@ use crate::probe::Steps;
 use crate::process::Processes;
 use crate::reach::{Route, left};
 use crate::{DownReason, LinkEvent, Target, rpc};
+
+/// What all mailboxes may hold before connections wait.
+const MAILBOXES: usize = 1 << 30;
 
 /// What does not change while the node runs.
 #[derive(Debug)]
@@ -46,6 +50,8 @@ pub(crate) struct Shared {
     pub(crate) stop: CancellationToken,
     pub(crate) events: Subscribers,
     pub(crate) processes: Processes,
+    /// What the mailboxes may hold.
+    pub(crate) budget: Budget,
     state: Mutex<State>,
     /// Changes whenever a connection or a handshake that came in begins or ends.
     changed: watch::Sender<u64>,
@@ -77,6 +83,7 @@ impl Shared {
             .expect("a node name has at most 255 characters, as an atom");
         Arc::new(Self {
             processes: Processes::new(atom.clone(), settings.creation),
+            budget: Budget::new(MAILBOXES),
             settings,
             atom,
             stop,
