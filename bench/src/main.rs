@@ -1,21 +1,44 @@
-//! What the agent costs and how fast a cluster forms, as a page of Markdown on standard output.
+//! Trunkline measured side by side with OTP and others: `bench/README.md` says how it is run and by which rules.
 //!
-//! `cargo xtask bench` runs it on the static binary and writes `docs/performance.md`.
+//! One program has both sides: the harness starts peers, each an OS process of its own, and itself
+//! as one (`trunkline-bench peer rust …`).
 
-mod cost;
-mod formation;
-mod machine;
+mod figure;
+mod line;
+mod options;
+mod pair;
+mod peer;
 mod process;
+mod run;
+mod stats;
+
+use std::process::ExitCode;
 
 use anyhow::Result;
 
-fn main() -> Result<()> {
-    let mut page = String::from(
-        "# Performance\n\nMade by `cargo xtask bench`; the machine is shared, so figures vary from run to run.\n\n",
-    );
-    page.push_str(&machine::describe());
-    page.push_str(&cost::measure()?);
-    page.push_str(&formation::measure()?);
-    print!("{page}");
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let result = match args.first().map(String::as_str) {
+        Some("peer") => peer::run(args.get(1..).unwrap_or_default()),
+        _ => measure(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("trunkline-bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(args: &[String]) -> Result<()> {
+    let Some(options) = options::parse(args)? else {
+        print!("{}", options::usage());
+        return Ok(());
+    };
+    let report = run::run(&options)?;
+    if let Some(path) = &options.json {
+        std::fs::write(path, serde_json::to_vec_pretty(&report)?)?;
+    }
     Ok(())
 }

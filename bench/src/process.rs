@@ -1,28 +1,120 @@
-//! What the kernel says of a running process.
+//! A peer: an OS process that takes commands as lines and answers with lines.
 
-use std::fs;
-use std::time::Duration;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
-/// Resident memory, in KiB.
-pub(crate) fn resident_kib(pid: u32) -> Result<u64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let number = line.and_then(|line| line.split_whitespace().next());
-    Ok(number.context("no VmRSS")?.parse()?)
+use crate::line::Line;
+
+/// Answers begin with this; everything else that a peer prints is its own chatter.
+pub(crate) const ANSWER: &str = "@ ";
+
+/// How long a peer may take to start, on a machine that is busy.
+const START: Duration = Duration::from_secs(30);
+
+/// A running peer. Dropping it ends it.
+#[derive(Debug)]
+pub(crate) struct Process {
+    what: String,
+    child: Child,
+    stdin: Option<ChildStdin>,
+    lines: Receiver<String>,
+    chatter: Vec<String>,
+    /// What it said when it was ready.
+    pub(crate) ready: Line,
 }
 
-/// Processor time used so far, in user and kernel mode.
-pub(crate) fn cpu_time(pid: u32) -> Result<Duration> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    // The name in brackets may hold anything; fields are counted from behind it.
-    let (_, fields) = stat.rsplit_once(')').context("no name in stat")?;
-    let mut fields = fields.split_whitespace().skip(11);
-    let mut ticks = 0;
-    for _ in 0..2 {
-        ticks += fields.next().context("a short stat")?.parse::<u64>()?;
+impl Process {
+    /// Starts it and waits until it is ready.
+    pub(crate) fn start(mut command: Command, what: String) -> Result<Self> {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command
+            .spawn()
+            .with_context(|| format!("{what}: {}", command.get_program().display()))?;
+        let stdout = child.stdout.take().context("its output is a pipe")?;
+        let (heard, lines) = mpsc::channel();
+        thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                if heard.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        let mut process = Self {
+            what,
+            stdin: child.stdin.take(),
+            child,
+            lines,
+            chatter: Vec::new(),
+            ready: Line::new("ready"),
+        };
+        process.ready = process.answer("ready", START)?;
+        Ok(process)
     }
-    let per_second = rustix::param::clock_ticks_per_second();
-    Ok(Duration::from_millis(ticks * 1000 / per_second))
+
+    /// Says a command.
+    pub(crate) fn ask(&mut self, line: &Line) -> Result<()> {
+        let stdin = self.stdin.as_mut().context("it is ending")?;
+        writeln!(stdin, "{line}").with_context(|| self.what.clone())?;
+        Ok(())
+    }
+
+    /// Waits for the answer that begins with `word`.
+    pub(crate) fn answer(&mut self, word: &str, limit: Duration) -> Result<Line> {
+        let deadline = Instant::now() + limit;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let text = match self.lines.recv_timeout(left) {
+                Ok(text) => text,
+                Err(RecvTimeoutError::Timeout) => bail!(
+                    "{} does not say {word:?} in {limit:?}{}",
+                    self.what,
+                    self.said()
+                ),
+                Err(RecvTimeoutError::Disconnected) => {
+                    bail!("{} ends before {word:?}{}", self.what, self.said())
+                }
+            };
+            let Some(answer) = text.strip_prefix(ANSWER) else {
+                self.chatter.push(text);
+                continue;
+            };
+            let line = Line::parse(answer)?;
+            if line.word != word {
+                bail!("{} says {line} in place of {word:?}", self.what);
+            }
+            return Ok(line);
+        }
+    }
+
+    fn said(&self) -> String {
+        if self.chatter.is_empty() {
+            return String::new();
+        }
+        format!("; it said:\n{}", self.chatter.join("\n"))
+    }
 }
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // The end of its input is its end.
+        self.stdin = None;
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        if let Err(why) = self.child.kill().and_then(|()| self.child.wait()) {
+            eprintln!("{} cannot be ended: {why}", self.what);
+        }
+    }
+}
+
+/// How long a peer may take to end by itself.
+const PATIENCE: Duration = Duration::from_secs(2);

@@ -12,7 +12,7 @@ pub(crate) fn run() -> Result<()> {
     setup::run()?;
     let binary = dist::run()?;
     let mut bench = cargo();
-    bench.args(["run", "--package", "trunkline-bench"]);
+    bench.args(["run", "--package", "trunkline-bench-agent"]);
     let page = output(bench.env("TRUNKLINE_BINARY", binary))?;
     let file = root().join("docs/performance.md");
     fs::write(&file, &page)?;

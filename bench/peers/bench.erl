@@ -1,0 +1,146 @@
+%% An OTP node that is measured. It takes commands as lines on standard input and answers with lines that begin with "@ ";
+%% bench/README.md lists them.
+-module(bench).
+-behaviour(gen_server).
+
+-export([start/0, init/1, handle_call/3, handle_cast/2]).
+
+start() ->
+    spawn(fun() ->
+        register(echo, spawn(fun echo/0)),
+        {ok, _} = gen_server:start({local, adder}, ?MODULE, [], []),
+        say("ready", []),
+        commands()
+    end).
+
+commands() ->
+    case io:get_line("") of
+        eof ->
+            halt();
+        Line ->
+            [Word | Fields] = string:lexemes(string:trim(Line), " "),
+            command(Word, maps:from_list([field(F) || F <- Fields])),
+            commands()
+    end.
+
+field(Text) ->
+    [Key, Value] = string:split(Text, "="),
+    {list_to_atom(Key), Value}.
+
+command("take", #{senders := Senders, count := Count, size := Size}) ->
+    take(int(Senders), int(Count), int(Size));
+command("send", #{to := To, senders := Senders, count := Count, size := Size}) ->
+    send(list_to_atom(To), int(Senders), int(Count), int(Size));
+command("serve", _) ->
+    say("serving", []);
+command("ping", #{to := To, count := Count}) ->
+    ping(list_to_atom(To), int(Count)).
+
+int(Text) -> list_to_integer(Text).
+
+say(Format, Args) -> io:put_chars(["@ ", io_lib:format(Format, Args), $\n]).
+
+%% One-way: the sink takes the time from the first message to the last.
+
+take(Senders, Count, Size) ->
+    Asker = self(),
+    spawn_link(fun() ->
+        register(sink, self()),
+        Asker ! listening,
+        Last = maps:from_list([{S, 0} || S <- lists:seq(1, Senders)]),
+        sink(Senders * Count, Size, Last)
+    end),
+    receive listening -> say("taking", []) end.
+
+sink(Left, Size, Last) ->
+    receive
+        {hello, From} ->
+            From ! {welcome, self()},
+            sink(Left, Size, Last);
+        Message ->
+            Begun = erlang:monotonic_time(),
+            sink(Message, Left, Size, Last, 0, Begun)
+    end.
+
+sink(Message, Left, Size, Last, Sum, Begun) ->
+    {Sender, Seq} = content(Message, Size),
+    Before = Seq - 1,
+    #{Sender := Before} = Last,
+    case Left of
+        1 ->
+            Ended = erlang:monotonic_time(),
+            say("took ns=~b sum=~b", [ns(Ended - Begun), Sum + Seq]);
+        _ ->
+            receive
+                Next -> sink(Next, Left - 1, Size, Last#{Sender := Seq}, Sum + Seq, Begun)
+            end
+    end.
+
+content({msg, Sender, Seq}, 0) -> {Sender, Seq};
+content({msg, Sender, Seq, Binary}, Size) when byte_size(Binary) =:= Size -> {Sender, Seq}.
+
+send(To, Senders, Count, Size) ->
+    {sink, To} ! {hello, self()},
+    Sink = receive {welcome, Pid} -> Pid end,
+    Binary = binary:copy(<<7>>, Size),
+    Asker = self(),
+    Pids = [spawn_link(fun() ->
+        case Size of
+            0 -> small(Sink, S, 1, Count);
+            _ -> large(Sink, S, 1, Count, Binary)
+        end,
+        Asker ! {sent, self()}
+    end) || S <- lists:seq(1, Senders)],
+    [receive {sent, P} -> ok end || P <- Pids],
+    say("sent", []).
+
+small(_, _, Seq, Count) when Seq > Count -> ok;
+small(Sink, Sender, Seq, Count) ->
+    Sink ! {msg, Sender, Seq},
+    small(Sink, Sender, Seq + 1, Count).
+
+large(_, _, Seq, Count, _) when Seq > Count -> ok;
+large(Sink, Sender, Seq, Count, Binary) ->
+    Sink ! {msg, Sender, Seq, Binary},
+    large(Sink, Sender, Seq + 1, Count, Binary).
+
+%% There and back.
+
+echo() ->
+    receive
+        {hello, From} -> From ! {welcome, self()};
+        {ping, From, Seq} -> From ! {pong, Seq}
+    end,
+    echo().
+
+ping(To, Count) ->
+    Asker = self(),
+    spawn_link(fun() ->
+        {echo, To} ! {hello, self()},
+        Echo = receive {welcome, Pid} -> Pid end,
+        Asker ! {times, pings(Echo, 1, Count, [])}
+    end),
+    receive {times, Times} -> quantiles("pinged", Times) end.
+
+pings(_, Seq, Count, Times) when Seq > Count -> Times;
+pings(Echo, Seq, Count, Times) ->
+    Begun = erlang:monotonic_time(),
+    Echo ! {ping, self(), Seq},
+    receive {pong, Seq} -> ok end,
+    pings(Echo, Seq + 1, Count, [erlang:monotonic_time() - Begun | Times]).
+
+quantiles(Word, Times) ->
+    Sorted = list_to_tuple(lists:sort(Times)),
+    Count = tuple_size(Sorted),
+    At = fun(Q) -> ns(element(min(Count, trunc(Count * Q) + 1), Sorted)) end,
+    say("~s p50=~b p99=~b ns=~b", [Word, At(0.5), At(0.99), ns(lists:sum(Times))]).
+
+ns(Native) -> erlang:convert_time_unit(Native, native, nanosecond).
+
+%% gen_server
+
+init([]) -> {ok, nothing}.
+
+handle_call({add, N}, _From, State) -> {reply, N + 1, State}.
+
+handle_cast(_, State) -> {noreply, State}.

@@ -1,0 +1,118 @@
+//! What is measured.
+
+use std::time::Duration;
+
+/// One figure of the page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Figure {
+    /// Small messages from one sender.
+    OneWay,
+    /// Small messages from eight senders to one receiver.
+    OneWay8,
+    /// There and back.
+    PingPong,
+    /// Binaries of 64 KiB.
+    Bin64k,
+    /// Binaries of 16 MiB.
+    Bin16m,
+}
+
+/// In which direction a figure is good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Better {
+    Higher,
+    Lower,
+}
+
+/// How a figure is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// `senders` processes send messages with a binary of `size` bytes (0: none) one way.
+    Stream { senders: u64, size: u64 },
+    /// One process sends, another answers.
+    RoundTrip,
+}
+
+impl Figure {
+    pub(crate) const ALL: &[Self] = &[
+        Self::OneWay,
+        Self::OneWay8,
+        Self::PingPong,
+        Self::Bin64k,
+        Self::Bin16m,
+    ];
+
+    /// What it is called on the command line and in JSON.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::OneWay => "oneway",
+            Self::OneWay8 => "oneway8",
+            Self::PingPong => "pingpong",
+            Self::Bin64k => "bin64k",
+            Self::Bin16m => "bin16m",
+        }
+    }
+
+    /// What it is called on the page.
+    pub(crate) const fn title(self) -> &'static str {
+        match self {
+            Self::OneWay => "One-way, small messages, 1 sender",
+            Self::OneWay8 => "One-way, small messages, 8 senders",
+            Self::PingPong => "Ping-pong",
+            Self::Bin64k => "Binaries of 64 KiB",
+            Self::Bin16m => "Binaries of 16 MiB",
+        }
+    }
+
+    pub(crate) const fn unit(self) -> &'static str {
+        match self {
+            Self::OneWay | Self::OneWay8 => "M messages/s",
+            Self::PingPong => "µs p50",
+            Self::Bin64k | Self::Bin16m => "GB/s",
+        }
+    }
+
+    pub(crate) const fn better(self) -> Better {
+        match self {
+            Self::OneWay | Self::OneWay8 | Self::Bin64k | Self::Bin16m => Better::Higher,
+            Self::PingPong => Better::Lower,
+        }
+    }
+
+    pub(crate) const fn kind(self) -> Kind {
+        match self {
+            Self::OneWay => Kind::Stream {
+                senders: 1,
+                size: 0,
+            },
+            Self::OneWay8 => Kind::Stream {
+                senders: 8,
+                size: 0,
+            },
+            Self::Bin64k => Kind::Stream {
+                senders: 1,
+                size: 64 << 10,
+            },
+            Self::Bin16m => Kind::Stream {
+                senders: 1,
+                size: 16 << 20,
+            },
+            Self::PingPong => Kind::RoundTrip,
+        }
+    }
+
+    /// How many messages or rounds the first run takes, which finds out how many fill a run; and
+    /// the most that a run may take.
+    pub(crate) const fn counts(self) -> (u64, u64) {
+        match self {
+            Self::OneWay => (40_000, 4_000_000),
+            Self::OneWay8 => (5_000, 500_000),
+            Self::PingPong => (2_000, 100_000),
+            Self::Bin64k => (800, 60_000),
+            Self::Bin16m => (6, 240),
+        }
+    }
+}
+
+/// How long one run is to last, so that its ends do not count.
+pub(crate) const RUN: Duration = Duration::from_millis(350);

@@ -1,0 +1,213 @@
+//! Our node.
+
+use std::net::Ipv4Addr;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use bytes::Bytes;
+use trunkline_etf::{Atom, Pid, Term, atom};
+use trunkline_node::{Mailbox, Message, Node, Target};
+use trunkline_proto::{Cookie, NodeName};
+
+use super::{commands, done, quantiles, say};
+use crate::line::Line;
+
+pub(super) async fn run(name: &str) -> Result<()> {
+    let cookie = std::env::var("BENCH_COOKIE").context("BENCH_COOKIE")?;
+    let epmd_port = std::env::var("ERL_EPMD_PORT").context("ERL_EPMD_PORT")?;
+    let node = Node::builder(name.parse()?)
+        .cookie(Cookie::new(cookie)?)
+        .listen([Ipv4Addr::LOCALHOST.into()], 0)
+        .epmd_port(epmd_port.parse()?)
+        .start()
+        .await?;
+    tokio::spawn(echo(node.mailbox()));
+    say(&Line::new("ready"))?;
+    let mut commands = commands();
+    while let Some(line) = commands.recv().await {
+        // In a task: what is measured runs where a program's own tasks would.
+        done(tokio::spawn(command(node.clone(), line))).await?;
+    }
+    Ok(())
+}
+
+async fn command(node: Node, line: Line) -> Result<()> {
+    match line.word.as_str() {
+        "take" => {
+            let sink = Sink::new(&node, &line)?;
+            say(&Line::new("taking"))?;
+            sink.run().await
+        }
+        "send" => send(node, &line).await,
+        "serve" => say(&Line::new("serving")),
+        "ping" => ping(node, &line).await,
+        other => bail!("there is no command {other:?}"),
+    }
+}
+
+/// Takes messages from its mailbox, checks their order, counts the time from the first to the last.
+struct Sink {
+    mailbox: Mailbox,
+    left: u64,
+    size: usize,
+    last: Vec<u64>,
+    sum: u64,
+}
+
+impl Sink {
+    fn new(node: &Node, line: &Line) -> Result<Self> {
+        let senders: u64 = line.number("senders")?;
+        let mailbox = node.mailbox();
+        ensure!(mailbox.register(&atom!("sink")), "there is a sink already");
+        Ok(Self {
+            mailbox,
+            left: senders * line.number::<u64>("count")?,
+            size: line.number("size")?,
+            last: vec![0; usize::try_from(senders)? + 1],
+            sum: 0,
+        })
+    }
+
+    async fn run(mut self) -> Result<()> {
+        let mut begun = None;
+        while self.left > 0 {
+            let message = received(&mut self.mailbox).await?;
+            if let Some(from) = hello(&message) {
+                welcome(&self.mailbox, from).await?;
+                continue;
+            }
+            begun.get_or_insert_with(Instant::now);
+            self.take(&message)?;
+        }
+        let took = begun.map_or(0, |begun| begun.elapsed().as_nanos());
+        let took = Line::new("took").with("ns", took).with("sum", self.sum);
+        // The name is free before the next command comes.
+        drop(self);
+        say(&took)
+    }
+
+    fn take(&mut self, message: &Term) -> Result<()> {
+        let (sender, seq, size) = match message.as_tuple() {
+            Some([tag, sender, seq]) if tag.is_atom("msg") => (sender, seq, 0),
+            Some([tag, sender, seq, binary]) if tag.is_atom("msg") => {
+                let binary = binary.as_binary().context("no binary")?;
+                (sender, seq, binary.len())
+            }
+            _ => bail!("this was not expected: {message}"),
+        };
+        let sender = usize::try_from(sender.as_u64().context("no sender")?)?;
+        let seq = seq.as_u64().context("no number")?;
+        let last = self.last.get_mut(sender).context("an unknown sender")?;
+        ensure!(seq == *last + 1, "{seq} of {sender} comes after {last}");
+        ensure!(size == self.size, "a binary of {size}");
+        *last = seq;
+        self.sum += seq;
+        self.left -= 1;
+        Ok(())
+    }
+}
+
+async fn send(node: Node, line: &Line) -> Result<()> {
+    let count: u64 = line.number("count")?;
+    let binary = Bytes::from(vec![7; line.number("size")?]);
+    let mut mailbox = node.mailbox();
+    let sink = meet(&node, &mut mailbox, line.text("to")?, atom!("sink")).await?;
+    let mut tasks = Vec::new();
+    for sender in 1..=line.number::<u64>("senders")? {
+        let (mailbox, sink, binary) = (node.mailbox(), sink.clone(), binary.clone());
+        tasks.push(tokio::spawn(async move {
+            for seq in 1..=count {
+                let message = message(sender, seq, &binary);
+                mailbox.send(&sink, &message).await?;
+            }
+            Ok(())
+        }));
+    }
+    for task in tasks {
+        done(task).await?;
+    }
+    say(&Line::new("sent"))
+}
+
+fn message(sender: u64, seq: u64, binary: &Bytes) -> Term {
+    let (tag, sender, seq) = (Term::atom("msg"), Term::from(sender), Term::from(seq));
+    if binary.is_empty() {
+        Term::tuple([tag, sender, seq])
+    } else {
+        Term::tuple([tag, sender, seq, Term::from(binary.clone())])
+    }
+}
+
+/// Answers pings for ever.
+async fn echo(mut mailbox: Mailbox) -> Result<()> {
+    mailbox.register(&atom!("echo"));
+    loop {
+        let message = received(&mut mailbox).await?;
+        match message.as_tuple() {
+            Some([tag, from, seq]) if tag.is_atom("ping") => {
+                let from = from.as_pid().context("no pid")?;
+                let pong = Term::tuple([Term::atom("pong"), seq.clone()]);
+                mailbox.send(from, &pong).await?;
+            }
+            _ => {
+                let from = hello(&message).context("neither ping nor hello")?;
+                welcome(&mailbox, from).await?;
+            }
+        }
+    }
+}
+
+async fn ping(node: Node, line: &Line) -> Result<()> {
+    let count: u64 = line.number("count")?;
+    let mut mailbox = node.mailbox();
+    let echo = meet(&node, &mut mailbox, line.text("to")?, atom!("echo")).await?;
+    let mut times = Vec::with_capacity(usize::try_from(count)?);
+    for seq in 1..=count {
+        let begun = Instant::now();
+        let ping = [
+            Term::atom("ping"),
+            Term::from(&mailbox.pid()),
+            Term::from(seq),
+        ];
+        mailbox.send(&echo, &Term::tuple(ping)).await?;
+        let pong = received(&mut mailbox).await?;
+        times.push(u64::try_from(begun.elapsed().as_nanos())?);
+        match pong.as_tuple() {
+            Some([tag, back]) if tag.is_atom("pong") && back.as_u64() == Some(seq) => {}
+            _ => bail!("{pong} is no answer to {seq}"),
+        }
+    }
+    say(&quantiles("pinged", times))
+}
+
+/// Connects, and asks a registered process for its pid.
+async fn meet(node: &Node, mailbox: &mut Mailbox, to: &str, name: Atom) -> Result<Pid> {
+    let to: NodeName = to.parse()?;
+    node.connect(&Target::new(to.clone())).await?;
+    let hello = Term::tuple([Term::atom("hello"), Term::from(&mailbox.pid())]);
+    mailbox.send_name(&to, &name, &hello).await?;
+    let answer = received(mailbox).await?;
+    match answer.as_tuple() {
+        Some([tag, pid]) if tag.is_atom("welcome") => Ok(pid.as_pid().context("no pid")?.clone()),
+        _ => bail!("{answer} is no welcome"),
+    }
+}
+
+fn hello(message: &Term) -> Option<&Pid> {
+    match message.as_tuple() {
+        Some([tag, from]) if tag.is_atom("hello") => from.as_pid(),
+        _ => None,
+    }
+}
+
+async fn welcome(mailbox: &Mailbox, from: &Pid) -> Result<()> {
+    let welcome = Term::tuple([Term::atom("welcome"), Term::from(&mailbox.pid())]);
+    Ok(mailbox.send(from, &welcome).await?)
+}
+
+async fn received(mailbox: &mut Mailbox) -> Result<Term> {
+    match mailbox.recv().await {
+        Some(Message::Term(term)) => Ok(term),
+        other => bail!("this was not expected: {other:?}"),
+    }
+}
