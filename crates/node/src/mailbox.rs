@@ -294,7 +294,7 @@ impl Mailbox {
 
     async fn room(&self, node: &Atom) {
         if let Some(link) = self.shared.link(node.as_str()) {
-            link.room().await;
+            link.room(&self.pid).await;
         }
     }
 

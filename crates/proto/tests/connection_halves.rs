@@ -328,7 +328,7 @@ fn large_binaries_go_out_as_they_are() {
         outbound.sent(piece.len());
         seen.extend(inbound.by_ref().map(Result::unwrap));
     }
-    assert_eq!(outbound.queued().bytes, 0);
+    assert_eq!(outbound.queued(), 0);
     assert!(queued.bytes > 5000);
     assert_eq!(payload(&seen[0]), message);
 
@@ -393,11 +393,7 @@ fn ticks_come_when_nothing_else_does() {
     quiet.handle_timeout(at(15));
     assert_eq!(quiet.segments().collect::<Vec<_>>(), [[0; 4]]);
     quiet.handle_timeout(at(30));
-    assert_eq!(
-        quiet.queued().bytes,
-        4,
-        "no second one while the first waits"
-    );
+    assert_eq!(quiet.queued(), 4, "no second one while the first waits");
     quiet.sent(4);
     let link = Control::Link {
         from: pid(1),
@@ -411,7 +407,7 @@ fn ticks_come_when_nothing_else_does() {
     // To a hidden peer at each interval.
     let mut hidden = Outbound::new(Instant::ZERO, flags, flags, DEFAULT_TICK_TIME);
     hidden.push(at(14), &link, Payload::None).unwrap();
-    hidden.sent(hidden.queued().bytes);
+    hidden.sent(hidden.queued());
     assert_eq!(hidden.poll_timeout(), Some(at(15)));
 }
 

@@ -363,7 +363,7 @@ fn one_large_message_costs_its_size_once() {
             let ready = outbound.segments().map(<[u8]>::len).sum();
             outbound.sent(ready);
         }
-        assert_eq!(outbound.queued().bytes, 0);
+        assert_eq!(outbound.queued(), 0);
         outbound
     });
     assert!(after < 1 << 20, "{after} bytes are kept by {outbound:?}");

@@ -73,7 +73,7 @@ fn drain(outbound: &mut Outbound) -> Vec<u8> {
         outbound.sent(bytes.len());
         wire.extend(bytes);
     }
-    assert_eq!(outbound.queued().bytes, 0);
+    assert_eq!(outbound.queued(), 0);
     wire
 }
 
@@ -351,7 +351,7 @@ fn one_run(random: &mut Random) {
         }
     }
     assert_eq!(received, expected, "nothing is lost");
-    assert_eq!(outbound.queued().bytes, 0);
+    assert_eq!(outbound.queued(), 0);
 }
 
 fn ends(control: &Control) -> (u32, u32) {
@@ -616,4 +616,26 @@ fn tick_intensity() {
             Some(ConnectionError::TickTimeout)
         );
     }
+}
+
+/// What a sender has to wait for: its own large message, not that of another.
+#[test]
+fn a_large_message_is_before_its_own_sender_only() {
+    let mut outbound = outbound(Sending::default());
+    let large = Term::binary(vec![5; 4 << 20]);
+    let now = Instant::ZERO;
+    let first = outbound
+        .push(now, &send(1, 9), Payload::Term(&large))
+        .unwrap();
+    assert_eq!(first.before, 0);
+    assert!(outbound.before(&pid(1)) > 4 << 20);
+    assert!(outbound.before(&pid(2)) <= 512 << 10, "what is ready");
+    let small = Term::atom("small");
+    let other = outbound
+        .push(now, &send(2, 9), Payload::Term(&small))
+        .unwrap();
+    assert!(other.before <= 512 << 10);
+    assert!(other.bytes > 4 << 20);
+    drain(&mut outbound);
+    assert_eq!(outbound.before(&pid(1)), 0);
 }

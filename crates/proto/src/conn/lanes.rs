@@ -29,6 +29,8 @@ struct Lane {
     messages: VecDeque<Waiting>,
     /// What the sender may still move in this turn; below zero when it moved more.
     credit: i64,
+    /// Bytes in `messages`.
+    bytes: usize,
 }
 
 /// A message that is not in the queue yet, or only some of it.
@@ -54,6 +56,12 @@ impl Lanes {
         !self.is_empty() && self.by_sender.contains_key(&sender.cloned())
     }
 
+    /// Bytes of a sender that wait.
+    pub(super) fn waiting(&self, sender: Option<&Pid>) -> usize {
+        let lane = self.by_sender.get(&sender.cloned());
+        lane.map_or(0, |lane| lane.bytes)
+    }
+
     /// A number for a message that is cut: no other one has it while it is under way.
     pub(super) fn sequence(&mut self) -> u64 {
         self.sequence = self.sequence.wrapping_add(1);
@@ -68,6 +76,7 @@ impl Lanes {
             self.turns.push_back(key.clone());
         }
         let lane = self.by_sender.entry(key).or_default();
+        lane.bytes = lane.bytes.saturating_add(message.len);
         lane.messages.push_back(message);
     }
 
@@ -96,6 +105,7 @@ impl Lanes {
             let left = open.len;
             let moved = before.saturating_sub(left);
             self.bytes = self.bytes.saturating_sub(moved);
+            lane.bytes = lane.bytes.saturating_sub(moved);
             lane.credit = lane.credit.saturating_sub(signed(moved));
             if left == 0 {
                 lane.messages.pop_front();

@@ -4,7 +4,7 @@ use core::fmt;
 use core::time::Duration;
 
 use bytes::{BufMut, Bytes};
-use trunkline_etf::{Sink, Term};
+use trunkline_etf::{Pid, Sink, Term};
 
 use super::fragments::FragmentId;
 use super::frame::{HEADER, PASS_THROUGH, VERSION};
@@ -34,6 +34,9 @@ pub struct Queued {
     /// Bytes that wait to be sent, this message among them (headers of fragments and of what waits
     /// behind them left out). Callers slow down when it grows.
     pub bytes: usize,
+    /// Bytes that waited before this message: what was ready, and what its own sender has in
+    /// fragments or behind them. See [`Outbound::before`].
+    pub before: usize,
 }
 
 /// The sending half of a connection.
@@ -124,6 +127,7 @@ impl Outbound {
         if control.has_payload() == matches!(payload, Payload::None) {
             return Err(PushError::Payload);
         }
+        let before = self.before_of(control.sender());
         self.scratch.refer = self.headers && self.sending.atom_cache;
         self.encode(&control.to_term());
         let head = self.scratch.len();
@@ -141,7 +145,8 @@ impl Outbound {
         if !self.peer_hidden {
             self.quiet_since = self.quiet_since.max(now);
         }
-        Ok(self.queued())
+        let bytes = self.queued();
+        Ok(Queued { bytes, before })
     }
 
     /// What is to be written next, in order. There is something as long as the queue is not
@@ -162,10 +167,25 @@ impl Outbound {
     }
 
     /// How many bytes wait to be sent.
-    pub fn queued(&self) -> Queued {
-        Queued {
-            bytes: self.ready.bytes.saturating_add(self.lanes.bytes),
-        }
+    pub fn queued(&self) -> usize {
+        self.ready.bytes.saturating_add(self.lanes.bytes)
+    }
+
+    /// How many bytes would go before a message of `sender`, others' turns left out: what is ready,
+    /// and what the sender itself has in fragments or behind them. Who sends slows down when this
+    /// grows; however much another one sends at once does not count.
+    pub fn before(&self, sender: &Pid) -> usize {
+        self.before_of(Sender::Process(sender))
+    }
+
+    fn before_of(&self, sender: Sender<'_>) -> usize {
+        let waiting = match sender {
+            _ if self.lanes.is_empty() => 0,
+            Sender::Process(pid) => self.lanes.waiting(Some(pid)),
+            Sender::Node => self.lanes.waiting(None),
+            Sender::Unknown => self.lanes.bytes,
+        };
+        self.ready.bytes.saturating_add(waiting)
     }
 
     /// Follows another tick time of the peer.
@@ -302,7 +322,7 @@ impl fmt::Debug for Outbound {
             .field("fragments", &self.fragments)
             .field("peer_hidden", &self.peer_hidden)
             .field("sending", &self.sending)
-            .field("bytes", &self.queued().bytes)
+            .field("bytes", &self.queued())
             .field("tick_time", &self.tick_time)
             .field("intensity", &self.intensity)
             .field("quiet_since", &self.quiet_since)

@@ -1,0 +1,178 @@
+//! One live connection. `reader` and `writer` are its two tasks; `queue` is between the writer and
+//! everybody who sends.
+
+mod queue;
+mod reader;
+mod writer;
+
+use std::io;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use trunkline_etf::{Atom, Pid, Term};
+use trunkline_proto::conn::{Outbound, Payload, PushError, Sending};
+use trunkline_proto::control::Control;
+use trunkline_proto::handshake::Connected;
+
+use self::queue::Queue;
+use crate::DownReason;
+use crate::shared::Shared;
+use crate::transport::Transport;
+
+/// A connection to a node.
+#[derive(Debug)]
+pub(crate) struct Link {
+    /// Who is there, and what was agreed.
+    pub(crate) info: Connected,
+    /// The peer's name as pids hold it.
+    pub(crate) atom: Atom,
+    /// Ends the tasks.
+    pub(crate) stop: CancellationToken,
+    begun: Instant,
+    queue: Queue,
+    tick_time: watch::Sender<Duration>,
+    /// Why the tasks end, when somebody else than they found out.
+    failed: OnceLock<DownReason>,
+}
+
+impl Link {
+    /// `stop` ends it; the node's own token is above it.
+    pub(crate) fn new(
+        info: Connected,
+        tick_time: Duration,
+        sending: Sending,
+        stop: CancellationToken,
+    ) -> Arc<Self> {
+        let now = trunkline_proto::Instant::ZERO;
+        let out = Outbound::new(now, info.flags, info.peer_flags, tick_time).with_sending(sending);
+        let atom = Atom::new(info.peer.as_str())
+            .expect("a node name has at most 255 characters, as an atom");
+        Arc::new(Self {
+            atom,
+            stop,
+            begun: Instant::now(),
+            queue: Queue::new(out),
+            tick_time: watch::Sender::new(tick_time),
+            failed: OnceLock::new(),
+            info,
+        })
+    }
+
+    /// Queues a message. Never waits: the reader answers with this. Whoever can wait asks for
+    /// [`room`](Self::room) before.
+    pub(crate) fn push(&self, control: &Control, payload: Option<&Term>) -> Result<(), PushError> {
+        let payload = payload.map_or(Payload::None, Payload::Term);
+        let fits = self.queue.push(|| self.now(), control, payload)?;
+        if !fits && self.failed.set(DownReason::Overflow).is_ok() {
+            self.stop.cancel();
+        }
+        Ok(())
+    }
+
+    /// Waits until a message of `sender` has less than 1 MiB before it, or the connection is over:
+    /// what others have in fragments does not count, they take turns.
+    pub(crate) async fn room(&self, sender: &Pid) {
+        if self.queue.is_busy() {
+            let room = self.queue.room(sender);
+            let _ends_either_way = self.stop.run_until_cancelled(room).await.is_some();
+        }
+    }
+
+    pub(crate) fn set_tick_time(&self, tick_time: Duration) {
+        self.tick_time.send_if_modified(|current| {
+            let changed = *current != tick_time;
+            *current = tick_time;
+            changed
+        });
+    }
+
+    /// The time of the halves: since the connection began.
+    fn now(&self) -> trunkline_proto::Instant {
+        trunkline_proto::Instant::at(self.begun.elapsed())
+    }
+
+    /// A moment of the halves on the clock. `None` when that does not go so far: the peer says what
+    /// its tick time is.
+    fn moment(&self, at: trunkline_proto::Instant) -> Option<Instant> {
+        self.begun.checked_add(at.since_start())
+    }
+}
+
+/// Runs the connection until it ends. Neither half waits for the other.
+pub(crate) fn spawn(shared: Arc<Shared>, link: Arc<Link>, transport: Transport, rest: BytesMut) {
+    let (read, write) = transport.split();
+    let writer = {
+        let (shared, link) = (Arc::clone(&shared), Arc::clone(&link));
+        async move {
+            let written = writer::run(&link, write);
+            if let Some(reason) = link.stop.run_until_cancelled(written).await {
+                shared.end(&link, reason);
+            }
+        }
+    };
+    tokio::spawn(writer);
+    tokio::spawn(async move {
+        let received = reader::run(&shared, &link, read, rest);
+        let reason = match link.stop.run_until_cancelled(received).await {
+            Some(reason) => reason,
+            None => link
+                .failed
+                .get()
+                .cloned()
+                .unwrap_or(DownReason::Disconnected),
+        };
+        shared.end(&link, reason);
+    });
+}
+
+/// A process that dies closes its sockets with a reset when something was unread.
+fn broken(why: &io::Error) -> DownReason {
+    match why.kind() {
+        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => DownReason::Closed,
+        _ => DownReason::Broken(why.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use trunkline_etf::atom;
+    use trunkline_proto::{Creation, Flags};
+
+    use super::*;
+
+    #[test]
+    fn a_link_shows_how_much_waits_and_not_what() {
+        let info = Connected {
+            me: "me@h".parse().unwrap(),
+            my_creation: Creation(1),
+            peer: "peer@h".parse().unwrap(),
+            peer_flags: Flags::hidden_default(),
+            flags: Flags::hidden_default(),
+            creation: Creation(1),
+        };
+        let (time, stop) = (Duration::from_secs(60), CancellationToken::new());
+        let link = Link::new(info, time, Sending::default(), stop);
+        let control = Control::RegSend {
+            from: Pid {
+                node: atom!("me@h"),
+                id: 2,
+                serial: 0,
+                creation: 1,
+            },
+            to: atom!("logger"),
+            token: None,
+        };
+        let word = Term::from("a word for one process");
+        link.push(&control, Some(&word)).unwrap();
+        let shown = format!("{link:?}");
+        assert!(shown.contains("Outbound { "), "{shown}");
+        assert!(
+            !shown.contains("word") && !shown.contains("logger"),
+            "{shown}"
+        );
+    }
+}
