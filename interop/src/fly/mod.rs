@@ -4,6 +4,7 @@
 //! Start with [`Fly`]. The zone is in [`zone`], what a machine is in [`machine`].
 
 pub mod machine;
+mod stop;
 pub mod zone;
 
 use std::fmt::Write as _;
@@ -20,6 +21,7 @@ use crate::members::Members;
 use crate::netns::{Host, Lab};
 use crate::release::{Event, Otp, Record, Release};
 use machine::{App, Machine, REGIONS};
+use stop::Stop;
 
 /// What `/etc/resolv.conf` of a Fly Machine says.
 const DNS: Ipv6Addr = Ipv6Addr::new(0xfdaa, 0, 0, 0, 0, 0, 0, 3);
@@ -86,6 +88,7 @@ pub struct Fly {
     pub recursor: Option<Recursor>,
     settings: Settings,
     machines: Vec<Machine>,
+    stops: Vec<Stop>,
     members: Members,
     // Last: the network goes when everything on it has gone.
     lab: Lab,
@@ -127,6 +130,7 @@ impl Fly {
             recursor,
             settings,
             machines: Vec::new(),
+            stops: Vec::new(),
             members: Members::default(),
             lab,
         })
@@ -158,6 +162,9 @@ impl Fly {
         for n in numbers {
             self.machine_mut(*n).runs = true;
         }
+        for stop in self.stops.iter_mut().filter(|it| numbers.contains(&it.n)) {
+            stop.end(&self.members);
+        }
         self.publish()?;
         for n in numbers {
             let mut exec = self.command(*n, "trunkline")?;
@@ -174,6 +181,8 @@ impl Fly {
     /// # Panics
     /// When one does not end well, or saw anything else before its end.
     pub fn stop(&mut self, numbers: &[u8]) -> Result<()> {
+        let stops = numbers.iter().map(|n| Stop::begin(*n, &self.members));
+        self.stops.extend(stops);
         for n in numbers {
             self.member_mut(*n).process().signal(Signal::TERM);
         }
@@ -255,6 +264,11 @@ impl Fly {
     pub fn publish(&mut self) -> Result<()> {
         let records = zone::records(self.machines.iter().filter(|machine| machine.runs));
         self.server.serve(zone::ORIGIN, records)
+    }
+
+    /// Warnings and errors of a machine's application, but for what OTP says there of a machine that the story itself stopped, at that moment.
+    pub fn warnings(&self, n: u8) -> Vec<String> {
+        stop::warnings(&self.member(n).log(), n, &self.stops)
     }
 
     /// What everybody sees and said last, and the name server, for a failed story.
