@@ -55,6 +55,13 @@ pub enum Event {
         /// About whom.
         topology: TopologyId,
     },
+    /// A topology lists others and never listed our own node, which is another's: a second site.
+    Foreign {
+        /// Which.
+        topology: TopologyId,
+        /// Whose our node is.
+        home: TopologyId,
+    },
     /// More is missing at once than one step removes.
     Guarded {
         /// Where.
@@ -204,6 +211,12 @@ impl fmt::Display for Event {
                 write!(f, "{alarm} · {topology} · {}", alarm.cure())
             }
             Self::AlarmOver { topology } => write!(f, "the answers look right again · {topology}"),
+            Self::Foreign { topology, home } => {
+                write!(
+                    f,
+                    "our own node is not listed here, it is one of {home} · {topology}"
+                )
+            }
             Self::Guarded {
                 topology,
                 missing,

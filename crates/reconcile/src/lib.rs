@@ -8,7 +8,8 @@
 //!
 //! | file | rules |
 //! |---|---|
-//! | `observe` | the last good answer stands, self and helpers are no peers, alarms |
+//! | `observe` | the last good answer stands, self and helpers are no peers |
+//! | `alarm` | answers that cannot be right; which of several topologies is ours |
 //! | `removal` | misses, grace, guard, what happens to who falls out |
 //! | `leaving` | our own node fell out; a living peer fell out |
 //! | `dial` | connects side by side, backoff by reason, full handshakes counted |
@@ -52,6 +53,7 @@ extern crate alloc;
 extern crate std;
 
 mod action;
+mod alarm;
 pub mod backoff;
 mod config;
 mod dial;

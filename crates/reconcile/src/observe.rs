@@ -6,10 +6,10 @@ use alloc::vec::Vec;
 
 use trunkline_proto::{Instant, NodeName};
 
-use crate::evidence::{self, Answer, Kind, SourceId, TopologyId, Unknown};
+use crate::evidence::{self, Answer, SourceId, TopologyId, Unknown};
 use crate::names::{is_helper, same_node};
 use crate::topology::{Member, Presence};
-use crate::{Alarm, Engine, Event};
+use crate::{Engine, Event};
 
 impl Engine {
     /// A source answered, or does not know. An error changes nothing: the last good answer stands.
@@ -28,7 +28,7 @@ impl Engine {
                 self.judge(&topology);
             }
         }
-        self.judge_answers(&topology);
+        self.judge_all_answers();
     }
 
     fn failed_source(&mut self, topology: &TopologyId, source: &SourceId, why: Unknown) {
@@ -154,38 +154,6 @@ impl Engine {
             } else {
                 topology.selfless.saturating_add(1)
             };
-        }
-    }
-
-    /// Can these answers be right?
-    pub(crate) fn judge_answers(&mut self, id: &TopologyId) {
-        let expected = self.config.expected_size;
-        let patience = self.config.removal_misses;
-        let Some(topology) = self.topologies.get_mut(id).filter(|t| t.is_heard()) else {
-            return;
-        };
-        let authoritative = (topology.sources.values()).any(|s| s.kind == Kind::Authoritative);
-        let listed = topology.listed();
-        let known = (topology.sources.values()).any(|s| s.answered.is_some());
-        let alarm = if !known || topology.left {
-            None
-        } else if topology.is_empty() {
-            Some(Alarm::Empty)
-        } else if topology.selfless > if authoritative { 0 } else { patience } {
-            // A sample may miss us now and then.
-            Some(Alarm::WithoutSelf)
-        } else if listed < expected {
-            Some(Alarm::TooFew { expected })
-        } else {
-            None
-        };
-        if topology.alarm != alarm {
-            topology.alarm = alarm;
-            let topology = id.clone();
-            self.say(match alarm {
-                Some(alarm) => Event::Alarm { topology, alarm },
-                None => Event::AlarmOver { topology },
-            });
         }
     }
 }

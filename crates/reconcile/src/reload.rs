@@ -27,8 +27,8 @@ impl Engine {
         let topologies: Vec<_> = self.topologies.keys().cloned().collect();
         for id in &topologies {
             self.judge(id);
-            self.judge_answers(id);
         }
+        self.judge_all_answers();
         self.settle_all();
     }
 
@@ -69,6 +69,7 @@ impl Engine {
         self.topologies.remove(id);
         self.sources.retain(|_, of| of != id);
         self.timers.cancel(&Timer::Removal(id.clone()));
+        self.judge_all_answers();
     }
 
     fn let_all_go(&mut self, id: &TopologyId) {
@@ -139,6 +140,7 @@ impl Topology {
         // Nobody leaves because somebody wrote another question.
         self.own = Presence::default();
         self.selfless = 0;
+        self.foreign = false;
         for member in self.members.values_mut() {
             member.silence = Silence::Unasked;
             member.presence.inherit(kinds, grace_end);

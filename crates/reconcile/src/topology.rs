@@ -22,6 +22,8 @@ pub(crate) struct Topology {
     pub(crate) alarm: Option<Alarm>,
     /// Good answers in a row after which nobody listed our own node.
     pub(crate) selfless: u32,
+    /// It was said that our own node belongs to another topology.
+    pub(crate) foreign: bool,
     pub(crate) step: Step,
 }
 
@@ -225,6 +227,18 @@ impl Topology {
     /// So many are missing at once that the source is doubted rather than believed.
     pub(crate) fn is_doubted(&self, guard: Fraction) -> bool {
         self.missing() > guard.of(self.size())
+    }
+
+    /// Good answers without our own node: one that lists everybody is enough, a sample may miss us
+    /// now and then.
+    pub(crate) fn lacks_self(&self, misses: u32) -> bool {
+        let complete = (self.sources.values()).any(|s| s.kind == Kind::Authoritative);
+        self.selfless > if complete { 0 } else { misses }
+    }
+
+    /// Our own node was in it at least once, as far as we know.
+    pub(crate) fn ever_held_self(&self) -> bool {
+        !self.own.0.is_empty()
     }
 
     /// Every source has said something, good or bad.

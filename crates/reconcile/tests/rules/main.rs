@@ -12,4 +12,5 @@ mod reload;
 mod removal;
 mod sources;
 mod time;
+mod two_sites;
 mod world;
