@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use tokio::time::{sleep, timeout};
 use trunkline_interop::otp::{Epmd, Otp};
 use trunkline_node::epmd::client;
-use trunkline_node::{DownReason, LinkEvent, Node, NodeBuilder, Target};
+use trunkline_node::{DownReason, Node, NodeBuilder, NodeEvent, NodeType, Target};
 use trunkline_proto::{Cookie, NodeName};
 
 /// For what takes milliseconds, while others compile.
@@ -25,11 +25,11 @@ fn builder(epmd: &Epmd, text: &str) -> NodeBuilder<Cookie> {
         .connect_timeout(SOON)
 }
 
-async fn down(events: &mut trunkline_node::Events) -> (NodeName, DownReason) {
+async fn down(events: &mut trunkline_node::NodeEvents) -> (NodeName, DownReason) {
     let next = async {
         loop {
             match events.next().await {
-                Some(LinkEvent::Down { peer, reason }) => return (peer, reason),
+                Some(NodeEvent::Down { peer, reason, .. }) => return (peer, reason),
                 Some(_) => {}
                 None => panic!("the node is gone"),
             }
@@ -43,13 +43,13 @@ async fn dials_and_is_seen_as_hidden() -> Result<()> {
     let epmd = Epmd::start()?;
     let otp = Otp::start(&epmd, "app@127.0.0.1", "monster", &[])?;
     let node = builder(&epmd, "rust@127.0.0.1").start().await?;
-    let mut events = node.events();
+    let mut events = node.monitor_nodes_of(NodeType::All);
     let connected = node.connect(&Target::new(name(otp.name()))).await?;
     let creation: u32 = otp.eval("erlang:system_info(creation)")?.parse()?;
     assert_eq!(connected.creation.0, creation);
     assert!(matches!(
         events.next().await,
-        Some(LinkEvent::Up { hidden: false, .. })
+        Some(NodeEvent::Up { hidden: false, .. })
     ));
     assert_eq!(node.connected(), [name(otp.name())]);
     assert_eq!(
@@ -73,11 +73,11 @@ async fn is_dialled_and_answers_ping() -> Result<()> {
         .listen([ip("127.0.0.1")], 0)
         .start()
         .await?;
-    let mut events = node.events();
+    let mut events = node.monitor_nodes_of(NodeType::All);
     assert_eq!(otp.eval("net_adm:ping('rust@127.0.0.1')")?, "pong");
     assert!(matches!(
         timeout(SOON, events.next()).await?,
-        Some(LinkEvent::Up { .. })
+        Some(NodeEvent::Up { .. })
     ));
     assert_eq!(
         otp.eval("rpc:call('rust@127.0.0.1', erlang, node, [])")?,
@@ -202,7 +202,7 @@ async fn a_quiet_link_stays_and_a_stopped_peer_is_noticed() -> Result<()> {
     let otp = Otp::start(&epmd, "app@127.0.0.1", "monster", &args)?;
     // Our own is 60 s: the peer's is followed.
     let node = builder(&epmd, "rust@127.0.0.1").start().await?;
-    let mut events = node.events();
+    let mut events = node.monitor_nodes_of(NodeType::All);
     node.connect(&Target::new(name(otp.name()))).await?;
     events.next().await;
     let quiet = timeout(Duration::from_secs(10), events.next()).await;
@@ -221,7 +221,7 @@ async fn a_killed_peer_and_its_next_incarnation() -> Result<()> {
     let epmd = Epmd::start()?;
     let otp = Otp::start(&epmd, "app@127.0.0.1", "monster", &[])?;
     let node = builder(&epmd, "rust@127.0.0.1").start().await?;
-    let mut events = node.events();
+    let mut events = node.monitor_nodes_of(NodeType::All);
     let target = Target::new(name("app@127.0.0.1"));
     let first = node.connect(&target).await?;
     otp.signal(Signal::KILL);
@@ -254,7 +254,7 @@ async fn our_next_incarnation_replaces_the_connection() -> Result<()> {
         .listen([ip("127.0.0.1")], 0)
         .start()
         .await?;
-    let mut events = server.events();
+    let mut events = server.monitor_nodes_of(NodeType::All);
     one.connect(&Target::new(name("server@127.0.0.1"))).await?;
     two.connect(&Target::new(name("server@127.0.0.1"))).await?;
     assert_eq!(down(&mut events).await.1, DownReason::Replaced);

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use trunkline_etf::{Term, atom};
 use trunkline_interop::otp::{Epmd, Otp, Release};
 use trunkline_node::probe::{Depth, ProbeConfig, probe};
-use trunkline_node::{LinkEvent, Message, Node, RpcError, Target};
+use trunkline_node::{Message, Node, NodeEvent, NodeType, RpcError, Target};
 use trunkline_proto::{Cookie, NodeName};
 
 const SOON: Duration = Duration::from_secs(20);
@@ -40,11 +40,11 @@ async fn dials_calls_links_and_hears_the_end() -> Result<()> {
     assert_eq!(otp.eval("erlang:system_info(otp_release)")?, "\"27\"");
     let node = node(&epmd).await?;
     let app = name(otp.name());
-    let mut events = node.events();
+    let mut events = node.monitor_nodes_of(NodeType::All);
     node.connect(&Target::new(app.clone())).await?;
     assert!(matches!(
         events.next().await,
-        Some(LinkEvent::Up { hidden: false, .. })
+        Some(NodeEvent::Up { hidden: false, .. })
     ));
     assert_eq!(
         otp.eval("{nodes(), nodes(hidden)}")?,
@@ -80,7 +80,7 @@ async fn dials_calls_links_and_hears_the_end() -> Result<()> {
     let reason = Term::atom("noconnection");
     let from = spawned;
     assert_eq!(exit, Some(Message::Exit { from, reason }));
-    assert!(matches!(events.next().await, Some(LinkEvent::Down { .. })));
+    assert!(matches!(events.next().await, Some(NodeEvent::Down { .. })));
     Ok(())
 }
 
@@ -117,7 +117,7 @@ async fn both_dial_at_once() -> Result<()> {
             );
             assert_eq!(theirs?, "true", "{other} {round}");
             ours?;
-            let mut events = node.events();
+            let mut events = node.monitor_nodes_of(NodeType::All);
             otp.eval("erlang:disconnect_node('rust@127.0.0.1')")?;
             if !node.connected().is_empty() {
                 timeout(SOON, events.next()).await?;

@@ -7,7 +7,7 @@ use futures_util::future::{BoxFuture, FutureExt as _};
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use trunkline_node::probe::{ProbeConfig, probe};
-use trunkline_node::{Events, LinkEvent, Node, Target};
+use trunkline_node::{Node, NodeEvent, NodeEvents, NodeType, Target};
 use trunkline_proto::NodeName;
 use trunkline_reconcile::{Attempt, Dial, Proof};
 
@@ -30,7 +30,7 @@ impl RustNode {
         };
         events.send(attached).expect("the receiver is still here");
         let stop = CancellationToken::new();
-        let forward = forward(node.events(), events);
+        let forward = forward(node.monitor_nodes_of(NodeType::All), events);
         tokio::spawn(stop.clone().run_until_cancelled_owned(forward));
         let stop = Arc::new(stop.drop_guard());
         (
@@ -49,11 +49,11 @@ impl RustNode {
     }
 }
 
-async fn forward(mut links: Events, events: mpsc::UnboundedSender<MemberEvent>) {
+async fn forward(mut links: NodeEvents, events: mpsc::UnboundedSender<MemberEvent>) {
     while let Some(event) = links.next().await {
         let event = match event {
-            LinkEvent::Up { peer, .. } => MemberEvent::LinkUp(peer),
-            LinkEvent::Down { peer, reason } => MemberEvent::LinkDown(peer, reason.to_string()),
+            NodeEvent::Up { peer, .. } => MemberEvent::LinkUp(peer),
+            NodeEvent::Down { peer, reason, .. } => MemberEvent::LinkDown(peer, reason.to_string()),
             _ => continue,
         };
         if events.send(event).is_err() {

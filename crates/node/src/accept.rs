@@ -4,44 +4,41 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep};
-use trunkline_proto::NodeName;
-use trunkline_proto::handshake::{Greeting, Race, race};
+use trunkline_proto::handshake::{Greeting, Race, dynamic_name, race};
+use trunkline_proto::{Cookie, Creation, NodeName};
 
 use crate::handshake::Framed;
 use crate::handshake::acceptor::{self, Host, Me, Verdict};
 use crate::shared::Shared;
+use crate::start::random_creation;
 use crate::{DownReason, socket};
 
 /// Per step of the handshake; OTP's `net_setuptime`.
 const STEP_LIMIT: Duration = Duration::from_secs(7);
-
-/// How many strangers may be in their handshake at once; more wait to be accepted.
-const MAX_STRANGERS: usize = 512;
 
 /// The pause after a failed accept (out of file descriptors), so that it does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Accepts until the node stops.
 pub(crate) fn spawn(listener: TcpListener, shared: Arc<Shared>) {
-    let stop = shared.stop.clone();
-    let strangers = Arc::new(Semaphore::new(MAX_STRANGERS));
-    tokio::spawn(stop.run_until_cancelled_owned(async move {
+    let life = shared.life.clone();
+    life.spawn_opening(async move {
         loop {
-            let Ok(permit) = Arc::clone(&strangers).acquire_owned().await else {
-                return;
-            };
             match listener.accept().await {
                 Ok((stream, from)) => {
                     socket::set_options(&stream);
                     let shared = Arc::clone(&shared);
-                    let stop = shared.stop.clone();
-                    tokio::spawn(stop.run_until_cancelled_owned(async move {
+                    let stranger = shared.strangers.admit(from.ip());
+                    shared.life.clone().spawn_opening(async move {
                         tracing::debug!(%from, "incoming connection");
-                        welcome(shared, stream).await;
-                        drop(permit);
-                    }));
+                        let evicted = stranger.evicted.clone();
+                        let welcome = evicted.run_until_cancelled(welcome(shared, stream));
+                        if welcome.await.is_none() {
+                            tracing::debug!(%from, "too many are in their handshake: hung up");
+                        }
+                        drop(stranger);
+                    });
                 }
                 Err(why) => {
                     tracing::warn!(
@@ -51,7 +48,7 @@ pub(crate) fn spawn(listener: TcpListener, shared: Arc<Shared>) {
                 }
             }
         }
-    }));
+    });
 }
 
 async fn welcome(shared: Arc<Shared>, stream: TcpStream) {
@@ -67,9 +64,11 @@ async fn welcome(shared: Arc<Shared>, stream: TcpStream) {
         shared: Arc::clone(&shared),
         caller: Mutex::default(),
     };
-    let done = acceptor::accept(&mut framed, me, &visit, &settings.cookie, STEP_LIMIT).await;
+    let done = acceptor::accept(&mut framed, me, &visit, STEP_LIMIT).await;
     match done {
-        Ok(connected) => shared.install(connected, framed),
+        Ok(connected) => {
+            shared.install(connected, framed);
+        }
         Err(why) => tracing::info!("an incoming connection failed: {why} · from {from:?}"),
     }
 }
@@ -84,7 +83,7 @@ struct Visit {
 impl Host for Visit {
     fn verdict(&self, caller: &Greeting) -> Verdict {
         let me = &self.shared.settings.route.me;
-        if caller.name == *me {
+        if caller.name == *me || !self.shared.admission().admits(&caller.name) {
             return Verdict::NotAllowed;
         }
         let mut state = self.shared.state();
@@ -101,9 +100,25 @@ impl Host for Visit {
         } else {
             Verdict::Accept
         };
-        state.incoming.insert(caller.name.clone());
+        state.caller_begins(&caller.name);
         *self.caller() = Some(caller.name.clone());
         verdict
+    }
+
+    fn name_for(&self, host: &str) -> Option<(NodeName, Creation)> {
+        // Thirteen letters: that one is in use is no more than a thought.
+        let name = dynamic_name(host, rand::random()).ok()?;
+        let mut state = self.shared.state();
+        if !self.shared.admission().admits(&name) || state.knows(&name) {
+            return None;
+        }
+        state.caller_begins(&name);
+        *self.caller() = Some(name.clone());
+        Some((name, random_creation()))
+    }
+
+    fn cookie(&self, peer: &NodeName) -> Cookie {
+        self.shared.admission().cookie_of(peer).clone()
     }
 
     fn proved(&self, peer: &NodeName) {
@@ -122,7 +137,7 @@ impl Visit {
 impl Drop for Visit {
     fn drop(&mut self) {
         if let Some(caller) = self.caller().take() {
-            self.shared.state().incoming.remove(&caller);
+            self.shared.state().caller_ended(&caller);
             self.shared.state_changed();
         }
     }

@@ -1,83 +1,133 @@
 //! How a node is to be, before it starts.
 
-use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use thiserror::Error;
-use tokio_util::sync::CancellationToken;
-use trunkline_proto::conn::Sending;
-use trunkline_proto::{Cookie, Creation, Flags, NodeName};
+use trunkline_proto::conn::{Sending, TICK_INTENSITY};
+use trunkline_proto::handshake::Admission;
+use trunkline_proto::{Cookie, Flags, NodeName};
 
-use crate::accept;
-use crate::epmd::client::QueryError;
 use crate::handshake::initiator::OnAlive;
-use crate::reach::Route;
-use crate::registration::Claim;
-use crate::shared::{Settings, Shared};
-use crate::socket;
-use crate::{Family, Node, Resolve, SystemResolver, epmd};
+use crate::{Family, Resolve, SystemResolver, epmd};
 
 /// Settings of a node that is about to start. Only the cookie has no default: without it there is
 /// no `start`.
 #[derive(Clone, Debug)]
-pub struct NodeBuilder<C = WantsCookie> {
-    cookie: C,
-    name: NodeName,
-    listen: Option<(Vec<IpAddr>, u16)>,
-    epmd: Option<IpAddr>,
-    epmd_port: u16,
-    family: Option<Family>,
-    resolver: Arc<dyn Resolve>,
-    tick_time: Duration,
-    follow_tick_time: bool,
-    on_alive: OnAlive,
-    connect_timeout: Duration,
-    flags: Flags,
-    sending: Sending,
+pub struct NodeBuilder<C = WantsCookie, N = NodeName> {
+    pub(crate) cookie: C,
+    pub(crate) name: N,
+    pub(crate) options: Options,
 }
 
 /// The cookie is not given yet.
 #[derive(Clone, Copy, Debug)]
 pub struct WantsCookie(());
 
-impl NodeBuilder {
-    pub(crate) fn new(name: NodeName) -> Self {
+/// The node has no name of its own: the first node that it connects to gives it one.
+#[derive(Clone, Debug)]
+pub struct Nameless {
+    /// The part after the `@` that the name shall have.
+    pub(crate) host: String,
+}
+
+/// Everything else.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    pub(crate) listen: Option<Listen>,
+    pub(crate) epmd: Option<IpAddr>,
+    pub(crate) epmd_port: u16,
+    pub(crate) peer_port: Option<u16>,
+    pub(crate) family: Option<Family>,
+    pub(crate) resolver: Arc<dyn Resolve>,
+    pub(crate) tick_time: Duration,
+    pub(crate) tick_intensity: u32,
+    pub(crate) follow_tick_time: bool,
+    pub(crate) on_alive: OnAlive,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) flags: Flags,
+    pub(crate) sending: Sending,
+    pub(crate) cookies: Vec<(NodeName, Cookie)>,
+    pub(crate) allowed: Vec<NodeName>,
+    pub(crate) allowed_hosts: Vec<String>,
+}
+
+/// Where a node listens: on every address, on the first port of the range that is free on all.
+#[derive(Clone, Debug)]
+pub(crate) struct Listen {
+    pub(crate) addrs: Vec<IpAddr>,
+    pub(crate) ports: RangeInclusive<u16>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
         Self {
-            cookie: WantsCookie(()),
-            name,
             listen: None,
             epmd: Some(Ipv4Addr::LOCALHOST.into()),
             epmd_port: epmd::DEFAULT_PORT,
+            peer_port: None,
             family: None,
             resolver: Arc::new(SystemResolver),
             tick_time: Duration::from_secs(60),
+            tick_intensity: TICK_INTENSITY,
             follow_tick_time: true,
             on_alive: OnAlive::Replace,
             connect_timeout: Duration::from_secs(5),
             flags: Flags::hidden_default(),
             sending: Sending::default(),
+            cookies: Vec::new(),
+            allowed: Vec::new(),
+            allowed_hosts: Vec::new(),
         }
     }
+}
 
+impl Options {
+    /// Who may connect, and what each has to prove.
+    pub(crate) fn admission(&mut self, cookie: Cookie) -> Admission {
+        let mut admission = Admission::new(cookie);
+        for (peer, cookie) in self.cookies.drain(..) {
+            admission = admission.with_cookie_of(peer, cookie);
+        }
+        for peer in self.allowed.drain(..) {
+            admission = admission.allow(peer);
+        }
+        for host in self.allowed_hosts.drain(..) {
+            admission = admission.allow_host(host);
+        }
+        admission
+    }
+}
+
+impl NodeBuilder {
+    pub(crate) fn new(name: NodeName) -> Self {
+        Self {
+            cookie: WantsCookie(()),
+            name,
+            options: Options::default(),
+        }
+    }
+}
+
+impl NodeBuilder<WantsCookie, Nameless> {
+    pub(crate) fn nameless(host: String) -> Self {
+        Self {
+            cookie: WantsCookie(()),
+            name: Nameless { host },
+            options: Options::default(),
+        }
+    }
+}
+
+impl<N> NodeBuilder<WantsCookie, N> {
     /// The cookie, shown to nobody: both ends prove that they know it.
     #[must_use]
-    pub fn cookie(self, cookie: Cookie) -> NodeBuilder<Cookie> {
+    pub fn cookie(self, cookie: Cookie) -> NodeBuilder<Cookie, N> {
         NodeBuilder {
             cookie,
             name: self.name,
-            listen: self.listen,
-            epmd: self.epmd,
-            epmd_port: self.epmd_port,
-            family: self.family,
-            resolver: self.resolver,
-            tick_time: self.tick_time,
-            follow_tick_time: self.follow_tick_time,
-            on_alive: self.on_alive,
-            connect_timeout: self.connect_timeout,
-            flags: self.flags,
-            sending: self.sending,
+            options: self.options,
         }
     }
 }
@@ -86,8 +136,23 @@ impl<C> NodeBuilder<C> {
     /// Listens on these addresses, all on one `port`; 0 takes a free one. Default: nowhere, the
     /// node only dials and registers nothing.
     #[must_use]
-    pub fn listen(mut self, addrs: impl Into<Vec<IpAddr>>, port: u16) -> Self {
-        self.listen = Some((addrs.into(), port));
+    pub fn listen(self, addrs: impl Into<Vec<IpAddr>>, port: u16) -> Self {
+        self.listen_range(addrs, port..=port)
+    }
+
+    /// Listens on these addresses, all on the first port of `ports` that is free on each of them:
+    /// OTP's `inet_dist_listen_min` and `inet_dist_listen_max`, for hosts whose firewall opens only
+    /// some.
+    #[must_use]
+    pub fn listen_range(
+        mut self,
+        addrs: impl Into<Vec<IpAddr>>,
+        ports: RangeInclusive<u16>,
+    ) -> Self {
+        self.options.listen = Some(Listen {
+            addrs: addrs.into(),
+            ports,
+        });
         self
     }
 
@@ -95,28 +160,39 @@ impl<C> NodeBuilder<C> {
     /// nowhere, whoever dials has to know the port.
     #[must_use]
     pub fn epmd(mut self, address: Option<IpAddr>) -> Self {
-        self.epmd = address;
+        self.options.epmd = address;
         self
     }
+}
 
+impl<C, N> NodeBuilder<C, N> {
     /// Where port mappers listen, here and elsewhere. Default: 4369.
     #[must_use]
     pub const fn epmd_port(mut self, port: u16) -> Self {
-        self.epmd_port = port;
+        self.options.epmd_port = port;
+        self
+    }
+
+    /// Every other node listens on this port, unless its [`Target`](crate::Target) names another;
+    /// no port mapper is asked then. With `.listen(addrs, port).epmd(None)` this is OTP's
+    /// `-start_epmd false -erl_epmd_port N`, a cluster without EPMD. Default: port mappers are asked.
+    #[must_use]
+    pub const fn peer_port(mut self, port: u16) -> Self {
+        self.options.peer_port = Some(port);
         self
     }
 
     /// Dials this address family only. Default: both.
     #[must_use]
     pub const fn family(mut self, family: Family) -> Self {
-        self.family = Some(family);
+        self.options.family = Some(family);
         self
     }
 
     /// Who resolves hosts. Default: [`SystemResolver`].
     #[must_use]
     pub fn resolver(mut self, resolver: Arc<dyn Resolve>) -> Self {
-        self.resolver = resolver;
+        self.options.resolver = resolver;
         self
     }
 
@@ -124,14 +200,23 @@ impl<C> NodeBuilder<C> {
     /// four times in it. Default: 60 s, as OTP. Should be the same on all nodes.
     #[must_use]
     pub const fn tick_time(mut self, tick_time: Duration) -> Self {
-        self.tick_time = tick_time;
+        self.options.tick_time = tick_time;
+        self
+    }
+
+    /// OTP's `net_tickintensity`: into how many parts the tick time is cut. A sign of life goes out
+    /// once in each, and a peer is gone after that many without one. Default: 4. What is not within
+    /// OTP's limits, 4 to 1,000, is moved there.
+    #[must_use]
+    pub fn tick_intensity(mut self, parts: u32) -> Self {
+        self.options.tick_intensity = parts.clamp(4, 1000);
         self
     }
 
     /// Whether each peer is asked for its `net_ticktime` and that is used with it. Default: yes.
     #[must_use]
     pub const fn follow_tick_time(mut self, follow: bool) -> Self {
-        self.follow_tick_time = follow;
+        self.options.follow_tick_time = follow;
         self
     }
 
@@ -140,14 +225,14 @@ impl<C> NodeBuilder<C> {
     /// replaced.
     #[must_use]
     pub const fn respect_existing(mut self) -> Self {
-        self.on_alive = OnAlive::GiveUp;
+        self.options.on_alive = OnAlive::GiveUp;
         self
     }
 
     /// The limit for a whole connection attempt. Default: 5 s.
     #[must_use]
     pub const fn connect_timeout(mut self, limit: Duration) -> Self {
-        self.connect_timeout = limit;
+        self.options.connect_timeout = limit;
         self
     }
 
@@ -155,7 +240,7 @@ impl<C> NodeBuilder<C> {
     /// to talk to a peer as an older node would; `PUBLISHED` is never announced.
     #[must_use]
     pub const fn flags(mut self, flags: Flags) -> Self {
-        self.flags = flags;
+        self.options.flags = flags;
         self
     }
 
@@ -163,99 +248,31 @@ impl<C> NodeBuilder<C> {
     /// [`Sending::default`].
     #[must_use]
     pub const fn sending(mut self, sending: Sending) -> Self {
-        self.sending = sending;
+        self.options.sending = sending;
         self
     }
-}
 
-impl NodeBuilder<Cookie> {
-    /// Listens and registers, where that is asked for. A port mapper that is not there is no error:
-    /// the node registers as soon as it comes.
-    ///
-    /// # Errors
-    /// When an address cannot be listened on, or another node has the name.
-    pub async fn start(self) -> Result<Node, StartError> {
-        let builder = self;
-        let stop = CancellationToken::new();
-        // What was begun ends when a later step fails.
-        let guard = stop.clone().drop_guard();
-        let listeners = match &builder.listen {
-            Some((addrs, port)) => {
-                socket::listen_all(addrs, *port).map_err(|source| StartError::Listen {
-                    addrs: addrs.clone(),
-                    port: *port,
-                    source,
-                })?
-            }
-            None => Vec::new(),
-        };
-        let port = match listeners.first() {
-            Some(listener) => Some(listener.local_addr().map_err(StartError::Io)?.port()),
-            None => None,
-        };
-        let creation = match (port, builder.epmd) {
-            (Some(port), Some(epmd)) => {
-                let claim = Claim {
-                    epmd: SocketAddr::new(epmd, builder.epmd_port),
-                    alive: builder.name.alive().to_owned(),
-                    port,
-                };
-                let taken = |_: QueryError| StartError::NameTaken(builder.name.clone());
-                claim.start(stop.clone()).await.map_err(taken)?
-            }
-            _ => None,
-        };
-        let shared = Shared::new(
-            Settings {
-                route: Route {
-                    me: builder.name,
-                    epmd_port: builder.epmd_port,
-                    family: builder.family,
-                    resolver: builder.resolver,
-                },
-                cookie: builder.cookie,
-                flags: builder.flags.without(Flags::PUBLISHED),
-                creation: creation.unwrap_or_else(random_creation),
-                port,
-                tick_time: builder.tick_time,
-                follow_tick_time: builder.follow_tick_time,
-                on_alive: builder.on_alive,
-                connect_timeout: builder.connect_timeout,
-                sending: builder.sending,
-            },
-            stop,
-        );
-        for listener in listeners {
-            accept::spawn(listener, Arc::clone(&shared));
-        }
-        Ok(Node::new(shared, guard))
+    /// Another cookie between this node and one peer, whoever dials: `erlang:set_cookie(Peer,
+    /// Cookie)`. [`Node::set_cookie`](crate::Node::set_cookie) does it later.
+    #[must_use]
+    pub fn cookie_of(mut self, peer: NodeName, cookie: Cookie) -> Self {
+        self.options.cookies.push((peer, cookie));
+        self
     }
-}
 
-/// Without a port mapper nobody hands out incarnations. 0 means "any" and 1 to 3 are those of old
-/// nodes.
-fn random_creation() -> Creation {
-    Creation(rand::random_range(4..=u32::MAX))
-}
+    /// Allows connections with this node; from the first on with no other: `net_kernel:allow/1`.
+    /// [`Node::allow`](crate::Node::allow) does it later. Default: everybody who has the cookie.
+    #[must_use]
+    pub fn allow(mut self, peer: NodeName) -> Self {
+        self.options.allowed.push(peer);
+        self
+    }
 
-/// Why a node did not start. Nothing of it is left behind.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum StartError {
-    /// The operating system does not give the address.
-    #[error("cannot listen on {addrs:?} port {port}: {source}")]
-    Listen {
-        /// Where it was to listen.
-        addrs: Vec<IpAddr>,
-        /// On which port.
-        port: u16,
-        /// What the operating system says.
-        source: io::Error,
-    },
-    /// The operating system fails otherwise.
-    #[error("cannot listen: {0}")]
-    Io(io::Error),
-    /// Another node holds the name at the port mapper.
-    #[error("the port mapper has a node {0} already")]
-    NameTaken(NodeName),
+    /// Allows connections with every node of a host, the part after the `@` of its name; from the
+    /// first on with no other.
+    #[must_use]
+    pub fn allow_host(mut self, host: impl Into<String>) -> Self {
+        self.options.allowed_hosts.push(host.into());
+        self
+    }
 }

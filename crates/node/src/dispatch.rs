@@ -8,6 +8,7 @@ use trunkline_proto::conn::Signal;
 use trunkline_proto::control::{AltactTo, Control, PidOrName};
 
 use crate::SendError;
+use crate::gate::Open;
 use crate::link::Link;
 use crate::process::{Incoming, Outgoing};
 use crate::shared::Shared;
@@ -19,11 +20,16 @@ use crate::shared::Shared;
 pub(crate) struct Batch<'a> {
     shared: &'a Shared,
     link: &'a Arc<Link>,
+    /// `None`: the connection was ended by somebody else than its reader, and is told to be over.
+    open: Option<Open<'a>>,
 }
 
 impl Batch<'_> {
     /// A message came in.
     pub(crate) fn signal(&mut self, signal: Signal) {
+        if self.open.is_none() {
+            return;
+        }
         tracing::trace!(peer = %self.link.info.peer, control = ?signal.control, "in");
         let answers = self.shared.dispatch(signal.control, signal.payload);
         self.shared.send_all(answers);
@@ -36,7 +42,11 @@ impl Batch<'_> {
 impl Shared {
     /// Takes what one read of this connection brings.
     pub(crate) fn batch<'a>(&'a self, link: &'a Arc<Link>) -> Batch<'a> {
-        Batch { shared: self, link }
+        Batch {
+            shared: self,
+            link,
+            open: link.gate.enter(),
+        }
     }
 
     /// Sends what a change of the process table made necessary. To a node that is gone nothing

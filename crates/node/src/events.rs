@@ -1,19 +1,20 @@
-//! What happens to the connections of a node.
+//! Nodes that come and go.
 
 use std::fmt;
 use std::pin::Pin;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use futures_util::Stream;
 use tokio::sync::mpsc;
 use trunkline_proto::{Creation, NodeName, Reason, Step};
 
-/// A connection came or went.
+/// A node came or went.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum LinkEvent {
-    /// The handshake with this node is through.
+pub enum NodeEvent {
+    /// The node is connected: `nodeup`. No message from it was received before.
+    #[non_exhaustive]
     Up {
         /// The node.
         peer: NodeName,
@@ -22,15 +23,54 @@ pub enum LinkEvent {
         /// Whether it is a hidden node.
         hidden: bool,
     },
-    /// The connection to this node ended.
+    /// The connection to the node ended: `nodedown`. No message from it is received after.
+    #[non_exhaustive]
     Down {
         /// The node.
         peer: NodeName,
+        /// Whether it was a hidden node.
+        hidden: bool,
         /// Why.
         reason: DownReason,
     },
 }
 
+impl NodeEvent {
+    /// Which node.
+    pub const fn peer(&self) -> &NodeName {
+        match self {
+            Self::Up { peer, .. } | Self::Down { peer, .. } => peer,
+        }
+    }
+
+    const fn hidden(&self) -> bool {
+        match self {
+            Self::Up { hidden, .. } | Self::Down { hidden, .. } => *hidden,
+        }
+    }
+}
+
+/// Of which nodes to hear: `node_type` of `net_kernel:monitor_nodes/2`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "a node is visible or hidden")]
+pub enum NodeType {
+    /// Those in [`Node::list`](crate::Node::list).
+    #[default]
+    Visible,
+    /// The others.
+    Hidden,
+    /// Both.
+    All,
+}
+
+impl NodeType {
+    const fn includes(self, hidden: bool) -> bool {
+        matches!(
+            (self, hidden),
+            (Self::All, _) | (Self::Visible, false) | (Self::Hidden, true)
+        )
+    }
+}
 /// Why a connection ended.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -79,42 +119,53 @@ impl fmt::Display for DownReason {
     }
 }
 
-/// Link events of a node from the moment of [`crate::Node::events`] on; none is lost. Ends when
-/// the node is dropped.
+/// Nodes that come and go, from the moment of [`Node::monitor_nodes`](crate::Node::monitor_nodes)
+/// on; none is lost, and they come in the order in which it happens. Ends when the node is dropped.
 #[derive(Debug)]
-pub struct Events(mpsc::UnboundedReceiver<LinkEvent>);
+pub struct NodeEvents(mpsc::UnboundedReceiver<NodeEvent>);
 
-impl Events {
+impl NodeEvents {
     /// The next event; `None` when the node is gone. Cancel safe.
-    pub async fn next(&mut self) -> Option<LinkEvent> {
+    pub async fn next(&mut self) -> Option<NodeEvent> {
         self.0.recv().await
     }
 }
 
-impl Stream for Events {
-    type Item = LinkEvent;
+impl Stream for NodeEvents {
+    type Item = NodeEvent;
 
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<LinkEvent>> {
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<NodeEvent>> {
         self.0.poll_recv(cx)
     }
 }
 
-/// Everybody who listens. Unbounded queues: a link event is small and costs a handshake.
+/// Everybody who listens. Unbounded queues: an event is small and costs a handshake.
 #[derive(Debug, Default)]
-pub(crate) struct Subscribers(Mutex<Vec<mpsc::UnboundedSender<LinkEvent>>>);
+pub(crate) struct Subscribers(Mutex<Vec<Subscriber>>);
+
+#[derive(Debug)]
+struct Subscriber {
+    of: NodeType,
+    events: mpsc::UnboundedSender<NodeEvent>,
+}
 
 impl Subscribers {
-    pub(crate) fn subscribe(&self) -> Events {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        self.lock().push(sender);
-        Events(receiver)
+    pub(crate) fn subscribe(&self, of: NodeType) -> NodeEvents {
+        let (events, receiver) = mpsc::unbounded_channel();
+        self.lock().push(Subscriber { of, events });
+        NodeEvents(receiver)
     }
 
-    pub(crate) fn publish(&self, event: &LinkEvent) {
-        self.lock().retain(|s| s.send(event.clone()).is_ok());
+    pub(crate) fn publish(&self, event: &NodeEvent) {
+        self.lock().retain(|subscriber| {
+            if !subscriber.of.includes(event.hidden()) {
+                return !subscriber.events.is_closed();
+            }
+            subscriber.events.send(event.clone()).is_ok()
+        });
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<mpsc::UnboundedSender<LinkEvent>>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Subscriber>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

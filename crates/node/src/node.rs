@@ -9,7 +9,7 @@ pub use trunkline_proto::handshake::Connected;
 use trunkline_proto::{Creation, NodeName, Reason};
 
 use crate::shared::Shared;
-use crate::{DownReason, Events, Mailbox, NodeBuilder, Target};
+use crate::{Mailbox, Nameless, NodeBuilder, Target, WantsCookie};
 
 /// A node of an Erlang cluster, hidden from `nodes()` there and outside of `global`. A cheap handle;
 /// the node stops, and its connections end, with the last one.
@@ -48,6 +48,24 @@ impl Node {
         NodeBuilder::new(name)
     }
 
+    /// Begins to set up a node without a name: the first node that it connects to gives it one,
+    /// `XXXXXXXXXXXXX@host` (`-name undefined` in Erlang). For clients that come and go: a name of
+    /// its own for each would be an atom that its peers never forget.
+    ///
+    /// ```no_run
+    /// # async fn start(cookie: trunkline_proto::Cookie) -> Result<(), Box<dyn std::error::Error>> {
+    /// use trunkline_node::{Node, Target};
+    ///
+    /// let app = Target::new("app@10.0.0.1".parse()?);
+    /// let node = Node::nameless("10.0.0.5").cookie(cookie).start_through(&app).await?;
+    /// println!("I am {}", node.name());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn nameless(host: impl Into<String>) -> NodeBuilder<WantsCookie, Nameless> {
+        NodeBuilder::nameless(host.into())
+    }
+
     pub(crate) fn new(shared: Arc<Shared>, guard: DropGuard) -> Self {
         let running = Running {
             shared: Arc::clone(&shared),
@@ -84,30 +102,11 @@ impl Node {
         self.shared.connect(target).await.map_err(ConnectError)
     }
 
-    /// Ends the connection to a node; nothing when there is none.
-    pub fn disconnect(&self, peer: &NodeName) {
-        if let Some(link) = self.shared.link(peer.as_str()) {
-            self.shared.end(&link, DownReason::Disconnected);
-        }
-    }
-
-    /// The nodes that this one is connected to, sorted.
-    pub fn connected(&self) -> Vec<NodeName> {
-        let mut peers: Vec<_> = self.shared.state().links.keys().cloned().collect();
-        peers.sort();
-        peers
-    }
-
     /// What was agreed with a connected node.
     pub fn connection(&self, peer: &NodeName) -> Option<Connected> {
         self.shared
             .link(peer.as_str())
             .map(|link| link.info.clone())
-    }
-
-    /// Connections that come and go, from now on.
-    pub fn events(&self) -> Events {
-        self.shared.events.subscribe()
     }
 
     /// The tick time to use with a connected node from now on: its own `net_ticktime`.

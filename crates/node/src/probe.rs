@@ -45,6 +45,9 @@ pub struct ProbeConfig {
     pub timeout: Duration,
     /// Where port mappers listen. Default: 4369.
     pub epmd_port: u16,
+    /// Every node listens here whose target names no port, and EPMD is not asked; as nodes of OTP with
+    /// `-erl_epmd_port` do. Default: EPMD is asked.
+    pub peer_port: Option<u16>,
     /// Dial this family only, as the node on whose behalf the question is asked does. Default: both.
     pub family: Option<Family>,
     /// Who resolves hosts. Default: [`SystemResolver`].
@@ -60,6 +63,7 @@ impl ProbeConfig {
             depth: Depth::Greeting,
             timeout: Duration::from_secs(5),
             epmd_port: epmd::DEFAULT_PORT,
+            peer_port: None,
             family: None,
             resolver: Arc::new(SystemResolver),
         }
@@ -157,11 +161,12 @@ async fn walk(
     let route = Route {
         me: config.me.clone(),
         epmd_port: config.epmd_port,
+        peer_port: config.peer_port,
         family: config.family,
         resolver: Arc::clone(&config.resolver),
     };
     let mut found = Found {
-        port: target.port,
+        port: target.port.or(config.peer_port),
         ..Found::default()
     };
     let addresses = route.resolve(target, deadline, steps).await?;

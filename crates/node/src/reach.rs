@@ -30,6 +30,8 @@ const LISTED: usize = 20;
 pub(crate) struct Route {
     pub(crate) me: NodeName,
     pub(crate) epmd_port: u16,
+    /// Where every node listens whose target names no port; EPMD is not asked then.
+    pub(crate) peer_port: Option<u16>,
     pub(crate) family: Option<Family>,
     pub(crate) resolver: Arc<dyn Resolve>,
 }
@@ -75,7 +77,7 @@ impl Route {
         deadline: Instant,
         steps: &mut Steps,
     ) -> Result<Location, Reason> {
-        if let Some(port) = target.port {
+        if let Some(port) = target.port.or(self.peer_port) {
             return Ok(Location {
                 addresses,
                 port,
@@ -102,6 +104,19 @@ impl Route {
         steps: &mut Steps,
     ) -> Result<(TcpStream, SocketAddr), Reason> {
         steps.watch(Step::Port, location.open(deadline)).await
+    }
+
+    /// The whole way.
+    pub(crate) async fn walk(
+        &self,
+        target: &Target,
+        deadline: Instant,
+        steps: &mut Steps,
+    ) -> Result<TcpStream, Reason> {
+        let addresses = self.resolve(target, deadline, steps).await?;
+        let location = self.locate(target, addresses, deadline, steps).await?;
+        let (stream, _) = self.open(&location, deadline, steps).await?;
+        Ok(stream)
     }
 
     /// All addresses side by side: a dead family must not delay the live one.

@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::time::sleep;
-use tokio_util::sync::CancellationToken;
 use trunkline_proto::Creation;
 use trunkline_proto::epmd::{NodeType, Registration};
 
 use crate::epmd::client::{self, Held, QueryError};
+use crate::shutdown::Lifetime;
 
 /// How long the port mapper on this host may take.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -25,15 +25,12 @@ pub(crate) struct Claim {
 }
 
 impl Claim {
-    /// Registers, and keeps the name until `stop`. A port mapper that is not there is no error: the
+    /// Registers, and keeps the name until the node closes. A port mapper that is not there is no error: the
     /// node works without, and registers when it comes. `None` then, or its creation for us.
     ///
     /// # Errors
     /// [`QueryError::NameTaken`] only.
-    pub(crate) async fn start(
-        self,
-        stop: CancellationToken,
-    ) -> Result<Option<Creation>, QueryError> {
+    pub(crate) async fn start(self, life: &Lifetime) -> Result<Option<Creation>, QueryError> {
         let held = match self.register().await {
             Ok(held) => Some(held),
             Err(QueryError::NameTaken) => return Err(QueryError::NameTaken),
@@ -46,17 +43,17 @@ impl Claim {
             }
         };
         let creation = held.as_ref().map(|held| held.creation);
-        tokio::spawn(async move {
-            stop.run_until_cancelled(self.keep(held)).await;
-        });
+        life.spawn_opening(self.keep(held));
         Ok(creation)
     }
 
     /// Holds the name, and takes it again when the port mapper comes back. The creation that it
     /// gives then is another one and is ignored: this incarnation has its own.
     async fn keep(self, mut held: Option<Held>) {
+        let mut taken = false;
         loop {
             if let Some(mut registered) = held.take() {
+                taken = false;
                 registered.lost().await;
                 tracing::warn!(
                     "lost the registration of {} · epmd at {} · nothing, it is tried again every 2 s",
@@ -65,9 +62,21 @@ impl Claim {
                 );
             }
             sleep(AGAIN).await;
-            held = self.register().await.ok();
-            if held.is_some() {
-                tracing::info!("registered {} with epmd at {}", self.alive, self.epmd);
+            match self.register().await {
+                Ok(registered) => {
+                    tracing::info!("registered {} with epmd at {}", self.alive, self.epmd);
+                    held = Some(registered);
+                }
+                Err(QueryError::NameTaken) if !taken => {
+                    tracing::warn!(
+                        "another node has registered as {} · epmd at {} · stop it, or give one of them \
+                         another name; connections stay, and it is tried again every 2 s",
+                        self.alive,
+                        self.epmd
+                    );
+                    taken = true;
+                }
+                Err(_) => {}
             }
         }
     }

@@ -1,7 +1,7 @@
 //! What all handles and tasks of one node share.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -9,8 +9,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use trunkline_etf::Atom;
 use trunkline_proto::conn::Sending;
-use trunkline_proto::handshake::{Connected, Local};
-use trunkline_proto::{Cookie, Creation, Flags, NodeName, Reason};
+use trunkline_proto::handshake::{Admission, Connected, Local};
+use trunkline_proto::{Creation, Flags, NodeName, Reason};
 
 use crate::budget::Budget;
 use crate::events::Subscribers;
@@ -20,7 +20,9 @@ use crate::link::{self, Link};
 use crate::probe::Steps;
 use crate::process::Processes;
 use crate::reach::{Route, left};
-use crate::{DownReason, LinkEvent, Target, rpc};
+use crate::shutdown::Lifetime;
+use crate::strangers::Strangers;
+use crate::{DownReason, NodeEvent, Target, rpc};
 
 /// What all mailboxes may hold before connections wait.
 const MAILBOXES: usize = 1 << 30;
@@ -29,12 +31,14 @@ const MAILBOXES: usize = 1 << 30;
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) route: Route,
-    pub(crate) cookie: Cookie,
     pub(crate) flags: Flags,
     pub(crate) creation: Creation,
     /// Where it listens, if it does.
     pub(crate) port: Option<u16>,
+    /// Who lent this node its name: it ends with that connection.
+    pub(crate) name_giver: Option<NodeName>,
     pub(crate) tick_time: Duration,
+    pub(crate) tick_intensity: u32,
     pub(crate) follow_tick_time: bool,
     pub(crate) on_alive: OnAlive,
     pub(crate) connect_timeout: Duration,
@@ -47,11 +51,13 @@ pub(crate) struct Shared {
     pub(crate) settings: Settings,
     /// The node's name as pids hold it.
     pub(crate) atom: Atom,
-    pub(crate) stop: CancellationToken,
+    pub(crate) life: Lifetime,
+    pub(crate) strangers: Strangers,
     pub(crate) events: Subscribers,
     pub(crate) processes: Processes,
     /// What the mailboxes may hold.
     pub(crate) budget: Budget,
+    admission: RwLock<Admission>,
     state: Mutex<State>,
     /// Changes whenever a connection or a handshake that came in begins or ends.
     changed: watch::Sender<u64>,
@@ -62,8 +68,32 @@ pub(crate) struct Shared {
 pub(crate) struct State {
     pub(crate) links: HashMap<NodeName, Arc<Link>>,
     pub(crate) dials: HashMap<NodeName, Attempt>,
-    /// Callers that were told to go on, and have not come to an end.
-    pub(crate) incoming: HashSet<NodeName>,
+    /// Callers that were told to go on, and have not come to an end: how many of each name.
+    incoming: HashMap<NodeName, usize>,
+}
+
+impl State {
+    /// A caller of this name was told to go on.
+    pub(crate) fn caller_begins(&mut self, name: &NodeName) {
+        *self.incoming.entry(name.clone()).or_default() += 1;
+    }
+
+    /// One of this name has come to an end.
+    pub(crate) fn caller_ended(&mut self, name: &NodeName) {
+        if let Some(callers) = self.incoming.get_mut(name) {
+            *callers -= 1;
+            if *callers == 0 {
+                self.incoming.remove(name);
+            }
+        }
+    }
+
+    /// Whether anything goes on with a node of this name.
+    pub(crate) fn knows(&self, name: &NodeName) -> bool {
+        self.links.contains_key(name)
+            || self.dials.contains_key(name)
+            || self.incoming.contains_key(name)
+    }
 }
 
 /// A dial that is under way.
@@ -78,7 +108,7 @@ pub(crate) struct Attempt {
 pub(crate) type Outcome = Result<Connected, Reason>;
 
 impl Shared {
-    pub(crate) fn new(settings: Settings, stop: CancellationToken) -> Arc<Self> {
+    pub(crate) fn new(settings: Settings, admission: Admission, life: Lifetime) -> Arc<Self> {
         let atom = Atom::new(settings.route.me.as_str())
             .expect("a node name has at most 255 characters, as an atom");
         Arc::new(Self {
@@ -86,8 +116,10 @@ impl Shared {
             budget: Budget::new(MAILBOXES),
             settings,
             atom,
-            stop,
+            life,
+            strangers: Strangers::default(),
             events: Subscribers::default(),
+            admission: RwLock::new(admission),
             state: Mutex::default(),
             changed: watch::Sender::new(0),
         })
@@ -95,6 +127,23 @@ impl Shared {
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn admission(&self) -> RwLockReadGuard<'_, Admission> {
+        self.admission
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn admission_mut(&self) -> RwLockWriteGuard<'_, Admission> {
+        self.admission
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Every connection.
+    pub(crate) fn links(&self) -> Vec<Arc<Link>> {
+        self.state().links.values().cloned().collect()
     }
 
     /// The live connection to a node.
@@ -138,7 +187,7 @@ impl Shared {
             yielded: yielded.clone(),
         };
         let shared = Arc::clone(self);
-        tokio::spawn(self.stop.clone().run_until_cancelled_owned(async move {
+        self.life.spawn_opening(async move {
             let deadline = Instant::now() + shared.settings.connect_timeout;
             let result = match shared.reach(&target, &yielded, deadline).await {
                 // The other side's dial won: its connection is on its way.
@@ -151,7 +200,7 @@ impl Shared {
             };
             shared.state().dials.remove(&target.name);
             done.send_replace(Some(result));
-        }));
+        });
         attempt
     }
 
@@ -180,19 +229,20 @@ impl Shared {
     async fn dial(self: &Arc<Self>, target: &Target, deadline: Instant) -> Outcome {
         let Settings {
             route,
-            cookie,
             flags,
             creation,
             on_alive,
             ..
         } = &self.settings;
+        let cookie = {
+            let admission = self.admission();
+            if !admission.admits(&target.name) {
+                return Err(Reason::NotAllowed);
+            }
+            admission.cookie_of(&target.name).clone()
+        };
         // A dial keeps no record of its steps: who wants them probes.
-        let mut steps = Steps::default();
-        let addresses = route.resolve(target, deadline, &mut steps).await?;
-        let location = route
-            .locate(target, addresses, deadline, &mut steps)
-            .await?;
-        let (stream, _) = route.open(&location, deadline, &mut steps).await?;
+        let stream = route.walk(target, deadline, &mut Steps::default()).await?;
         let me = Local::new(route.me.clone(), *flags, *creation);
         let peer = &target.name;
         let on_alive = || match self.link(peer.as_str()) {
@@ -201,9 +251,14 @@ impl Shared {
             None => *on_alive,
         };
         let (connected, framed) =
-            initiator::connect(stream, me, peer, on_alive, cookie, deadline).await?;
-        self.install(connected.clone(), framed);
-        Ok(connected)
+            initiator::connect(stream, me, peer, on_alive, &cookie, deadline).await?;
+        if self.install(connected.clone(), framed) {
+            Ok(connected)
+        } else {
+            Err(Reason::Closed {
+                step: trunkline_proto::Step::Connect,
+            })
+        }
     }
 
     /// Waits until a caller of this name has come to an end. `lost_race` when there is none, or it
@@ -211,7 +266,7 @@ impl Shared {
     async fn await_incoming(&self, peer: &NodeName, deadline: Instant) -> Outcome {
         let patience = Instant::now() + left(deadline) / 2;
         self.await_state(patience, |state| {
-            state.links.contains_key(peer) || !state.incoming.contains(peer)
+            state.links.contains_key(peer) || !state.incoming.contains_key(peer)
         })
         .await;
         self.linked(peer)
@@ -230,7 +285,7 @@ impl Shared {
     }
 
     /// Waits for a state, or until the deadline.
-    async fn await_state(&self, deadline: Instant, is: impl Fn(&State) -> bool) {
+    pub(crate) async fn await_state(&self, deadline: Instant, is: impl Fn(&State) -> bool) {
         let mut changes = self.changed.subscribe();
         let reached = changes.wait_for(|_| is(&self.state()));
         let _in_time = tokio::time::timeout(left(deadline), reached).await.is_ok();
@@ -241,36 +296,60 @@ impl Shared {
         self.changed.send_modify(|n| *n = n.wrapping_add(1));
     }
 
-    /// The handshake is through: the connection lives.
-    pub(crate) fn install(self: &Arc<Self>, connected: Connected, framed: Framed) {
+    /// The handshake is through: the connection lives. `false` when the node makes none any more.
+    pub(crate) fn install(self: &Arc<Self>, connected: Connected, framed: Framed) -> bool {
         let (transport, rest) = framed.into_parts();
         let peer = connected.peer.clone();
-        let up = LinkEvent::Up {
+        let up = NodeEvent::Up {
             peer: peer.clone(),
             creation: connected.creation,
-            hidden: !connected.peer_flags.contains(Flags::PUBLISHED),
+            hidden: is_hidden(&connected),
         };
-        let stop = self.stop.child_token();
         let Settings {
-            tick_time, sending, ..
+            tick_time,
+            tick_intensity,
+            sending,
+            ..
         } = self.settings;
-        let link = Link::new(connected, tick_time, sending, stop);
+        let ticks = link::Ticks {
+            time: tick_time,
+            intensity: tick_intensity,
+        };
+        let link = Link::new(connected, ticks, sending, self.life.stop.child_token());
         {
-            let mut state = self.state();
-            if let Some(old) = state.links.insert(peer, Arc::clone(&link)) {
-                self.tell_end(&old, DownReason::Replaced);
+            let mut state = self.state_without(&peer);
+            if self.life.closing.is_cancelled() {
+                return false;
             }
+            state.links.insert(peer, Arc::clone(&link));
             self.events.publish(&up);
         }
         self.state_changed();
         link::spawn(Arc::clone(self), Arc::clone(&link), transport, rest);
         if self.settings.follow_tick_time && link.info.flags.contains(Flags::SPAWN) {
-            tokio::spawn(rpc::follow_tick_time(Arc::clone(self), link));
+            let follow = rpc::follow_tick_time(Arc::clone(self), link);
+            self.life.spawn(follow);
+        }
+        true
+    }
+
+    /// The state, in which this peer has no connection: one that it has is replaced.
+    fn state_without(&self, peer: &NodeName) -> MutexGuard<'_, State> {
+        loop {
+            let state = self.state();
+            let Some(old) = state.links.get(peer).cloned() else {
+                return state;
+            };
+            drop(state);
+            self.end(&old, DownReason::Replaced);
         }
     }
 
-    /// The connection is over; everybody who relied on it hears so. Does nothing the second time.
+    /// The connection is over; everybody who relied on it hears so, after its last message. Does
+    /// nothing the second time.
     pub(crate) fn end(&self, link: &Arc<Link>, reason: DownReason) {
+        // Before the lock: a delivery takes it.
+        link.gate.close();
         let peer = &link.info.peer;
         {
             let mut state = self.state();
@@ -281,6 +360,11 @@ impl Shared {
             self.tell_end(link, reason);
         }
         self.state_changed();
+        if self.settings.name_giver.as_ref() == Some(peer) {
+            // The name was lent, and may be somebody else's next.
+            self.life.closing.cancel();
+            self.end_all();
+        }
     }
 
     /// What ends with a connection that has just left `state.links`. The caller holds that lock: ups
@@ -289,17 +373,22 @@ impl Shared {
     fn tell_end(&self, link: &Link, reason: DownReason) {
         link.stop.cancel();
         self.processes.node_down(&link.atom);
-        self.events.publish(&LinkEvent::Down {
+        self.events.publish(&NodeEvent::Down {
             peer: link.info.peer.clone(),
+            hidden: is_hidden(&link.info),
             reason,
         });
     }
 
     /// Ends every connection.
     pub(crate) fn end_all(&self) {
-        let links: Vec<_> = self.state().links.values().cloned().collect();
-        for link in links {
+        for link in self.links() {
             self.end(&link, DownReason::Disconnected);
         }
     }
+}
+
+/// Whether `nodes()` leaves it out. A node whose name was lent counts as hidden on both sides.
+pub(crate) fn is_hidden(connected: &Connected) -> bool {
+    !connected.peer_flags.contains(Flags::PUBLISHED)
 }

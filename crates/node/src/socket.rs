@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
@@ -68,8 +69,32 @@ pub(crate) fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// Listens on every one of `ips`, on one common port: `port`, or a free one when it is 0.
-pub(crate) fn listen_all(ips: &[IpAddr], port: u16) -> io::Result<Vec<TcpListener>> {
+/// Listens on every one of `ips`, on one common port: the first of `ports` that is free on all; 0
+/// stands for any.
+///
+/// # Errors
+/// Any but "in use" at once; that when every port of the range is in use.
+pub(crate) fn listen_all(
+    ips: &[IpAddr],
+    ports: &RangeInclusive<u16>,
+) -> io::Result<Vec<TcpListener>> {
+    let mut full = io::ErrorKind::AddrInUse.into();
+    for port in ports.clone() {
+        // What is free on the first address may be taken on the second.
+        for _ in 0..if port == 0 { ANY_TRIES } else { 1 } {
+            match listen_on(ips, port) {
+                Err(why) if why.kind() == io::ErrorKind::AddrInUse => full = why,
+                done => return done,
+            }
+        }
+    }
+    Err(full)
+}
+
+/// How often a free port is taken that turns out not to be free on all addresses.
+const ANY_TRIES: usize = 8;
+
+fn listen_on(ips: &[IpAddr], port: u16) -> io::Result<Vec<TcpListener>> {
     let mut listeners = Vec::with_capacity(ips.len());
     let mut port = port;
     for ip in ips {
@@ -87,7 +112,7 @@ mod tests {
     #[tokio::test]
     async fn one_port_on_both_families() {
         let ips = ["127.0.0.1".parse().unwrap(), "::1".parse().unwrap()];
-        let listeners = listen_all(&ips, 0).unwrap();
+        let listeners = listen_all(&ips, &(0..=0)).unwrap();
         let port = listeners[0].local_addr().unwrap().port();
         assert_eq!(listeners[1].local_addr().unwrap().port(), port);
     }

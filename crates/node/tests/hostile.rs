@@ -10,7 +10,7 @@ use std::time::Duration;
 use support::{Conn, cookie, name, peer, pid};
 use tokio::time::timeout;
 use trunkline_etf::{Pid, Reference, Term, atom};
-use trunkline_node::{LinkEvent, Node, RpcError, Target};
+use trunkline_node::{Node, NodeEvent, NodeType, RpcError, Target};
 use trunkline_proto::control::{Control, PidOrName};
 use trunkline_proto::handshake::initiator::Start;
 use trunkline_proto::handshake::{HandshakeFramer, Local, Prefix};
@@ -253,7 +253,7 @@ async fn ups_and_downs_alternate_however_connections_replace_each_other() {
     let app = start("app@127.0.0.1").await;
     let target = Target::new(name("app@127.0.0.1")).on_port(app.port().expect("it listens"));
     let twins = [start("twin@127.0.0.1").await, start("twin@127.0.0.1").await];
-    let mut events = app.events();
+    let mut events = app.monitor_nodes_of(NodeType::All);
     for _ in 0..100 {
         let [one, two] = &twins;
         // One of them may be cut off by the other half way.
@@ -271,7 +271,7 @@ async fn ups_and_downs_alternate_however_connections_replace_each_other() {
     drop(app);
     let mut up = false;
     while let Ok(Some(event)) = timeout(Duration::from_millis(200), events.next()).await {
-        let is_up = matches!(event, LinkEvent::Up { .. });
+        let is_up = matches!(event, NodeEvent::Up { .. });
         assert_ne!(is_up, up, "{event:?} twice");
         up = is_up;
     }

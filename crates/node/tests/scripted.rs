@@ -10,7 +10,7 @@ use support::{cookie, name, peer};
 
 use trunkline_node::epmd::server::Server;
 use trunkline_node::probe::{Depth, ProbeConfig, probe};
-use trunkline_node::{LinkEvent, Node, Target};
+use trunkline_node::{Node, NodeEvent, NodeType, Target};
 use trunkline_proto::{Flags, Reason, Step};
 
 async fn reason(target: &Target, limit: Duration) -> Reason {
@@ -103,17 +103,17 @@ async fn two_nodes_of_ours_through_our_own_epmd() {
         "the port mapper has a node two@127.0.0.1 already"
     );
 
-    let mut events = two.events();
+    let mut events = two.monitor_nodes_of(NodeType::All);
     one.connect(&Target::new(name("two@127.0.0.1")))
         .await
         .expect("it connects");
     assert!(matches!(
         events.next().await,
-        Some(LinkEvent::Up { hidden: true, .. })
+        Some(NodeEvent::Up { hidden: true, .. })
     ));
     assert_eq!(two.connected(), [name("one@127.0.0.1")]);
     drop(one);
-    assert!(matches!(events.next().await, Some(LinkEvent::Down { .. })));
+    assert!(matches!(events.next().await, Some(NodeEvent::Down { .. })));
     // The name is free again.
     let again = async {
         while node("one@127.0.0.1").await.is_err() {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, sleep, sleep_until};
 use trunkline_node::probe::{Depth, ProbeConfig, probe};
-use trunkline_node::{Events, Family, LinkEvent, Node, Target};
+use trunkline_node::{Family, Node, NodeEvent, NodeEvents, NodeType, Target};
 use trunkline_proto::{Creation, Reason, Step};
 
 use super::beam::Beam;
@@ -72,7 +72,7 @@ impl Keeper {
         let mut pause = LASTING_RETRY;
         self.wait_for_start().await;
         loop {
-            let mut links = self.node.events();
+            let mut links = self.node.monitor_nodes_of(NodeType::All);
             let reason = match self.node.connect(&self.target).await {
                 Ok(_) => {
                     (told, pause) = (None, LASTING_RETRY);
@@ -152,7 +152,7 @@ impl Keeper {
     }
 
     /// Serves one connection; why it ended.
-    async fn attached(&self, links: &mut Events) -> Reason {
+    async fn attached(&self, links: &mut NodeEvents) -> Reason {
         let beam = Beam {
             node: self.node.clone(),
             name: self.target.name.clone(),
@@ -219,10 +219,10 @@ impl Keeper {
         })
     }
 
-    async fn link_down(&self, links: &mut Events) -> Reason {
+    async fn link_down(&self, links: &mut NodeEvents) -> Reason {
         loop {
             match links.next().await {
-                Some(LinkEvent::Down { peer, reason }) if peer == self.target.name => {
+                Some(NodeEvent::Down { peer, reason, .. }) if peer == self.target.name => {
                     return reason.to_reason();
                 }
                 Some(_) => {}

@@ -29,6 +29,13 @@ pub(crate) trait Host {
     /// What to say to this caller.
     fn verdict(&self, caller: &Greeting) -> Verdict;
 
+    /// The name and incarnation for a caller that asks for them, with this part after the `@`;
+    /// `None`: it gets none.
+    fn name_for(&self, host: &str) -> Option<(NodeName, Creation)>;
+
+    /// What this caller has to prove.
+    fn cookie(&self, peer: &NodeName) -> Cookie;
+
     /// The caller has proved its cookie; the acknowledgement is written next. A connection that
     /// this one replaces ends now.
     fn proved(&self, peer: &NodeName);
@@ -47,7 +54,6 @@ pub(crate) async fn accept(
     framed: &mut Framed,
     me: Me,
     host: &(impl Host + Sync),
-    cookie: &Cookie,
     step_limit: Duration,
 ) -> Result<Connected, Reason> {
     let restart = |framed: &mut Framed| framed.set_deadline(Instant::now() + step_limit);
@@ -55,12 +61,21 @@ pub(crate) async fn accept(
     restart(framed);
     let frame = framed.read().await;
     let frame = frame.map_err(|missing| missing.reason(state.closed(), Step::Greeting))?;
-    let caller = match state.name(&frame) {
-        Ok(AfterName::Caller(caller)) => caller,
+    let challenger = match state.name(&frame) {
+        Ok(AfterName::Caller(caller)) => {
+            restart(framed);
+            let verdict = host.verdict(caller.greeting());
+            answer(framed, caller, verdict).await?
+        }
         Ok(AfterName::Nameless(nameless)) => {
-            // Giving out names is for nodes that keep a register of them.
-            framed.write(&nameless.refuse()).await;
-            return Err(HandshakeError::NotAllowed.reason());
+            restart(framed);
+            let Some((name, creation)) = host.name_for(nameless.host()) else {
+                framed.write(&nameless.refuse()).await;
+                return Err(HandshakeError::NotAllowed.reason());
+            };
+            let (status, next) = nameless.accept(name, creation);
+            framed.write(&status).await;
+            next
         }
         Err(why) => {
             if let Some(farewell) = why.farewell() {
@@ -70,16 +85,14 @@ pub(crate) async fn accept(
         }
     };
 
-    restart(framed);
-    let verdict = host.verdict(caller.greeting());
-    let challenger = answer(framed, caller, verdict).await?;
     let (frame, state) = challenger.challenge(rand::random());
     framed.write(&frame).await;
 
     restart(framed);
     let frame = framed.read().await;
     let frame = frame.map_err(|missing| missing.reason(state.closed(), Step::Handshake))?;
-    let (ack, connected) = state.reply(&frame, cookie).map_err(|why| why.reason())?;
+    let cookie = host.cookie(state.peer());
+    let (ack, connected) = state.reply(&frame, &cookie).map_err(|why| why.reason())?;
     host.proved(&connected.peer);
     framed.write(&ack).await;
     Ok(connected)

@@ -20,6 +20,7 @@ use trunkline_proto::handshake::Connected;
 
 use self::queue::Queue;
 use crate::DownReason;
+use crate::gate::Gate;
 use crate::shared::Shared;
 use crate::transport::Transport;
 
@@ -32,9 +33,14 @@ pub(crate) struct Link {
     pub(crate) atom: Atom,
     /// Ends the tasks.
     pub(crate) stop: CancellationToken,
+    /// Messages are delivered through it.
+    pub(crate) gate: Gate,
     begun: Instant,
     queue: Queue,
     tick_time: watch::Sender<Duration>,
+    tick_intensity: u32,
+    /// Nothing follows what is queued.
+    closing: CancellationToken,
     /// Why the tasks end, when somebody else than they found out.
     failed: OnceLock<DownReason>,
 }
@@ -43,20 +49,25 @@ impl Link {
     /// `stop` ends it; the node's own token is above it.
     pub(crate) fn new(
         info: Connected,
-        tick_time: Duration,
+        ticks: Ticks,
         sending: Sending,
         stop: CancellationToken,
     ) -> Arc<Self> {
         let now = trunkline_proto::Instant::ZERO;
-        let out = Outbound::new(now, info.flags, info.peer_flags, tick_time).with_sending(sending);
+        let out = Outbound::new(now, info.flags, info.peer_flags, ticks.time)
+            .with_tick_intensity(ticks.intensity)
+            .with_sending(sending);
         let atom = Atom::new(info.peer.as_str())
             .expect("a node name has at most 255 characters, as an atom");
         Arc::new(Self {
             atom,
             stop,
+            gate: Gate::default(),
             begun: Instant::now(),
             queue: Queue::new(out),
-            tick_time: watch::Sender::new(tick_time),
+            tick_time: watch::Sender::new(ticks.time),
+            tick_intensity: ticks.intensity,
+            closing: CancellationToken::new(),
             failed: OnceLock::new(),
             info,
         })
@@ -82,6 +93,16 @@ impl Link {
         }
     }
 
+    /// Hangs up once everything has left that is queued now; ends when the peer has hung up too.
+    pub(crate) fn close(&self) {
+        self.closing.cancel();
+    }
+
+    /// How many bytes have not left.
+    pub(crate) fn queued(&self) -> usize {
+        self.queue.lock().queued()
+    }
+
     pub(crate) fn set_tick_time(&self, tick_time: Duration) {
         self.tick_time.send_if_modified(|current| {
             let changed = *current != tick_time;
@@ -102,6 +123,15 @@ impl Link {
     }
 }
 
+/// How often a connection shows that it lives, and how long it may be silent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ticks {
+    /// `net_ticktime`.
+    pub(crate) time: Duration,
+    /// `net_tickintensity`.
+    pub(crate) intensity: u32,
+}
+
 /// Runs the connection until it ends. Neither half waits for the other.
 pub(crate) fn spawn(shared: Arc<Shared>, link: Arc<Link>, transport: Transport, rest: BytesMut) {
     let (read, write) = transport.split();
@@ -114,8 +144,9 @@ pub(crate) fn spawn(shared: Arc<Shared>, link: Arc<Link>, transport: Transport, 
             }
         }
     };
-    tokio::spawn(writer);
-    tokio::spawn(async move {
+    let tasks = shared.life.tasks.clone();
+    tasks.spawn(writer);
+    tasks.spawn(async move {
         let received = reader::run(&shared, &link, read, rest);
         let reason = match link.stop.run_until_cancelled(received).await {
             Some(reason) => reason,
@@ -154,8 +185,12 @@ mod tests {
             flags: Flags::hidden_default(),
             creation: Creation(1),
         };
-        let (time, stop) = (Duration::from_secs(60), CancellationToken::new());
-        let link = Link::new(info, time, Sending::default(), stop);
+        let ticks = Ticks {
+            time: Duration::from_secs(60),
+            intensity: 4,
+        };
+        let stop = CancellationToken::new();
+        let link = Link::new(info, ticks, Sending::default(), stop);
         let control = Control::RegSend {
             from: Pid {
                 node: atom!("me@h"),

@@ -21,8 +21,9 @@ pub(super) async fn run(
 ) -> DownReason {
     let mut tick_time = link.tick_time.subscribe();
     let current = *tick_time.borrow_and_update();
-    let mut inbound =
-        Inbound::new(link.now(), link.info.flags, current, Limits::default()).with_rest(rest);
+    let mut inbound = Inbound::new(link.now(), link.info.flags, current, Limits::default())
+        .with_tick_intensity(link.tick_intensity)
+        .with_rest(rest);
     loop {
         if let Err(why) = deliver(shared, link, &mut inbound) {
             return why;

@@ -1,5 +1,6 @@
 //! The task that writes.
 
+use std::future::pending;
 use std::io::{self, IoSlice};
 
 use tokio::time::sleep_until;
@@ -19,6 +20,11 @@ pub(super) async fn run(link: &Link, stream: WriteHalf) -> DownReason {
     let mut tick_time = link.tick_time.subscribe();
     loop {
         match flush(link, &stream) {
+            Ok(true) if link.closing.is_cancelled() => {
+                // The peer reads what it was sent, and hangs up; until then the reader reads.
+                drop(stream);
+                return pending().await;
+            }
             Ok(true) => {}
             Ok(false) => {
                 match stream.writable().await {
@@ -33,6 +39,7 @@ pub(super) async fn run(link: &Link, stream: WriteHalf) -> DownReason {
         let due = due.and_then(|due| link.moment(due));
         tokio::select! {
             () = link.queue.filled() => {}
+            () = link.closing.cancelled() => {}
             Ok(()) = tick_time.changed() => {
                 let tick_time = *tick_time.borrow_and_update();
                 link.queue.lock().set_tick_time(tick_time);
@@ -40,7 +47,7 @@ pub(super) async fn run(link: &Link, stream: WriteHalf) -> DownReason {
             () = async {
                 match due {
                     Some(due) => sleep_until(due).await,
-                    None => std::future::pending().await,
+                    None => pending().await,
                 }
             } => link.queue.lock().handle_timeout(link.now()),
         }

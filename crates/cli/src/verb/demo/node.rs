@@ -10,7 +10,7 @@ use trunkline::{Cluster, ClusterConfig, RustNode};
 use trunkline_discovery::Env;
 use trunkline_discovery::strategies::{self, Topology};
 use trunkline_node::probe::ProbeConfig;
-use trunkline_node::{Events, LinkEvent, Node, StartError, SystemResolver};
+use trunkline_node::{Node, NodeEvent, NodeEvents, NodeType, StartError, SystemResolver};
 use trunkline_proto::{Cookie, NodeName};
 use trunkline_reconcile::Config;
 
@@ -62,7 +62,7 @@ async fn serve(orders: Orders) -> Result<std::convert::Infallible, String> {
     let cookie = Cookie::new(orders.secret_cookie.as_str()).map_err(|why| format!("{why}"))?;
     let topology = topology(&orders)?;
     let node = start(&orders, &name, &cookie).await?;
-    let events = node.events();
+    let events = node.monitor_nodes_of(NodeType::All);
     tell(&Report::Ready);
     let probing = ProbeConfig {
         cookie: Some(cookie),
@@ -116,13 +116,13 @@ async fn start(orders: &Orders, name: &NodeName, cookie: &Cookie) -> Result<Node
     }
 }
 
-async fn forward(mut events: Events) -> Result<std::convert::Infallible, String> {
+async fn forward(mut events: NodeEvents) -> Result<std::convert::Infallible, String> {
     while let Some(event) = events.next().await {
         match event {
-            LinkEvent::Up { peer, .. } => tell(&Report::Up {
+            NodeEvent::Up { peer, .. } => tell(&Report::Up {
                 peer: peer.to_string(),
             }),
-            LinkEvent::Down { peer, reason } => tell(&Report::Down {
+            NodeEvent::Down { peer, reason, .. } => tell(&Report::Down {
                 peer: peer.to_string(),
                 why: reason.to_string(),
             }),

