@@ -12,6 +12,7 @@ use crate::handshake::Framed;
 use crate::handshake::acceptor::{self, Host, Me, Verdict};
 use crate::shared::Shared;
 use crate::start::random_creation;
+use crate::tls::Names;
 use crate::{DownReason, socket};
 
 /// Per step of the handshake; OTP's `net_setuptime`.
@@ -53,8 +54,23 @@ pub(crate) fn spawn(listener: TcpListener, shared: Arc<Shared>) {
 
 async fn welcome(shared: Arc<Shared>, stream: TcpStream) {
     let from = stream.peer_addr();
-    let mut framed = Framed::new(stream, Instant::now() + STEP_LIMIT);
     let settings = &shared.settings;
+    let deadline = Instant::now() + STEP_LIMIT;
+    let transport = match &settings.route.tls {
+        None => stream.into(),
+        Some(tls) => {
+            let allowed = shared.admission().allowed_hosts();
+            match tls.accept(stream, deadline, &allowed).await {
+                Ok(transport) => transport,
+                Err(why) => {
+                    tracing::info!("an incoming connection failed: {why} · from {from:?}");
+                    return;
+                }
+            }
+        }
+    };
+    let proved = transport.peer_names();
+    let mut framed = Framed::new(transport, deadline);
     let me = Me {
         name: settings.route.me.clone(),
         flags: settings.flags,
@@ -63,6 +79,7 @@ async fn welcome(shared: Arc<Shared>, stream: TcpStream) {
     let visit = Visit {
         shared: Arc::clone(&shared),
         caller: Mutex::default(),
+        proved,
     };
     let done = acceptor::accept(&mut framed, me, &visit, STEP_LIMIT).await;
     match done {
@@ -78,12 +95,14 @@ struct Visit {
     shared: Arc<Shared>,
     /// Who it is, once it was told to go on.
     caller: Mutex<Option<NodeName>>,
+    /// For whom its certificate is, when it has shown one.
+    proved: Option<Names>,
 }
 
 impl Host for Visit {
     fn verdict(&self, caller: &Greeting) -> Verdict {
         let me = &self.shared.settings.route.me;
-        if caller.name == *me || !self.shared.admission().admits(&caller.name) {
+        if caller.name == *me || !self.admits(&caller.name) {
             return Verdict::NotAllowed;
         }
         let mut state = self.shared.state();
@@ -109,7 +128,7 @@ impl Host for Visit {
         // Thirteen letters: that one is in use is no more than a thought.
         let name = dynamic_name(host, rand::random()).ok()?;
         let mut state = self.shared.state();
-        if !self.shared.admission().admits(&name) || state.knows(&name) {
+        if !self.admits(&name) || state.knows(&name) {
             return None;
         }
         state.caller_begins(&name);
@@ -129,6 +148,17 @@ impl Host for Visit {
 }
 
 impl Visit {
+    /// Whether the allow-list lets it in. As with OTP, whoever has shown a certificate is then
+    /// nobody from another host than the certificate names.
+    fn admits(&self, caller: &NodeName) -> bool {
+        let admission = self.shared.admission();
+        let vouched = || {
+            let names = self.proved.as_ref();
+            names.is_none_or(|names| names.include(caller.host()))
+        };
+        admission.admits(caller) && (admission.allowed_hosts().is_empty() || vouched())
+    }
+
     fn caller(&self) -> MutexGuard<'_, Option<NodeName>> {
         self.caller.lock().unwrap_or_else(PoisonError::into_inner)
     }

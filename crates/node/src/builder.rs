@@ -10,7 +10,7 @@ use trunkline_proto::handshake::Admission;
 use trunkline_proto::{Cookie, Flags, NodeName};
 
 use crate::handshake::initiator::OnAlive;
-use crate::{Family, Resolve, SystemResolver, epmd};
+use crate::{Family, Resolve, SystemResolver, Tls, epmd};
 
 /// Settings of a node that is about to start. Only the cookie has no default: without it there is
 /// no `start`.
@@ -51,6 +51,7 @@ pub(crate) struct Options {
     pub(crate) cookies: Vec<(NodeName, Cookie)>,
     pub(crate) allowed: Vec<NodeName>,
     pub(crate) allowed_hosts: Vec<String>,
+    pub(crate) tls: Option<Tls>,
 }
 
 /// Where a node listens: on every address, on the first port of the range that is free on all.
@@ -79,6 +80,7 @@ impl Default for Options {
             cookies: Vec::new(),
             allowed: Vec::new(),
             allowed_hosts: Vec::new(),
+            tls: None,
         }
     }
 }
@@ -249,6 +251,13 @@ impl<C, N> NodeBuilder<C, N> {
     #[must_use]
     pub const fn sending(mut self, sending: Sending) -> Self {
         self.options.sending = sending;
+        self
+    }
+
+    /// Speaks TLS with everybody, as a node started with `-proto_dist inet_tls`. Default: plain TCP.
+    #[must_use]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.options.tls = Some(tls);
         self
     }
 

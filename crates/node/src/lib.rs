@@ -36,6 +36,7 @@ mod socket;
 mod start;
 mod strangers;
 mod target;
+mod tls;
 mod transport;
 
 pub use builder::{Nameless, NodeBuilder, WantsCookie};
@@ -48,3 +49,4 @@ pub use rpc::RpcError;
 pub use shutdown::{Cut, Shutdown};
 pub use start::StartError;
 pub use target::Target;
+pub use tls::{Tls, TlsBuilder, TlsError};

@@ -12,7 +12,7 @@ use trunkline_proto::{Cookie, Creation, Flags, NodeName, Reason, Step};
 use crate::handshake::Framed;
 use crate::handshake::initiator::{self, OnAlive};
 use crate::reach::{Route, left};
-use crate::{Family, Resolve, SystemResolver, Target, epmd};
+use crate::{Family, Resolve, SystemResolver, Target, Tls, epmd};
 
 /// How far a probe goes. Each depth includes those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,6 +52,8 @@ pub struct ProbeConfig {
     pub family: Option<Family>,
     /// Who resolves hosts. Default: [`SystemResolver`].
     pub resolver: Arc<dyn Resolve>,
+    /// Speak TLS, as the node on whose behalf the question is asked does. Default: plain TCP.
+    pub tls: Option<Tls>,
 }
 
 impl ProbeConfig {
@@ -66,6 +68,7 @@ impl ProbeConfig {
             peer_port: None,
             family: None,
             resolver: Arc::new(SystemResolver),
+            tls: None,
         }
     }
 }
@@ -164,6 +167,7 @@ async fn walk(
         peer_port: config.peer_port,
         family: config.family,
         resolver: Arc::clone(&config.resolver),
+        tls: config.tls.clone(),
     };
     let mut found = Found {
         port: target.port.or(config.peer_port),
@@ -185,7 +189,8 @@ async fn walk(
         if config.depth < Depth::Greeting {
             return Ok(found);
         }
-        let mut framed = Framed::new(stream, deadline);
+        let transport = route.secure(stream, target, deadline, steps).await?;
+        let mut framed = Framed::new(transport, deadline);
         match shake(config, target, &mut framed, steps).await {
             Ok(greeting) => {
                 found.greeting = Some(greeting);

@@ -1,4 +1,4 @@
-//! The way to a node up to its open port: resolve, EPMD, port. Probes and dials walk it alike.
+//! The way to a node up to its open port: resolve, EPMD, port, TLS. Probes and dials walk it alike.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -13,7 +13,8 @@ use crate::epmd::client::{self, QueryError};
 use crate::probe::Steps;
 use crate::resolve::{self, Addresses};
 use crate::socket::{self, DialError};
-use crate::{Family, Resolve, Target};
+use crate::transport::Transport;
+use crate::{Family, Resolve, Target, Tls};
 
 /// How much of a deadline the extra questions may take that only make a reason clearer (who else is
 /// registered, is the port open on the other family).
@@ -34,6 +35,8 @@ pub(crate) struct Route {
     pub(crate) peer_port: Option<u16>,
     pub(crate) family: Option<Family>,
     pub(crate) resolver: Arc<dyn Resolve>,
+    /// `None`: plain TCP.
+    pub(crate) tls: Option<Tls>,
 }
 
 /// Addresses of a node and the port that it listens on.
@@ -106,17 +109,34 @@ impl Route {
         steps.watch(Step::Port, location.open(deadline)).await
     }
 
+    /// What the node speaks over: TLS, where this side is set up for it.
+    pub(crate) async fn secure(
+        &self,
+        stream: TcpStream,
+        target: &Target,
+        deadline: Instant,
+        steps: &mut Steps,
+    ) -> Result<Transport, Reason> {
+        match &self.tls {
+            None => Ok(stream.into()),
+            Some(tls) => {
+                let secured = tls.connect(stream, &self.me, &target.name, deadline);
+                steps.watch(Step::Tls, secured).await
+            }
+        }
+    }
+
     /// The whole way.
     pub(crate) async fn walk(
         &self,
         target: &Target,
         deadline: Instant,
         steps: &mut Steps,
-    ) -> Result<TcpStream, Reason> {
+    ) -> Result<Transport, Reason> {
         let addresses = self.resolve(target, deadline, steps).await?;
         let location = self.locate(target, addresses, deadline, steps).await?;
         let (stream, _) = self.open(&location, deadline, steps).await?;
-        Ok(stream)
+        self.secure(stream, target, deadline, steps).await
     }
 
     /// All addresses side by side: a dead family must not delay the live one.

@@ -242,7 +242,7 @@ impl Shared {
             admission.cookie_of(&target.name).clone()
         };
         // A dial keeps no record of its steps: who wants them probes.
-        let stream = route.walk(target, deadline, &mut Steps::default()).await?;
+        let transport = route.walk(target, deadline, &mut Steps::default()).await?;
         let me = Local::new(route.me.clone(), *flags, *creation);
         let peer = &target.name;
         let on_alive = || match self.link(peer.as_str()) {
@@ -251,7 +251,7 @@ impl Shared {
             None => *on_alive,
         };
         let (connected, framed) =
-            initiator::connect(stream, me, peer, on_alive, &cookie, deadline).await?;
+            initiator::connect(transport, me, peer, on_alive, &cookie, deadline).await?;
         if self.install(connected.clone(), framed) {
             Ok(connected)
         } else {

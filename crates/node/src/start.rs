@@ -20,20 +20,24 @@ use crate::reach::Route;
 use crate::registration::Claim;
 use crate::shared::{Settings, Shared};
 use crate::shutdown::Lifetime;
-use crate::{Node, NodeBuilder, Target, accept, socket};
+use crate::{Node, NodeBuilder, Target, TlsError, accept, socket};
 
 impl NodeBuilder<Cookie> {
     /// Listens and registers, where that is asked for. A port mapper that is not there is no error:
     /// the node registers as soon as it comes.
     ///
     /// # Errors
-    /// When an address cannot be listened on, or another node has the name.
+    /// When an address cannot be listened on, or another node has the name, or there is no
+    /// certificate for callers over TLS.
     pub async fn start(self) -> Result<Node, StartError> {
         let Self {
             cookie,
             name,
             mut options,
         } = self;
+        if let (Some(tls), Some(_)) = (&options.tls, &options.listen) {
+            tls.usable_for_callers()?;
+        }
         let (life, guard) = begin();
         let listeners = match &options.listen {
             Some(listen) => listen.open()?,
@@ -120,11 +124,11 @@ async fn ask(
 > {
     let deadline = Instant::now() + options.connect_timeout;
     let route = route(asker, options);
-    let stream = route.walk(giver, deadline, &mut Steps::default()).await?;
+    let transport = route.walk(giver, deadline, &mut Steps::default()).await?;
     let me = Local::dynamic(host, options.flags);
     let cookie = admission.cookie_of(&giver.name);
     let give_up = || OnAlive::GiveUp;
-    initiator::connect(stream, me, &giver.name, give_up, cookie, deadline).await
+    initiator::connect(transport, me, &giver.name, give_up, cookie, deadline).await
 }
 
 /// What ends with the guard. What was begun ends when a later step fails.
@@ -171,6 +175,7 @@ fn route(me: NodeName, options: &Options) -> Route {
         peer_port: options.peer_port,
         family: options.family,
         resolver: Arc::clone(&options.resolver),
+        tls: options.tls.clone(),
     }
 }
 
@@ -208,6 +213,9 @@ pub enum StartError {
     /// The operating system fails otherwise.
     #[error("cannot listen: {0}")]
     Io(io::Error),
+    /// The TLS options do not do for being called.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// Another node holds the name at the port mapper.
     #[error("the port mapper has a node {0} already")]
     NameTaken(NodeName),

@@ -31,6 +31,7 @@ pub mod handshake;
 mod name;
 mod reason;
 mod time;
+mod tls;
 mod wire;
 
 pub use cookie::{Cookie, CookieError, Digest};
@@ -39,3 +40,4 @@ pub use flags::Flags;
 pub use name::{Basename, NameError, NameForm, NodeName};
 pub use reason::{Reason, Step};
 pub use time::Instant;
+pub use tls::TlsFault;

@@ -4,7 +4,7 @@ use alloc::string::String;
 use core::fmt;
 use core::net::SocketAddr;
 
-use crate::{NameForm, NodeName};
+use crate::{NameForm, NodeName, TlsFault};
 
 /// Why a node cannot be reached, or will not have us. Closed: scripts match on [`Reason::code`].
 ///
@@ -60,7 +60,9 @@ pub enum Reason {
     TlsRequired,
     /// The TLS handshake failed.
     TlsFailed {
-        /// What the TLS library said.
+        /// On what.
+        fault: TlsFault,
+        /// The same in words, with what is known of it.
         detail: String,
     },
     /// TLS was tried and the node speaks plain TCP.
@@ -170,7 +172,7 @@ impl Reason {
             }
             Self::FamilyMismatch { .. } => "start both nodes with the same -proto_dist",
             Self::TlsRequired => "configure TLS on this side, or start that node without inet_tls",
-            Self::TlsFailed { .. } => "check certificates, CA and host names on both sides",
+            Self::TlsFailed { fault, .. } => fault.cure(),
             Self::TlsNotSpoken => "start that node with -proto_dist inet_tls, or turn TLS off here",
             Self::NotDist { .. } => "check which program listens on that port",
             Self::NameMismatch { .. } => "use the name that the node gives itself",
@@ -216,7 +218,7 @@ impl fmt::Display for Reason {
             }
             Self::FamilyMismatch { detail } => write!(f, "IPv4 against IPv6: {detail}"),
             Self::TlsRequired => f.write_str("the node speaks TLS only"),
-            Self::TlsFailed { detail } => write!(f, "TLS failed: {detail}"),
+            Self::TlsFailed { detail, .. } => write!(f, "TLS failed: {detail}"),
             Self::TlsNotSpoken => f.write_str("the node speaks no TLS"),
             Self::NotDist { detail } => write!(f, "not an Erlang node on that port: {detail}"),
             Self::NameMismatch { actual } => write!(f, "the node there calls itself {actual}"),

@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout_at};
 use trunkline_proto::handshake::{HandshakeFramer, Prefix};
 use trunkline_proto::{Reason, Step};
 
+use crate::tls;
 use crate::transport::Transport;
 
 /// How much of a stranger's first bytes a reason shows.
@@ -47,9 +48,15 @@ impl Missing {
 
 impl Framed {
     pub(crate) fn new(transport: impl Into<Transport>, deadline: Instant) -> Self {
+        let transport = transport.into();
+        // OTP lets its TLS sockets write lengths of four bytes from the beginning.
+        let prefix = match &transport {
+            Transport::Tcp(_) => Prefix::U16,
+            Transport::Tls(_) => Prefix::U32,
+        };
         Self {
-            transport: transport.into(),
-            framer: HandshakeFramer::new(Prefix::U16),
+            transport,
+            framer: HandshakeFramer::new(prefix),
             deadline,
         }
     }
@@ -70,14 +77,21 @@ impl Framed {
             let read = self.transport.read_buf(self.framer.read_buf());
             match timeout_at(self.deadline, read).await {
                 Err(_) => return Err(Missing::Late),
-                Ok(Ok(0) | Err(_)) if self.framer.pending().is_empty() => {
-                    return Err(Missing::Closed);
-                }
-                Ok(Ok(0) | Err(_)) => {
-                    return Err(Missing::Explained(stranger(self.framer.pending())));
+                Ok(Ok(0)) => return Err(self.closed()),
+                Ok(Err(why)) => {
+                    let explained = tls::of_io(&why).map(Missing::Explained);
+                    return Err(explained.unwrap_or_else(|| self.closed()));
                 }
                 Ok(Ok(_)) => {}
             }
+        }
+    }
+
+    /// What it means that nothing more comes.
+    fn closed(&self) -> Missing {
+        match self.framer.pending() {
+            [] => Missing::Closed,
+            bytes => Missing::Explained(stranger(bytes)),
         }
     }
 
@@ -99,7 +113,7 @@ impl Framed {
 }
 
 /// What answers with these bytes?
-fn stranger(bytes: &[u8]) -> Reason {
+pub(crate) fn stranger(bytes: &[u8]) -> Reason {
     match bytes {
         // A TLS record of type alert or handshake, version 3.x: what `inet_tls` answers to a plain
         // send_name is `15 03 03 00 02 02 0a` (unexpected_message).

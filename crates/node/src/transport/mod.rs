@@ -6,28 +6,49 @@
 //! Whoever has nothing more to write asks [`WriteHalf::try_flush`], and waits until `writable` when
 //! that says no.
 
+mod session;
+#[cfg(test)]
+mod tests;
+
 use std::io::{self, IoSlice};
+use std::sync::Arc;
 
 use bytes::BytesMut;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
+pub(crate) use self::session::{HandshakeFailed, Session};
+use crate::tls::Names;
+
 /// An open connection.
 #[derive(Debug)]
 pub(crate) enum Transport {
     Tcp(TcpStream),
+    Tls(Arc<Session>),
 }
 
 /// The half that reads.
 #[derive(Debug)]
 pub(crate) enum ReadHalf {
     Tcp(OwnedReadHalf),
+    Tls(Arc<Session>),
 }
 
 /// The half that writes. Dropped, it tells the peer that nothing follows.
 #[derive(Debug)]
 pub(crate) enum WriteHalf {
     Tcp(OwnedWriteHalf),
+    Tls(Closing),
+}
+
+/// Tells the peer on drop that nothing follows.
+#[derive(Debug)]
+pub(crate) struct Closing(Arc<Session>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }
 
 impl From<TcpStream> for Transport {
@@ -37,12 +58,24 @@ impl From<TcpStream> for Transport {
 }
 
 impl Transport {
+    /// For whom the certificate is that the peer showed, if it showed one.
+    pub(crate) fn peer_names(&self) -> Option<Names> {
+        match self {
+            Self::Tcp(_) => None,
+            Self::Tls(session) => session.peer_names(),
+        }
+    }
+
     /// Two halves, for two places in one task or two.
     pub(crate) fn split(self) -> (ReadHalf, WriteHalf) {
         match self {
             Self::Tcp(stream) => {
                 let (read, write) = stream.into_split();
                 (ReadHalf::Tcp(read), WriteHalf::Tcp(write))
+            }
+            Self::Tls(session) => {
+                let write = Closing(Arc::clone(&session));
+                (ReadHalf::Tls(session), WriteHalf::Tls(write))
             }
         }
     }
@@ -54,6 +87,10 @@ impl Transport {
                 Self::Tcp(stream) => {
                     stream.readable().await?;
                     stream.try_read_buf(buf)
+                }
+                Self::Tls(session) => {
+                    session.readable().await?;
+                    session.try_read_buf(buf)
                 }
             };
             match read {
@@ -71,12 +108,21 @@ impl Transport {
                     stream.writable().await?;
                     stream.try_write(bytes)
                 }
+                Self::Tls(session) => {
+                    session.writable().await?;
+                    session.try_write_vectored(&[IoSlice::new(bytes)])
+                }
             };
             match written {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
                 Err(why) if why.kind() == io::ErrorKind::WouldBlock => {}
                 Err(why) => return Err(why),
+            }
+        }
+        if let Self::Tls(session) = self {
+            while !session.flush()? {
+                session.writable().await?;
             }
         }
         Ok(())
@@ -88,6 +134,7 @@ impl ReadHalf {
     pub(crate) async fn readable(&self) -> io::Result<()> {
         match self {
             Self::Tcp(half) => half.readable().await,
+            Self::Tls(session) => session.readable().await,
         }
     }
 
@@ -98,6 +145,7 @@ impl ReadHalf {
     pub(crate) fn try_read_buf(&self, buf: &mut BytesMut) -> io::Result<usize> {
         match self {
             Self::Tcp(half) => half.try_read_buf(buf),
+            Self::Tls(session) => session.try_read_buf(buf),
         }
     }
 }
@@ -107,6 +155,7 @@ impl WriteHalf {
     pub(crate) async fn writable(&self) -> io::Result<()> {
         match self {
             Self::Tcp(half) => half.writable().await,
+            Self::Tls(Closing(session)) => session.writable().await,
         }
     }
 
@@ -117,6 +166,7 @@ impl WriteHalf {
     pub(crate) fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
             Self::Tcp(half) => half.try_write_vectored(slices),
+            Self::Tls(Closing(session)) => session.try_write_vectored(slices),
         }
     }
 
@@ -125,6 +175,7 @@ impl WriteHalf {
     pub(crate) fn try_flush(&self) -> io::Result<bool> {
         match self {
             Self::Tcp(_) => Ok(true),
+            Self::Tls(Closing(session)) => session.flush(),
         }
     }
 }

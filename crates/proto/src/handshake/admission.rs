@@ -2,6 +2,7 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use crate::{Cookie, NameError, NodeName};
 
@@ -70,6 +71,18 @@ impl Admission {
     /// The cookie that both ends of a connection with `peer` have to know.
     pub fn cookie_of(&self, peer: &NodeName) -> &Cookie {
         self.cookies.get(peer).unwrap_or(&self.cookie)
+    }
+
+    /// The hosts of everybody who is allowed; empty when everybody is.
+    pub fn allowed_hosts(&self) -> Vec<String> {
+        let allowed = self.allowed.iter();
+        let hosts: BTreeSet<&str> = allowed
+            .flat_map(|allowed| {
+                let names = allowed.names.iter().map(NodeName::host);
+                names.chain(allowed.hosts.iter().map(String::as_str))
+            })
+            .collect();
+        hosts.into_iter().map(String::from).collect()
     }
 
     /// Whether a connection with `peer` is allowed, whoever dials.

@@ -1,0 +1,142 @@
+//! Certificates and keys from PEM files, and whether a file is still the one that was read.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use rustls::RootCertStore;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+use zeroize::Zeroizing;
+
+use super::TlsError;
+use super::names::issuer_and_subject;
+
+/// All public authorities fit many times; a wrong path (`/dev/zero`) must not fill memory.
+const MAX_FILE: u64 = 4 << 20;
+
+/// How many links a chain of ours may have.
+const MAX_CHAIN: usize = 10;
+
+/// What a file looked like when it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Stamp {
+    path: PathBuf,
+    /// Modified, length; `None` when it is not there.
+    seen: Option<(SystemTime, u64)>,
+}
+
+impl Stamp {
+    pub(super) fn of(path: &Path) -> Self {
+        let seen = std::fs::metadata(path).ok();
+        let seen = seen.and_then(|file| Some((file.modified().ok()?, file.len())));
+        let path = path.to_owned();
+        Self { path, seen }
+    }
+}
+
+/// The whole file.
+pub(super) fn read(path: &Path, max: u64) -> Result<Zeroizing<Vec<u8>>, TlsError> {
+    let mut bytes = Zeroizing::new(Vec::new());
+    File::open(path)
+        .and_then(|file| file.take(max + 1).read_to_end(&mut bytes))
+        .map_err(|why| TlsError::new(path, why.to_string()))?;
+    if bytes.len() as u64 > max {
+        return Err(TlsError::new(path, "is too large"));
+    }
+    Ok(bytes)
+}
+
+/// Every certificate in a file, at least one.
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let pem = read(path, MAX_FILE)?;
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    let found = found.map_err(|why| TlsError::new(path, why.to_string()))?;
+    if found.is_empty() {
+        return Err(TlsError::new(path, "holds no certificate in PEM form"));
+    }
+    Ok(found)
+}
+
+/// Whom to trust.
+pub(super) fn authorities(path: &Path) -> Result<Arc<RootCertStore>, TlsError> {
+    let mut roots = RootCertStore::empty();
+    let (_, refused) = roots.add_parsable_certificates(certificates(path)?);
+    if roots.is_empty() {
+        let why = format!("holds no certificate that can be used ({refused} cannot be read)");
+        return Err(TlsError::new(path, why));
+    }
+    Ok(Arc::new(roots))
+}
+
+/// The certificate to show, with its chain, and its key. What the chain lacks is completed from
+/// `cacertfile`, as OTP does.
+pub(super) fn identity(
+    certfile: &Path,
+    keyfile: &Path,
+    cacertfile: Option<&Path>,
+    provider: &CryptoProvider,
+) -> Result<Arc<CertifiedKey>, TlsError> {
+    let mut chain = certificates(certfile)?;
+    if let Some(path) = cacertfile {
+        complete(&mut chain, certificates(path)?);
+    }
+    let key = private_key(keyfile)?;
+    let key = provider
+        .key_provider
+        .load_private_key(key)
+        .map_err(|_| TlsError::new(keyfile, "holds a key of a kind that is not supported: RSA of 2048 bits and more, P-256, P-384 and Ed25519 are"))?;
+    let identity = CertifiedKey::new(chain, key);
+    match identity.keys_match() {
+        Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::KeyMismatch)) => {
+            let why = format!(
+                "is not the key of the certificate in {}",
+                certfile.display()
+            );
+            Err(TlsError::new(keyfile, why))
+        }
+        // Perhaps a certificate without version 3: ours to show, the peer's to judge.
+        _ => Ok(Arc::new(identity)),
+    }
+}
+
+fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    let pem = read(path, MAX_FILE)?;
+    PrivateKeyDer::from_pem_slice(&pem).map_err(|_| {
+        let text = String::from_utf8_lossy(&pem);
+        let sealed = text.contains("BEGIN ENCRYPTED PRIVATE KEY") || text.contains(",ENCRYPTED");
+        TlsError::new(
+            path,
+            if sealed {
+                "holds a key with a password: take it off (openssl pkey -in … -out …) and protect \
+                 the file by its mode"
+            } else {
+                "holds no private key in PEM form (PKCS#8, PKCS#1 or SEC1)"
+            },
+        )
+    })
+}
+
+/// Appends issuers up to and without the one that signs itself.
+fn complete(chain: &mut Vec<CertificateDer<'static>>, known: Vec<CertificateDer<'static>>) {
+    while chain.len() < MAX_CHAIN {
+        let Some((issuer, subject)) = chain.last().and_then(|last| issuer_and_subject(last)) else {
+            return;
+        };
+        if issuer == subject {
+            return;
+        }
+        let next = known.iter().find(|candidate| {
+            issuer_and_subject(candidate)
+                .is_some_and(|(above, name)| name == issuer && above != name)
+        });
+        match next.cloned() {
+            Some(next) => chain.push(next),
+            None => return,
+        }
+    }
+}
