@@ -34,7 +34,11 @@ command("send", #{to := To, senders := Senders, count := Count, size := Size}) -
 command("serve", _) ->
     say("serving", []);
 command("ping", #{to := To, count := Count}) ->
-    ping(list_to_atom(To), int(Count)).
+    ping(list_to_atom(To), int(Count));
+command("call", #{to := To, callers := Callers, count := Count}) ->
+    call(list_to_atom(To), int(Callers), int(Count));
+command("connect", #{to := To, count := Count}) ->
+    quantiles("connected", [connect(list_to_atom(To)) || _ <- lists:seq(1, int(Count))]).
 
 int(Text) -> list_to_integer(Text).
 
@@ -137,7 +141,34 @@ quantiles(Word, Times) ->
 
 ns(Native) -> erlang:convert_time_unit(Native, native, nanosecond).
 
-%% gen_server
+connect(To) ->
+    Begun = erlang:monotonic_time(),
+    true = net_kernel:connect_node(To),
+    Took = erlang:monotonic_time() - Begun,
+    true = erlang:disconnect_node(To),
+    ok = gone(To),
+    %% Until the other side has seen the end.
+    timer:sleep(2),
+    Took.
+
+gone(To) ->
+    case lists:member(To, nodes(connected)) of
+        true -> erlang:yield(), gone(To);
+        false -> ok
+    end.
+
+%% A gen_server that is called.
+
+call(To, Callers, Count) ->
+    Asker = self(),
+    true = net_kernel:connect_node(To),
+    Begun = erlang:monotonic_time(),
+    Pids = [spawn_link(fun() -> Asker ! {sum, self(), calls({adder, To}, 1, Count, 0)} end) || _ <- lists:seq(1, Callers)],
+    Sum = lists:sum([receive {sum, Pid, Part} -> Part end || Pid <- Pids]),
+    say("called ns=~b sum=~b", [ns(erlang:monotonic_time() - Begun), Sum]).
+
+calls(_, N, Count, Sum) when N > Count -> Sum;
+calls(Server, N, Count, Sum) -> calls(Server, N + 1, Count, Sum + gen_server:call(Server, {add, N})).
 
 init([]) -> {ok, nothing}.
 

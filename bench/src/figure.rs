@@ -15,6 +15,12 @@ pub(crate) enum Figure {
     Bin64k,
     /// Binaries of 16 MiB.
     Bin16m,
+    /// Calls of a `gen_server` from one process.
+    Call,
+    /// Calls of a `gen_server` from eight processes.
+    Call8,
+    /// Connections, one after another.
+    Connect,
 }
 
 /// In which direction a figure is good.
@@ -31,6 +37,10 @@ pub(crate) enum Kind {
     Stream { senders: u64, size: u64 },
     /// One process sends, another answers.
     RoundTrip,
+    /// `callers` processes call a server.
+    Call { callers: u64 },
+    /// Connects, and ends the connection.
+    Connect,
 }
 
 impl Figure {
@@ -40,6 +50,9 @@ impl Figure {
         Self::PingPong,
         Self::Bin64k,
         Self::Bin16m,
+        Self::Call,
+        Self::Call8,
+        Self::Connect,
     ];
 
     /// What it is called on the command line and in JSON.
@@ -50,6 +63,9 @@ impl Figure {
             Self::PingPong => "pingpong",
             Self::Bin64k => "bin64k",
             Self::Bin16m => "bin16m",
+            Self::Call => "call",
+            Self::Call8 => "call8",
+            Self::Connect => "connect",
         }
     }
 
@@ -61,21 +77,25 @@ impl Figure {
             Self::PingPong => "Ping-pong",
             Self::Bin64k => "Binaries of 64 KiB",
             Self::Bin16m => "Binaries of 16 MiB",
+            Self::Call => "Calls of a gen_server, 1 caller",
+            Self::Call8 => "Calls of a gen_server, 8 callers",
+            Self::Connect => "Connect and handshake",
         }
     }
 
     pub(crate) const fn unit(self) -> &'static str {
         match self {
             Self::OneWay | Self::OneWay8 => "M messages/s",
-            Self::PingPong => "µs p50",
+            Self::PingPong | Self::Connect => "µs p50",
             Self::Bin64k | Self::Bin16m => "GB/s",
+            Self::Call | Self::Call8 => "k calls/s",
         }
     }
 
     pub(crate) const fn better(self) -> Better {
         match self {
-            Self::OneWay | Self::OneWay8 | Self::Bin64k | Self::Bin16m => Better::Higher,
-            Self::PingPong => Better::Lower,
+            Self::PingPong | Self::Connect => Better::Lower,
+            _ => Better::Higher,
         }
     }
 
@@ -98,6 +118,9 @@ impl Figure {
                 size: 16 << 20,
             },
             Self::PingPong => Kind::RoundTrip,
+            Self::Call => Kind::Call { callers: 1 },
+            Self::Call8 => Kind::Call { callers: 8 },
+            Self::Connect => Kind::Connect,
         }
     }
 
@@ -110,6 +133,9 @@ impl Figure {
             Self::PingPong => (2_000, 100_000),
             Self::Bin64k => (800, 60_000),
             Self::Bin16m => (6, 240),
+            Self::Call => (2_000, 100_000),
+            Self::Call8 => (500, 25_000),
+            Self::Connect => (20, 100),
         }
     }
 }

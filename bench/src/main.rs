@@ -8,6 +8,7 @@ mod line;
 mod options;
 mod pair;
 mod peer;
+mod place;
 mod process;
 mod run;
 mod stats;

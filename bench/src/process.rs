@@ -24,12 +24,10 @@ pub(crate) struct Process {
     stdin: Option<ChildStdin>,
     lines: Receiver<String>,
     chatter: Vec<String>,
-    /// What it said when it was ready.
-    pub(crate) ready: Line,
 }
 
 impl Process {
-    /// Starts it and waits until it is ready.
+    /// Starts it; [`Process::until_ready`] waits for it.
     pub(crate) fn start(mut command: Command, what: String) -> Result<Self> {
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command
@@ -44,16 +42,18 @@ impl Process {
                 }
             }
         });
-        let mut process = Self {
+        Ok(Self {
             what,
             stdin: child.stdin.take(),
             child,
             lines,
             chatter: Vec::new(),
-            ready: Line::new("ready"),
-        };
-        process.ready = process.answer("ready", START)?;
-        Ok(process)
+        })
+    }
+
+    /// What it says when it takes commands.
+    pub(crate) fn until_ready(&mut self) -> Result<Line> {
+        self.answer("ready", START)
     }
 
     /// Says a command.

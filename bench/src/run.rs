@@ -8,7 +8,8 @@ use serde::Serialize;
 use crate::figure::{Better, Figure, Kind, RUN};
 use crate::line::Line;
 use crate::options::Options;
-use crate::pair::{Pair, Peer, Place};
+use crate::pair::{Pair, Peer};
+use crate::place::Place;
 use crate::process::Process;
 use crate::stats::median;
 
@@ -41,7 +42,7 @@ pub(crate) struct Row {
 
 /// Measures and prints.
 pub(crate) fn run(options: &Options) -> Result<Report> {
-    let place = Place::new()?;
+    let place = Place::new(&options.pairs)?;
     let mut figures = Vec::new();
     for figure in &options.figures {
         let table = measure(&place, *figure, options)?;
@@ -54,12 +55,16 @@ pub(crate) fn run(options: &Options) -> Result<Report> {
 fn measure(place: &Place, figure: Figure, options: &Options) -> Result<Table> {
     let mut turns = Vec::new();
     for (number, pair) in options.pairs.iter().enumerate() {
-        let mut turn = Turn::start(place, *pair, number)?;
+        if pair.has(figure) {
+            turns.push(Turn::start(place, *pair, number)?);
+        }
+    }
+    for turn in &mut turns {
+        turn.until_ready()?;
         turn.count = match options.count {
             Some(count) => count,
-            None => turn.enough(figure).with_context(|| pair.name())?,
+            None => turn.enough(figure).with_context(|| turn.pair.name())?,
         };
-        turns.push(turn);
     }
     for _ in 0..options.rounds {
         for turn in &mut turns {
@@ -100,13 +105,9 @@ impl Turn {
         let name = |role| format!("{role}{number}x{}@127.0.0.1", std::process::id());
         let receiver = place.start(pair.receiver, &name("r"), pair.flavour)?;
         let sender = place.start(pair.sender, &name("s"), pair.flavour)?;
-        let to = match pair.receiver {
-            Peer::Tokio => receiver.ready.text("port")?.to_owned(),
-            _ => name("r"),
-        };
         Ok(Self {
             pair,
-            to,
+            to: name("r"),
             receiver,
             sender,
             count: 0,
@@ -116,6 +117,15 @@ impl Turn {
                 p99: Vec::new(),
             },
         })
+    }
+
+    fn until_ready(&mut self) -> Result<()> {
+        self.sender.until_ready()?;
+        let ready = self.receiver.until_ready()?;
+        if matches!(self.pair.receiver, Peer::Tokio | Peer::Ractor) {
+            ready.text("port")?.clone_into(&mut self.to);
+        }
+        Ok(())
     }
 
     /// How many messages fill a run. Warms up, too.
@@ -155,7 +165,9 @@ impl Turn {
     fn once(&mut self, figure: Figure, strategy: u64) -> Result<Sample> {
         match figure.kind() {
             Kind::Stream { senders, size } => self.stream(senders, size, strategy),
-            Kind::RoundTrip => self.round_trips(strategy),
+            Kind::RoundTrip => self.round_trips("ping", "pinged", 1, strategy),
+            Kind::Connect => self.round_trips("connect", "connected", self.count, strategy),
+            Kind::Call { callers } => self.calls(callers),
         }
     }
 
@@ -188,20 +200,47 @@ impl Turn {
         })
     }
 
-    fn round_trips(&mut self, strategy: u64) -> Result<Sample> {
-        let serve = Line::new("serve").with("strategy", strategy);
+    fn round_trips(
+        &mut self,
+        ask: &str,
+        answer: &str,
+        connections: u64,
+        strategy: u64,
+    ) -> Result<Sample> {
+        let serve = Line::new("serve")
+            .with("strategy", strategy)
+            .with("connections", connections);
         self.receiver.ask(&serve)?;
         self.receiver.answer("serving", LIMIT)?;
-        let ping = Line::new("ping")
+        let ask = Line::new(ask)
             .with("to", &self.to)
             .with("count", self.count)
             .with("strategy", strategy);
-        self.sender.ask(&ping)?;
-        let pinged = self.sender.answer("pinged", LIMIT)?;
+        self.sender.ask(&ask)?;
+        let answer = self.sender.answer(answer, LIMIT)?;
         Ok(Sample {
-            value: pinged.number::<f64>("p50")? / 1e3,
-            p99: Some(pinged.number::<f64>("p99")? / 1e3),
-            took: Duration::from_nanos(pinged.number("ns")?),
+            value: answer.number::<f64>("p50")? / 1e3,
+            p99: Some(answer.number::<f64>("p99")? / 1e3),
+            took: Duration::from_nanos(answer.number("ns")?),
+        })
+    }
+
+    fn calls(&mut self, callers: u64) -> Result<Sample> {
+        let call = Line::new("call")
+            .with("to", &self.to)
+            .with("count", self.count)
+            .with("callers", callers);
+        self.sender.ask(&call)?;
+        let called = self.sender.answer("called", LIMIT)?;
+        // Each answer is the number that was asked with, and one.
+        let expected = callers * (self.count * (self.count + 1) / 2 + self.count);
+        let sum: u64 = called.number("sum")?;
+        ensure!(sum == expected, "the sum is {sum}, not {expected}");
+        let nanos: u64 = called.number("ns")?;
+        Ok(Sample {
+            value: (callers * self.count) as f64 / nanos as f64 * 1e6,
+            p99: None,
+            took: Duration::from_nanos(nanos),
         })
     }
 }

@@ -80,12 +80,18 @@ const NEEDS: &[Need] = &[
         package: "openssl",
         purpose: "certificates for nodes over TLS",
     },
+    Need {
+        program: "strace",
+        package: "strace",
+        purpose: "counting the system calls of what is measured",
+    },
 ];
 
 /// Packages that no program in PATH gives away, by a file that they bring.
 const FILES: &[(&str, &str, &str)] = &[
     ("/usr/share/perl/5*", "perl", "mmdebstrap"),
     ("/etc/ssl/certs", "ca-certificates", "HTTPS"),
+    ("/usr/include/ei.h", "erlang-dev", "libei, to measure beside"),
 ];
 
 /// Installs what is missing where that is possible, else fails with the list.

@@ -1,7 +1,9 @@
 //! Our node.
 
+mod calls;
+
 use std::net::Ipv4Addr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use bytes::Bytes;
@@ -22,6 +24,7 @@ pub(super) async fn run(name: &str) -> Result<()> {
         .start()
         .await?;
     tokio::spawn(echo(node.mailbox()));
+    tokio::spawn(calls::serve(node.mailbox()));
     say(&Line::new("ready"))?;
     let mut commands = commands();
     while let Some(line) = commands.recv().await {
@@ -41,6 +44,8 @@ async fn command(node: Node, line: Line) -> Result<()> {
         "send" => send(node, &line).await,
         "serve" => say(&Line::new("serving")),
         "ping" => ping(node, &line).await,
+        "call" => calls::call(node, &line).await,
+        "connect" => connect(node, &line).await,
         other => bail!("there is no command {other:?}"),
     }
 }
@@ -178,6 +183,23 @@ async fn ping(node: Node, line: &Line) -> Result<()> {
         }
     }
     say(&quantiles("pinged", times))
+}
+
+async fn connect(node: Node, line: &Line) -> Result<()> {
+    let target = Target::new(line.text("to")?.parse()?);
+    let mut times = Vec::new();
+    for _ in 0..line.number("count")? {
+        let begun = Instant::now();
+        node.connect(&target).await?;
+        times.push(u64::try_from(begun.elapsed().as_nanos())?);
+        node.disconnect(&target.name);
+        while !node.connected().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        // Until the other side has seen the end.
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    say(&quantiles("connected", times))
 }
 
 /// Connects, and asks a registered process for its pid.
