@@ -34,26 +34,39 @@ pub fn trunkline() -> &'static Path {
         if let Some(other) = std::env::var_os("TRUNKLINE_BINARY") {
             return other.into();
         }
-        let profile = profile_dir();
-        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo
-            .current_dir(root())
-            .args(["build", "--quiet", "--package", "trunkline-cli"])
-            .env("CARGO_TARGET_DIR", target());
-        // Cargo tells a test which package it is of. With that in the environment, build scripts would run anew (ring's), and what
-        // depends on them would be built once for us and once again for whoever builds it from a shell.
-        for (name, _) in std::env::vars_os() {
-            let text = name.to_string_lossy();
-            if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
-                cargo.env_remove(&name);
-            }
-        }
-        if profile.ends_with("release") {
-            cargo.arg("--release");
-        }
-        run(&mut cargo).expect("the command builds");
-        profile.join("trunkline")
+        built("trunkline-cli").join("trunkline")
     })
+}
+
+/// The program that measures the wire, of the profile that the tests were built with.
+///
+/// # Panics
+/// When it does not build.
+pub fn bench() -> PathBuf {
+    built("trunkline-bench").join("trunkline-bench")
+}
+
+/// Builds a package of the workspace, and gives the folder of what is built.
+fn built(package: &str) -> PathBuf {
+    let profile = profile_dir();
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo
+        .current_dir(root())
+        .args(["build", "--quiet", "--package", package])
+        .env("CARGO_TARGET_DIR", target());
+    // Cargo tells a test which package it is of. With that in the environment, build scripts would run anew (ring's), and what
+    // depends on them would be built once for us and once again for whoever builds it from a shell.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            cargo.env_remove(&name);
+        }
+    }
+    if profile.ends_with("release") {
+        cargo.arg("--release");
+    }
+    run(&mut cargo).expect("the package builds");
+    profile
 }
 
 /// What `cargo xtask dist` makes and users run, built when it is missing or old.

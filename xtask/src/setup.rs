@@ -91,7 +91,11 @@ const NEEDS: &[Need] = &[
 const FILES: &[(&str, &str, &str)] = &[
     ("/usr/share/perl/5*", "perl", "mmdebstrap"),
     ("/etc/ssl/certs", "ca-certificates", "HTTPS"),
-    ("/usr/include/ei.h", "erlang-dev", "libei, to measure beside"),
+    (
+        "/usr/include/ei.h",
+        "erlang-dev",
+        "libei, to measure beside",
+    ),
 ];
 
 /// Installs what is missing where that is possible, else fails with the list.
