@@ -58,11 +58,14 @@ pub enum Release {
 }
 
 impl Release {
-    /// `erl`, with the same files below `shared`.
-    fn erl(self, shared: &[PathBuf]) -> Result<Command> {
+    /// A program of it, with the same files below `shared`.
+    ///
+    /// # Errors
+    /// When the release that is not the system's cannot be unpacked.
+    pub fn command(self, program: &str, shared: &[PathBuf]) -> Result<Command> {
         match self {
-            Self::Otp25 => Ok(Command::new("erl")),
-            Self::Otp27 => otp27::command("erl", shared),
+            Self::Otp25 => Ok(Command::new(program)),
+            Self::Otp27 => otp27::command(program, shared),
         }
     }
 }
@@ -142,7 +145,7 @@ impl Otp {
         cookie: &str,
         args: &[&str],
     ) -> Result<Self> {
-        let mut command = release.erl(&[])?;
+        let mut command = release.command("erl", &[])?;
         command.args(args).args(["-eval", CONTROL]);
         Self::on_loopback(command, epmd, name, cookie, tempfile::tempdir()?)
     }

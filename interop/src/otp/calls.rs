@@ -37,7 +37,7 @@ impl Otp {
         std::fs::create_dir(&without)?;
         compile("calls", dir.path())?;
         compile("erl_eval", &without)?;
-        let mut command = release.erl(&[std::env::temp_dir()])?;
+        let mut command = release.command("erl", &[std::env::temp_dir()])?;
         command.args(args).arg("-pa").arg(dir.path());
         if evaluator == Evaluator::Absent {
             // It comes before OTP's own.

@@ -1,0 +1,229 @@
+%% Connections: who is seen, how they end, and what a node that starts again has to do with the one before.
+-module(nodes_cases).
+-export([cases/0]).
+-include("check.hrl").
+
+cases() ->
+    [
+        {ping_and_who_is_there, fun ping/1},
+        {an_end_by_us, fun disconnect/1},
+        {an_end_by_the_subject, fun disconnect_theirs/1},
+        {the_subject_is_killed, fun killed/1},
+        {the_subject_stops, fun stops/1},
+        {we_are_killed, fun we_are_killed/1},
+        {a_new_incarnation, fun restart/1},
+        {our_new_incarnation, fun our_restart/1},
+        {the_subject_dials, fun dials/1},
+        {messages_dial_again, fun again/1},
+        {a_dynamic_name, fun dynamic/1},
+        {a_peer_that_does_not_allow_it, fun allow/1},
+        {connections_come_and_go, fun many/1}
+    ].
+
+connected(Node) -> lists:member(Node, nodes(connected)).
+
+alone(Node) -> check:until({gone, Node}, fun() -> not connected(Node) end).
+
+%% A process of the subject, and the ways to hear that its node is lost.
+watched(Node) ->
+    process_flag(trap_exit, true),
+    Pid = puppet:new(Node, [{link, self()}]),
+    {Pid, monitor(process, Pid), monitor(process, {subject, Node})}.
+
+lost(Node, {Pid, ByPid, ByName}) ->
+    ?is({Pid, noconnection}, ?get({'DOWN', ByPid, process, Who, Why}, {Who, Why})),
+    ?is({{subject, Node}, noconnection}, ?get({'DOWN', ByName, process, Whom, How}, {Whom, How})),
+    ?is(noconnection, ?get({'EXIT', Pid, Reason}, Reason)).
+
+subject() ->
+    {Node, Id} = launcher:start(node),
+    true = net_kernel:connect_node(Node),
+    {Node, Id}.
+
+ping(Node) ->
+    ?is(pong, net_adm:ping(Node)),
+    ?is(true, lists:member(Node, nodes(hidden))),
+    ?is(false, lists:member(Node, nodes())),
+    ?is(true, net_kernel:connect_node(Node)),
+    ?is(true, lists:member(node(), puppet:ask({subject, Node}, nodes))),
+    Never = launcher:name(never),
+    ?is(pang, net_adm:ping(Never)),
+    ?is(false, puppet:ask(puppet:new(Node), {connect, Never})),
+    ?is(true, puppet:ask(puppet:new(Node), {connect, node()})).
+
+disconnect(_) ->
+    {Node, _} = subject(),
+    ok = net_kernel:monitor_nodes(true, [nodedown_reason, {node_type, all}]),
+    Watched = watched(Node),
+    Theirs = puppet:new(Node, [trap]),
+    Mine = self(),
+    ok = puppet:ask(Theirs, {link, Mine}),
+    Ref = puppet:ask(Theirs, {monitor, Mine}),
+    ok = puppet:ask(Theirs, {monitor_nodes, true}),
+    true = erlang:disconnect_node(Node),
+    lost(Node, Watched),
+    ?get({nodedown, Node, [{nodedown_reason, disconnect}, {node_type, hidden}]}),
+    ?get({'EXIT', Theirs, noconnection}),
+    ?is(pong, net_adm:ping(Node)),
+    ?get({nodeup, Node, [{node_type, hidden}]}),
+    Seen = of_driver(puppet:ask(Theirs, {take, 30, 300})),
+    ?is(lists:sort([{'EXIT', Mine, noconnection}, {'DOWN', Ref, process, Mine, noconnection},
+        {nodedown, node(), connection_closed}, {nodeup, node()}]), lists:sort(Seen)),
+    %% The processes live.
+    ?is(here, puppet:ask(Theirs, {echo, here})),
+    true = erlang:disconnect_node(Node).
+
+%% Nodes of other cases come and go meanwhile.
+of_driver(Seen) ->
+    [One || One <- Seen, not (element(1, One) =:= nodeup orelse element(1, One) =:= nodedown) orelse element(2, One) =:= node()].
+
+disconnect_theirs(_) ->
+    {Node, _} = subject(),
+    ok = net_kernel:monitor_nodes(true, [nodedown_reason, {node_type, all}]),
+    Watched = watched(Node),
+    {subject, Node} ! {ask, self(), none, {'after', 1, {disconnect, node()}}},
+    lost(Node, Watched),
+    ?get({nodedown, Node, [{nodedown_reason, connection_closed}, {node_type, hidden}]}),
+    ?is(pong, net_adm:ping(Node)),
+    true = erlang:disconnect_node(Node).
+
+killed(_) ->
+    {Node, Id} = subject(),
+    Watched = watched(Node),
+    launcher:signal(Id, 'KILL'),
+    lost(Node, Watched),
+    alone(Node),
+    ?is(pang, net_adm:ping(Node)).
+
+%% What it was told before it stops is done.
+stops(_) ->
+    {Node, _} = subject(),
+    Watched = {Pid, _, _} = watched(Node),
+    puppet:ask(Pid, {all, [{stream, self(), last, 1, 100, 10000}, stop]}),
+    [?get({last, N, _}) || N <- lists:seq(1, 100)],
+    ended(Node, Watched),
+    alone(Node),
+    check:until(unregistered, fun() -> pang =:= net_adm:ping(Node) end).
+
+%% A node that stops in order may end its processes first.
+ended(Node, {Pid, ByPid, ByName}) ->
+    Reasons = [noconnection, shutdown, killed],
+    ?is(true, lists:member(?get({'DOWN', ByPid, process, Pid, Why}, Why), Reasons)),
+    ?is(true, lists:member(?get({'DOWN', ByName, process, {subject, Node}, How}, How), Reasons)),
+    ?is(true, lists:member(?get({'EXIT', Pid, Reason}, Reason), Reasons)).
+
+we_are_killed(_) ->
+    {Node, _} = subject(),
+    Other = launcher:name(other),
+    Peer = peers:start(Other),
+    true = peer:call(Peer, net_kernel, connect_node, [Node]),
+    Pid = puppet:new(Node, [trap]),
+    ok = puppet:ask(Pid, {monitor_nodes, true}),
+    Theirs = peer:call(Peer, erlang, spawn, [timer, sleep, [infinity]]),
+    [ok, Ref, Named] = puppet:ask(Pid, {all, [{link, Theirs}, {monitor, Theirs}, {monitor, {init, Other}}]}),
+    peers:kill(Peer),
+    Seen = puppet:ask(Pid, {take, 4, 20000}),
+    ?is(lists:sort([{'EXIT', Theirs, noconnection}, {'DOWN', Ref, process, Theirs, noconnection},
+        {'DOWN', Named, process, {init, Other}, noconnection}, {nodedown, Other, connection_closed}]),
+        lists:sort(Seen)),
+    true = erlang:disconnect_node(Node).
+
+%% The same name, another node: what belonged to the first is dead.
+restart(_) ->
+    {Node, Id} = subject(),
+    Old = puppet:new(Node),
+    Alias = puppet:ask(Old, alias),
+    Watched = watched(Node),
+    launcher:signal(Id, 'KILL'),
+    lost(Node, Watched),
+    alone(Node),
+    _ = launcher:launch(Node, []),
+    check:until({back, Node}, fun() -> net_kernel:connect_node(Node) =:= true end),
+    %% As many processes as before: numbers of pids come again, incarnations do not.
+    New = [puppet:new(Node) || _ <- lists:seq(1, 5)],
+    ?is(false, lists:member(Old, New)),
+    Again = monitor(process, Old),
+    ?is(noproc, ?get({'DOWN', Again, process, Old, Why}, Why)),
+    link(Old),
+    ?is(noproc, ?get({'EXIT', Old, Reason}, Reason)),
+    [To ! lost || To <- [Old, Alias]],
+    exit(Old, kill),
+    unlink(Old),
+    [?is([], puppet:ask(Pid, {take, 1, 0})) || Pid <- New],
+    puppet:settled(Node),
+    ?nothing(),
+    true = erlang:disconnect_node(Node).
+
+our_restart(Node) ->
+    Other = launcher:name(again),
+    First = peers:start(Other),
+    true = peer:call(First, net_kernel, connect_node, [Node]),
+    Old = peer:call(First, erlang, spawn, [timer, sleep, [infinity]]),
+    Pid = puppet:new(Node, [trap]),
+    Ref = puppet:ask(Pid, {monitor, Old}),
+    peer:stop(First),
+    ?is([{'DOWN', Ref, process, Old, noconnection}], puppet:ask(Pid, {take, 1, 20000})),
+    Second = peers:start(Other),
+    true = peer:call(Second, net_kernel, connect_node, [Node]),
+    Again = puppet:ask(Pid, {monitor, Old}),
+    ?is([{'DOWN', Again, process, Old, noproc}], puppet:ask(Pid, {take, 1, 20000})),
+    ok = puppet:ask(Pid, {link, Old}),
+    ?is([{'EXIT', Old, noproc}], puppet:ask(Pid, {take, 1, 20000})),
+    ok = puppet:ask(Pid, {send, Old, lost}),
+    ?is(Other, peer:call(Second, erlang, node, [])),
+    peer:stop(Second).
+
+dials(_) ->
+    {Node, Id} = launcher:start(dials, [{dial, node()}]),
+    launcher:until_output(Id, "dial true"),
+    check:until(connected, fun() -> connected(Node) end),
+    ?is(alive, puppet:ask({subject, Node}, {echo, alive})),
+    true = erlang:disconnect_node(Node).
+
+%% A send to a node that is not connected connects to it.
+again(_) ->
+    {Node, _} = subject(),
+    check:each(20, fun(Round) ->
+        ?is(Round, puppet:ask({subject, Node}, {echo, Round})),
+        true = erlang:disconnect_node(Node),
+        alone(Node)
+    end).
+
+%% A client without a name gets one from the node that it dials.
+dynamic(Node) ->
+    Peer = peers:start_nameless(),
+    ?is(nonode@nohost, peer:call(Peer, erlang, node, [])),
+    true = peer:call(Peer, net_kernel, connect_node, [Node]),
+    Name = peer:call(Peer, erlang, node, []),
+    ?like([[_, _, _, _, _ | _], "127.0.0.1"], string:split(atom_to_list(Name), "@")),
+    ?is(true, lists:member(Name, puppet:ask({subject, Node}, nodes))),
+    %% Both ways, and again under the same name.
+    Pid = peer:call(Peer, puppet, new, [Node]),
+    ?is(Node, node(Pid)),
+    Theirs = peer:call(Peer, erlang, spawn, [timer, sleep, [infinity]]),
+    ?is(Name, node(Theirs)),
+    Ref = puppet:ask(Pid, {monitor, Theirs}),
+    true = peer:call(Peer, erlang, disconnect_node, [Node]),
+    ?is([{'DOWN', Ref, process, Theirs, noconnection}], puppet:ask(Pid, {take, 1, 20000})),
+    peer:stop(Peer).
+
+allow(_) ->
+    {Node, _} = subject(),
+    Other = launcher:name(strict),
+    Peer = peers:start(Other),
+    ok = peer:call(Peer, net_kernel, allow, [['somebody@127.0.0.1']]),
+    ?is(false, puppet:ask({subject, Node}, {connect, Other})),
+    ok = peer:call(Peer, net_kernel, allow, [[Node]]),
+    ?is(true, puppet:ask({subject, Node}, {connect, Other})),
+    peer:stop(Peer),
+    true = erlang:disconnect_node(Node).
+
+many(_) ->
+    {Node, _} = launcher:start(many),
+    check:each(100, fun(_) ->
+        ?is(true, net_kernel:connect_node(Node)),
+        true = erlang:disconnect_node(Node),
+        alone(Node)
+    end),
+    ?is(pong, net_adm:ping(Node)),
+    true = erlang:disconnect_node(Node).

@@ -1,0 +1,165 @@
+%% Messages: all of them, in order, whole.
+-module(order_cases).
+-export([cases/0]).
+-include("check.hrl").
+
+cases() ->
+    [
+        {ten_thousand_in_order, fun in_order/1},
+        {ten_thousand_of_ours_in_order, fun in_order_ours/1},
+        {one_of_64_mib_among_ten_thousand, fun big/1},
+        {one_of_64_mib_of_ours_among_ten_thousand, fun big_ours/1},
+        {many_senders_of_all_sizes, fun senders/1},
+        {many_senders_of_ours_of_all_sizes, fun senders_ours/1},
+        {small_ones_pass_large_ones_of_others, fun pass/1},
+        {by_pid_by_name_and_by_alias_is_one_order, fun ways/1},
+        {by_pid_by_name_and_by_alias_of_ours_is_one_order, fun ways_ours/1},
+        {three_thousand_atoms, fun atoms/1},
+        {sizes_around_every_boundary, fun sizes/1}
+    ].
+
+in_order(Node) ->
+    Pid = puppet:new(Node),
+    Asked = puppet:begin_(Pid, {stream, self(), Pid, 1, 10000, 10}),
+    [?get({Pid, N, _}) || N <- lists:seq(1, 10000)],
+    ok = puppet:answer(Asked),
+    ?nothing().
+
+in_order_ours(Node) ->
+    Pid = puppet:new(Node),
+    Sum = stream(Pid, self(), 10000, 10),
+    ?is({10000, Sum, true}, puppet:ask(Pid, {tally, 10000, 20000})).
+
+%% Sends 1 to Count, gives the checksum of what was sent.
+stream(To, Tag, Count, Bytes) ->
+    lists:foldl(fun(N, Sum) ->
+        Binary = <<N:32, 0:(Bytes * 8)>>,
+        To ! {Tag, N, Binary},
+        erlang:adler32(Sum, Binary)
+    end, 1, lists:seq(1, Count)).
+
+-define(BIG, (64 bsl 20)).
+
+big(Node) ->
+    [Pid, Other] = puppet:several(Node, 2),
+    First = puppet:begin_(Pid, {bulk, self(), Pid, 10000, 5000, ?BIG}),
+    Second = puppet:begin_(Other, {stream, self(), Other, 1, 1000, 10}),
+    {Before, Big, After} = around(Pid),
+    ?is(lists:seq(1, 5000), Before),
+    ?is(lists:seq(5001, 10000), After),
+    ?is(?BIG, byte_size(Big)),
+    ?is(true, Big =:= pattern()),
+    ?is(lists:seq(1, 1000), [N || {P, N, _} <- take(1000, Other), P =:= Other]),
+    [ok = puppet:answer(Asked) || Asked <- [First, Second]].
+
+pattern() -> binary:copy(<<"0123456789abcdef">>, ?BIG div 16).
+
+around(Pid) ->
+    Before = [N || {_, N, _} <- take(5000, Pid)],
+    Big = ?get({Pid, big, Binary}, Binary),
+    {Before, Big, [N || {_, N, _} <- take(5000, Pid)]}.
+
+take(0, _) -> [];
+take(N, Tag) -> [?get({Tag, Number, _} when is_integer(Number), {Tag, Number, x}) | take(N - 1, Tag)].
+
+big_ours(Node) ->
+    Pid = puppet:new(Node),
+    Pattern = pattern(),
+    Me = self(),
+    {Other, Monitor} = spawn_monitor(fun() -> exit({sum, stream(Pid, other, 1000, 0)}) end),
+    [begin
+        Pid ! {Me, N, <<N:32>>},
+        [Pid ! {Me, big, Pattern} || N =:= 5000]
+    end || N <- lists:seq(1, 10000)],
+    ?get({'DOWN', Monitor, _, Other, _}),
+    ?like({11001, _, true}, puppet:ask(Pid, {tally, 11001, 60000}, 80000)),
+    Pid ! {Me, big, Pattern},
+    ?is({1, erlang:adler32(Pattern), true}, puppet:ask(Pid, {tally, 1, 60000}, 80000)).
+
+mixed() -> [0, 100, 5000, 70000, 300000].
+
+senders(Node) ->
+    Pids = puppet:several(Node, 50),
+    Asked = [puppet:begin_(Pid, {all, [{stream, self(), Pid, 20 * I + 1, 20 * I + 20, Bytes}
+                || {I, Bytes} <- lists:zip([0, 1, 2], rotated(At))]})
+             || {At, Pid} <- lists:enumerate(Pids)],
+    ?is(maps:from_keys(Pids, 60), gather(3000, #{})),
+    [[ok, ok, ok] = puppet:answer(One, 60000) || One <- Asked],
+    ?nothing().
+
+%% Three of the sizes, others for each.
+rotated(At) ->
+    {Front, Back} = lists:split(At rem 5, mixed()),
+    lists:sublist(Back ++ Front, 3).
+
+%% The last number of each sender, each of which counts up from 1.
+gather(0, Last) -> Last;
+gather(Left, Last) ->
+    {From, N, Binary} = ?get({Pid, Number, Bytes} when is_pid(Pid), {Pid, Number, Bytes}),
+    <<N:32, _/binary>> = Binary,
+    ?is(N, maps:get(From, Last, 0) + 1),
+    gather(Left - 1, Last#{From => N}).
+
+senders_ours(Node) ->
+    Pid = puppet:new(Node),
+    [spawn(fun() ->
+        [Pid ! {self(), N, <<N:32, 0:(Size * 8)>>}
+         || {I, Size} <- lists:zip([0, 1, 2], rotated(At)), N <- lists:seq(20 * I + 1, 20 * I + 20)]
+     end) || At <- lists:seq(1, 50)],
+    ?like({3000, _, true}, puppet:ask(Pid, {tally, 3000, 60000}, 80000)).
+
+%% A question is answered while a large message of another process is under way.
+pass(Node) ->
+    [Large, Small] = puppet:several(Node, 2),
+    Asked = puppet:begin_(Large, {bulk, self(), large, 1, 1, ?BIG}),
+    [?is(N, puppet:ask(Small, {echo, N})) || N <- lists:seq(1, 50)],
+    ?get({large, big, _}),
+    ok = puppet:answer(Asked).
+
+ways(Node) ->
+    Pid = puppet:new(Node),
+    Name = list_to_atom("ways" ++ integer_to_list(erlang:unique_integer([positive]))),
+    register(Name, self()),
+    To = [self(), {Name, node()}, alias()],
+    puppet:ask(Pid, {all, [{stream, lists:nth(N rem 3 + 1, To), Pid, N, N, N rem 7 * 20000} || N <- lists:seq(1, 300)]}),
+    ?is(lists:seq(1, 300), [N || {P, N, _} <- check:flush(), P =:= Pid]).
+
+ways_ours(Node) ->
+    Pid = puppet:new(Node),
+    Name = list_to_atom("ways" ++ integer_to_list(erlang:unique_integer([positive]))),
+    [true, Alias] = puppet:ask(Pid, {all, [{register, Name}, alias]}),
+    To = [Pid, {Name, Node}, Alias],
+    [lists:nth(N rem 3 + 1, To) ! {ways, N, <<N:32, 0:(N rem 7 * 160000)>>} || N <- lists:seq(1, 300)],
+    ?like({300, _, true}, puppet:ask(Pid, {tally, 300, 20000})).
+
+%% More atoms than the cache has slots, in messages that name few and many of them, whole and in fragments.
+atoms(Node) ->
+    Pid = puppet:new(Node),
+    Atoms = [list_to_atom(lists:flatten(["cached_", integer_to_list(N), long(N)])) || N <- lists:seq(1, 3000)],
+    [begin
+        [?is(Some, puppet:ask(Pid, {echo, Some})) || Some <- chunks(Size, Atoms)],
+        ?is(Atoms, puppet:ask(Pid, {echo, Atoms}))
+    end || Size <- [1, 10, 255, 256, 1000]],
+    %% The same slots while large messages of others are under way.
+    Large = puppet:new(Node),
+    Asked = puppet:begin_(Large, {stream, self(), large, 1, 10, 1000000}),
+    [?is(Some, puppet:ask(Pid, {echo, Some})) || Some <- chunks(50, lists:reverse(Atoms))],
+    ok = puppet:answer(Asked).
+
+long(N) when N rem 100 =:= 0 -> lists:duplicate(200, $é);
+long(N) when N rem 7 =:= 0 -> "αβγ";
+long(_) -> "".
+
+chunks(_, []) -> [];
+chunks(Size, List) when length(List) =< Size -> [List];
+chunks(Size, List) ->
+    {Some, Rest} = lists:split(Size, List),
+    [Some | chunks(Size, Rest)].
+
+sizes(Node) ->
+    Pid = puppet:new(Node),
+    Edges = [1 bsl 8, 4096, 16384, 1 bsl 16, 1 bsl 18, 1 bsl 20],
+    [begin
+        Binary = rand:bytes(Size),
+        ?is(Binary, puppet:ask(Pid, {echo, Binary}))
+    end || Edge <- Edges, Size <- lists:seq(Edge - 2, Edge + 2) ++ [Edge - 60, Edge - 100]].

@@ -1,0 +1,45 @@
+%% Asks processes of the subject to do something; subject.erl has the commands.
+-module(puppet).
+-export([new/1, new/2, several/2, ask/2, ask/3, begin_/2, answer/1, answer/2, settled/1, die/2]).
+
+%% A process of the node.
+new(Node) -> new(Node, []).
+new(Node, Options) -> ask({subject, Node}, {puppet, Options}).
+
+several(Node, N) -> ask({subject, Node}, {puppets, N}).
+
+%% What a command gives. It must end within so many milliseconds.
+ask(Whom, Command) -> ask(Whom, Command, 20000).
+ask(Whom, Command, Ms) -> answer(begin_(Whom, Command), Ms).
+
+%% The same in two halves.
+begin_(Whom, Command) ->
+    Tag = monitor(process, Whom),
+    Whom ! {ask, self(), Tag, Command},
+    {Tag, Command}.
+
+answer(Asked) -> answer(Asked, 20000).
+answer({Tag, Command}, Ms) ->
+    receive
+        {answer, Tag, {failed, Why}} ->
+            demonitor(Tag, [flush]),
+            error({subject_failed, Command, Why});
+        {answer, Tag, Result} ->
+            demonitor(Tag, [flush]),
+            Result;
+        {'DOWN', Tag, _, _, Reason} ->
+            error({subject_ended, Command, Reason})
+    after Ms ->
+        demonitor(Tag, [flush]),
+        error({no_answer, Command, after_ms, Ms})
+    end.
+
+%% Has it exit with a reason, without waiting: nothing comes back but what links and monitors say.
+die(Whom, Reason) ->
+    Whom ! {ask, self(), none, {exit, Reason}},
+    ok.
+
+%% All that I have sent to the node so far is there, and all that it had sent to me before is here.
+settled(Node) ->
+    pid = ask({subject, Node}, {echo, pid}),
+    ok.

@@ -1,0 +1,108 @@
+%% Silence, from either side. The subjects have a short `net_ticktime`.
+-module(ticks_cases).
+-export([cases/0, watch/1, seen/1, back/1]).
+-include("check.hrl").
+
+-define(TICKTIME, 2).
+
+cases() ->
+    [
+        {a_silent_peer_is_given_up_and_one_that_ticks_is_not, fun silent/1},
+        {a_frozen_subject_is_given_up_and_comes_back, fun frozen/1},
+        {a_frozen_node_is_given_up_by_the_subject, fun frozen_node/1}
+    ].
+
+%% Three peers of the same subject: one says nothing, one only ticks, one only answers ticks.
+silent(_) ->
+    {Node, _} = launcher:start(ticks, [{ticktime, ?TICKTIME}]),
+    [Silent, Ticking, Answering] = Peers = [wire:dial(Node, launcher:name(raw)) || _ <- [1, 2, 3]],
+    Me = self(),
+    Loops = [spawn_link(fun() -> receive go -> Loop(Me, Socket) end end)
+        || {Socket, Loop} <- [{Ticking, fun ticks/2}, {Answering, fun answers/2}]],
+    [ok = gen_tcp:controlling_process(Socket, Loop) || {Socket, Loop} <- lists:zip([Ticking, Answering], Loops)],
+    [Loop ! go || Loop <- Loops],
+    3 = length(Peers),
+    Ticks = until_closed(Silent, 0),
+    ?is(true, Ticks >= 2),
+    %% Longer than the silent one lasted, the others are there.
+    timer:sleep(?TICKTIME * 1000),
+    ?is([], [Closed || {closed, Closed} <- check:flush()]),
+    [begin unlink(Loop), exit(Loop, kill) end || Loop <- Loops].
+
+%% It is ticked to the end.
+until_closed(Socket, Ticks) ->
+    case wire:next(Socket) of
+        tick -> until_closed(Socket, Ticks + 1);
+        timeout -> error({still_open, Ticks});
+        What when is_tuple(What) -> until_closed(Socket, Ticks);
+        _ -> Ticks
+    end.
+
+ticks(Me, Socket) ->
+    _ = wire:tick(Socket),
+    case wire:next(Socket, ?TICKTIME * 250) of
+        closed -> Me ! {closed, ticking};
+        _ -> ticks(Me, Socket)
+    end.
+
+answers(Me, Socket) ->
+    case wire:next(Socket) of
+        tick -> wire:tick(Socket), answers(Me, Socket);
+        closed -> Me ! {closed, answering};
+        _ -> answers(Me, Socket)
+    end.
+
+%% Its processes are as they were; only the connection is another one.
+frozen(_) ->
+    {Peer, Me} = ticker(),
+    {Node, Id} = launcher:start(ticks, [{ticktime, ?TICKTIME}]),
+    Pid = peer:call(Peer, puppet, new, [Node, [trap]]),
+    Watch = peer:call(Peer, erlang, spawn, [?MODULE, watch, [Node]]),
+    ok = peer:call(Peer, puppet, ask, [Pid, {monitor_nodes, true}]),
+    launcher:signal(Id, 'STOP'),
+    ?is(net_tick_timeout, seen(Peer, Watch)),
+    launcher:signal(Id, 'CONT'),
+    ?is(true, peer:call(Peer, ?MODULE, back, [Node])),
+    ?is(alive, peer:call(Peer, puppet, ask, [Pid, {echo, alive}])),
+    ?like([{nodedown, Me, _}, {nodeup, Me} | _], peer:call(Peer, puppet, ask, [Pid, {take, 2, 10000}], 20000)),
+    peer:stop(Peer).
+
+frozen_node(_) ->
+    {Peer, Me} = ticker(),
+    {Asker, _} = ticker(),
+    {Node, _} = launcher:start(ticks, [{ticktime, ?TICKTIME}]),
+    Ask = fun(To, Command) -> peer:call(Asker, puppet, ask, [To, Command], 30000) end,
+    ?is(true, peer:call(Peer, net_kernel, connect_node, [Node])),
+    Pid = peer:call(Asker, puppet, new, [Node, [trap]]),
+    ok = Ask(Pid, {monitor_nodes, true}),
+    Theirs = peer:call(Peer, erlang, spawn, [timer, sleep, [infinity]]),
+    [Ref, ok] = Ask(Pid, {all, [{monitor, Theirs}, {link, Theirs}]}),
+    OsPid = peers:signal(Peer, "STOP"),
+    Seen = Ask(Pid, {take, 3, 15000}),
+    os:cmd("kill -CONT " ++ OsPid),
+    ?is(lists:sort([{'DOWN', Ref, process, Theirs, noconnection}, {'EXIT', Theirs, noconnection},
+        {nodedown, Me, net_tick_timeout}]), lists:sort(Seen)),
+    [peer:stop(One) || One <- [Peer, Asker]].
+
+ticker() ->
+    Me = launcher:name(ticker),
+    {peers:start(Me, ["-kernel", "net_ticktime", integer_to_list(?TICKTIME)]), Me}.
+
+%% There: keeps why the connection ended.
+watch(Node) ->
+    ok = net_kernel:monitor_nodes(true, [nodedown_reason, {node_type, all}]),
+    register(watch, self()),
+    receive {nodedown, Node, Info} -> asked(proplists:get_value(nodedown_reason, Info)) end.
+
+asked(Reason) -> receive {From, Ref} -> From ! {Ref, Reason}, asked(Reason) end.
+
+seen(Peer, Watch) -> peer:call(Peer, ?MODULE, seen, [Watch], 20000).
+
+seen(Watch) ->
+    Ref = make_ref(),
+    Watch ! {self(), Ref},
+    receive {Ref, Reason} -> Reason after 15000 -> nothing end.
+
+back(Node) ->
+    check:until(back, fun() -> net_kernel:connect_node(Node) =:= true end),
+    true.
