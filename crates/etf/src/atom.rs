@@ -3,6 +3,8 @@
 use alloc::sync::Arc;
 use core::{cmp::Ordering, fmt, hash::Hash, str};
 
+use crate::text;
+
 /// The name that Erlang calls an atom: at most 255 characters of UTF-8.
 ///
 /// 24 bytes; text of up to 23 bytes is held inside, longer text is shared. There is no atom table:
@@ -32,6 +34,13 @@ impl Atom {
             Some((bytes, length)) => Text::Inline(bytes, length),
             None => Text::Shared(Arc::from(text)),
         }))
+    }
+
+    /// From ASCII of this length in the words of [`text::padded`].
+    #[inline]
+    pub(crate) fn from_words(words: [u64; 3], length: usize) -> Option<Self> {
+        let [bytes @ .., _] = text::unpacked(words);
+        Some(Self(Text::Inline(bytes, Length::new(length)?)))
     }
 
     /// What `atom!` calls, in a constant: a literal that is too long fails to compile.
@@ -78,6 +87,11 @@ impl Atom {
             Text::Shared(text) => text.len(),
             _ => 0,
         }
+    }
+
+    /// The same for text of this length that is not there yet.
+    pub(crate) const fn heap_bytes_of(length: usize) -> usize {
+        if length > INLINE { length } else { 0 }
     }
 
     const fn inline(text: &str) -> Option<([u8; INLINE], Length)> {
@@ -193,7 +207,7 @@ pub enum AtomError {
 const INLINE: usize = 23;
 
 /// `MAX_ATOM_CHARACTERS` of the runtime.
-const MAX_CHARS: usize = 255;
+pub(crate) const MAX_CHARS: usize = 255;
 
 /// Every length of an inline text by name, so that the compiler knows which values cannot occur.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -1,46 +1,48 @@
 //! [`BigInt`]: integers that need more than 64 bits.
 
-use alloc::{boxed::Box, vec::Vec};
+use alloc::{sync::Arc, vec::Vec};
 use core::{cmp::Ordering, fmt};
 
-/// An integer outside the range of `i64`, as sign and magnitude.
+use crate::{parts::OVERHEAD, text};
+
+/// An integer outside the range of `i64`, as sign and magnitude, seen inside of a [`Term`](crate::Term).
 ///
-/// Inside a [`Term`](crate::Term) smaller values are always the plain form, so two equal integers have one form.
+/// Smaller values always have the plain form there, so two equal integers have one form.
 /// `Display` is decimal up to 8 KiB of magnitude and `16#…` above (Erlang reads both): decimal costs
 /// quadratic time, and a peer chooses the length.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct BigInt {
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct BigInt<'a> {
     negative: bool,
     /// Little endian, no zero at the end.
-    magnitude: Box<[u8]>,
+    magnitude: &'a [u8],
 }
 
-impl BigInt {
+impl<'a> BigInt<'a> {
     /// Whether it is below zero.
     #[must_use]
-    pub fn is_negative(&self) -> bool {
+    pub fn is_negative(self) -> bool {
         self.negative
     }
 
     /// The absolute value, little endian, without zeros at the end.
     #[must_use]
-    pub fn magnitude(&self) -> &[u8] {
-        &self.magnitude
+    pub fn magnitude(self) -> &'a [u8] {
+        self.magnitude
     }
 
     /// The value, when it fits.
     #[must_use]
-    pub fn to_u64(&self) -> Option<u64> {
+    pub fn to_u64(self) -> Option<u64> {
         u64::try_from(self.to_i128()?).ok()
     }
 
     /// The value, when it fits.
     #[must_use]
-    pub fn to_i128(&self) -> Option<i128> {
+    pub fn to_i128(self) -> Option<i128> {
         let mut bytes = [0; 16];
         bytes
             .get_mut(..self.magnitude.len())?
-            .copy_from_slice(&self.magnitude);
+            .copy_from_slice(self.magnitude);
         let value = u128::from_le_bytes(bytes);
         if self.negative {
             0_i128.checked_sub_unsigned(value)
@@ -50,21 +52,107 @@ impl BigInt {
     }
 
     /// The normal form of sign and magnitude (little endian): small or big.
-    pub(crate) fn normal(negative: bool, magnitude: &[u8]) -> Normal {
+    pub(crate) fn normal(negative: bool, magnitude: &'a [u8]) -> Normal<'a> {
         let magnitude = trimmed(magnitude);
-        if let Some(value) = small(negative, magnitude) {
-            return Normal::Small(value);
+        match small(negative, magnitude) {
+            Some(value) => Normal::Small(value),
+            None => Normal::Big(Self {
+                negative,
+                magnitude,
+            }),
         }
-        Normal::Big(Self {
-            negative,
-            magnitude: magnitude.into(),
-        })
     }
 }
 
-pub(crate) enum Normal {
+pub(crate) enum Normal<'a> {
     Small(i64),
-    Big(BigInt),
+    Big(BigInt<'a>),
+}
+
+/// A large integer as a term holds it: up to [`ShortBig::MAX`] bytes inside, else shared.
+#[derive(Clone)]
+pub(crate) struct ShortBig {
+    bytes: [u8; Self::MAX],
+    length: u8,
+    negative: bool,
+}
+
+impl ShortBig {
+    /// 168 bits, so that a term stays at three words.
+    pub(crate) const MAX: usize = 21;
+
+    pub(crate) fn view(&self) -> BigInt<'_> {
+        BigInt {
+            negative: self.negative,
+            magnitude: self.bytes.get(..self.length.into()).unwrap_or_default(),
+        }
+    }
+
+    /// From the words of [`text::padded`]; `length` is at most [`MAX`](Self::MAX) and has no zeros at the end.
+    pub(crate) fn from_words(negative: bool, words: [u64; 3], length: u8) -> Self {
+        let [bytes @ .., _, _, _] = text::unpacked(words);
+        Self {
+            bytes,
+            length,
+            negative,
+        }
+    }
+}
+
+/// The sign (1 is minus), then the magnitude.
+#[derive(Clone)]
+pub(crate) struct LongBig(Arc<[u8]>);
+
+impl LongBig {
+    pub(crate) fn view(&self) -> BigInt<'_> {
+        let (sign, magnitude) = self.0.split_first().unwrap_or((&0, &[]));
+        BigInt {
+            negative: *sign != 0,
+            magnitude,
+        }
+    }
+}
+
+/// How a large integer is held.
+pub(crate) enum Big {
+    Short(ShortBig),
+    Long(LongBig),
+}
+
+impl Big {
+    /// Bytes on the heap for a magnitude of this length, for the size limit of decoding.
+    #[inline]
+    pub(crate) const fn heap_bytes(length: usize) -> usize {
+        if length > ShortBig::MAX {
+            length.saturating_add(OVERHEAD)
+        } else {
+            0
+        }
+    }
+}
+
+impl From<BigInt<'_>> for Big {
+    fn from(value: BigInt<'_>) -> Self {
+        let mut bytes = [0; ShortBig::MAX];
+        let (negative, magnitude) = (value.negative, value.magnitude);
+        match (
+            bytes.get_mut(..magnitude.len()),
+            u8::try_from(magnitude.len()),
+        ) {
+            (Some(place), Ok(length)) => {
+                place.copy_from_slice(magnitude);
+                Self::Short(ShortBig {
+                    bytes,
+                    length,
+                    negative,
+                })
+            }
+            _ => {
+                let sign = core::iter::once(u8::from(negative));
+                Self::Long(LongBig(sign.chain(magnitude.iter().copied()).collect()))
+            }
+        }
+    }
 }
 
 /// Without the zeros at the (most significant) end.
@@ -75,24 +163,28 @@ pub(crate) fn trimmed(mut magnitude: &[u8]) -> &[u8] {
     magnitude
 }
 
-fn small(negative: bool, magnitude: &[u8]) -> Option<i64> {
+pub(crate) fn small(negative: bool, magnitude: &[u8]) -> Option<i64> {
     let mut bytes = [0; 8];
     bytes.get_mut(..magnitude.len())?.copy_from_slice(magnitude);
-    let value = u64::from_le_bytes(bytes);
+    small_word(negative, u64::from_le_bytes(bytes))
+}
+
+#[inline]
+pub(crate) fn small_word(negative: bool, magnitude: u64) -> Option<i64> {
     if negative {
-        0_i64.checked_sub_unsigned(value)
+        0_i64.checked_sub_unsigned(magnitude)
     } else {
-        i64::try_from(value).ok()
+        i64::try_from(magnitude).ok()
     }
 }
 
-impl PartialOrd for BigInt {
+impl PartialOrd for BigInt<'_> {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Ord for BigInt {
+impl Ord for BigInt<'_> {
     fn cmp(&self, other: &Self) -> Ordering {
         let size = |a: &Self, b: &Self| {
             let lengths = a.magnitude.len().cmp(&b.magnitude.len());
@@ -107,7 +199,7 @@ impl Ord for BigInt {
     }
 }
 
-impl fmt::Display for BigInt {
+impl fmt::Display for BigInt<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.negative {
             f.write_str("-")?;
@@ -120,13 +212,13 @@ impl fmt::Display for BigInt {
     }
 }
 
-impl fmt::Debug for BigInt {
+impl fmt::Debug for BigInt<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
 }
 
-impl BigInt {
+impl BigInt<'_> {
     fn hexadecimal(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut bytes = self.magnitude.iter().rev();
         write!(f, "16#{:X}", bytes.next().unwrap_or(&0))?;
@@ -134,7 +226,7 @@ impl BigInt {
     }
 
     fn decimal(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut limbs = limbs(&self.magnitude);
+        let mut limbs = limbs(self.magnitude);
         let mut groups = Vec::new();
         while !limbs.is_empty() {
             groups.push(divide(&mut limbs));

@@ -1,8 +1,10 @@
-//! Binaries and bitstrings: slices of the bytes that they came from.
+//! Binaries and bitstrings: slices of the bytes that they came from, short ones inside of their term.
 
 use alloc::{sync::Arc, vec::Vec};
 
 use bytes::Bytes;
+
+use crate::text;
 
 /// A part of shared bytes, in 16 bytes: `Bytes` itself would make every term larger.
 #[derive(Clone)]
@@ -50,6 +52,42 @@ impl Binary {
 
     fn place(&self) -> (usize, usize) {
         (self.start as usize, self.length as usize)
+    }
+}
+
+/// A binary that is held inside of its term.
+#[derive(Clone)]
+pub(crate) struct ShortBinary {
+    bytes: [u8; Self::MAX],
+    length: u8,
+}
+
+impl ShortBinary {
+    /// What fits into a term beside the length and the byte that says what it is.
+    pub(crate) const MAX: usize = 22;
+
+    #[inline]
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        self.bytes.get(..self.length.into()).unwrap_or_default()
+    }
+
+    /// `None` when it is too long.
+    pub(crate) fn new(content: &[u8]) -> Option<Self> {
+        let mut bytes = [0; Self::MAX];
+        bytes.get_mut(..content.len())?.copy_from_slice(content);
+        let length = u8::try_from(content.len()).ok()?;
+        Some(Self { bytes, length })
+    }
+
+    /// The same from bytes that more bytes follow, which costs less; `None` when there are too few of them.
+    #[inline]
+    pub(crate) fn before_more(bytes: &[u8], length: usize) -> Option<Self> {
+        if length > Self::MAX {
+            return None;
+        }
+        let [bytes @ .., _, _] = text::unpacked(text::padded(bytes, length)?);
+        let length = u8::try_from(length).ok()?;
+        Some(Self { bytes, length })
     }
 }
 

@@ -1,16 +1,15 @@
 //! Decoding.
 
 mod containers;
+mod deep;
 mod inflate;
 mod leaves;
-mod reader;
 
-use alloc::{sync::Arc, vec::Vec};
+use alloc::sync::Arc;
 
 use bytes::Bytes;
 
-use self::{containers::Frame, reader::Reader};
-use crate::{Atom, DecodeError, Limits, Term, tag, term::Repr};
+use crate::{Atom, DecodeError, Limits, Term, input::Input, tag, term::Repr};
 
 impl Term {
     /// Decodes what `term_to_binary` gave: version byte 131, a term (compressed, perhaps), nothing after it.
@@ -51,7 +50,10 @@ impl Term {
 /// ```
 #[derive(Debug)]
 pub struct Decoder<'a> {
-    reader: Reader,
+    bytes: Bytes,
+    at: usize,
+    /// `bytes`, made with the first binary, shared by all.
+    shared: Option<Arc<Bytes>>,
     limits: Limits,
     atoms: &'a [Atom],
     /// Bytes of memory that terms may still take.
@@ -63,7 +65,9 @@ impl<'a> Decoder<'a> {
     #[must_use]
     pub fn new(bytes: Bytes, limits: &Limits) -> Self {
         Self {
-            reader: Reader::new(bytes),
+            bytes,
+            at: 0,
+            shared: None,
             limits: *limits,
             atoms: &[],
             budget: limits.size,
@@ -81,47 +85,18 @@ impl<'a> Decoder<'a> {
     /// # Errors
     /// When no term within the limits follows.
     pub fn term(&mut self) -> Result<Term, DecodeError> {
-        // Values wait here until the last part of their container has come.
-        let mut values = Vec::new();
-        let mut open: Vec<Frame> = Vec::new();
-        // Parts of open containers that have not begun: each has a byte at least.
-        let mut owed = 0_usize;
-        loop {
-            // What comes now is owed no longer, whatever it owes itself.
-            owed = owed.saturating_sub(1);
-            match self.head(owed)? {
-                Head::Leaf(term) => values.push(term),
-                Head::Open(kind, missing) => {
-                    if open.len() >= self.limits.depth {
-                        return Err(DecodeError::TooDeep(self.limits.depth));
-                    }
-                    owed = owed
-                        .saturating_add(missing)
-                        .saturating_add(kind.has_tail().into());
-                    values.reserve(missing);
-                    open.push(Frame {
-                        kind,
-                        missing,
-                        start: values.len(),
-                    });
-                    continue;
-                }
-            }
-            // A value is complete, and with it perhaps what it is the last part of, and so on.
-            loop {
-                let Some(frame) = open.last_mut() else {
-                    return values.pop().ok_or(DecodeError::Truncated);
-                };
-                frame.missing = frame.missing.saturating_sub(1);
-                if frame.missing > 0 || self.awaits_more(frame, &mut values, &mut owed)? {
-                    break;
-                }
-                if let Some(frame) = open.pop() {
-                    let term = self.close(frame, &mut values)?;
-                    values.push(term);
-                }
-            }
-        }
+        let mut parse = Parse {
+            source: &self.bytes,
+            shared: &mut self.shared,
+            atoms: self.atoms,
+            limits: &self.limits,
+            budget: self.budget,
+        };
+        let rest = Input(self.bytes.get(self.at..).unwrap_or_default());
+        let (term, rest) = parse.part(rest, 0, 0)?;
+        self.budget = parse.budget;
+        self.at = self.bytes.len().saturating_sub(rest.left());
+        Ok(term)
     }
 
     /// The next term, after the version byte 131; a compressed one is inflated.
@@ -129,11 +104,13 @@ impl<'a> Decoder<'a> {
     /// # Errors
     /// When no term within the limits follows.
     pub fn versioned(&mut self) -> Result<Term, DecodeError> {
-        match self.reader.u8()? {
+        match self.byte(0)? {
             tag::VERSION => {}
             other => return Err(DecodeError::Version(other)),
         }
-        match self.reader.peek()? {
+        let tag = self.byte(1)?;
+        self.at = self.at.saturating_add(1);
+        match tag {
             tag::COMPRESSED => self.compressed(),
             tag::LOCAL => self.local(),
             _ => self.term(),
@@ -143,40 +120,51 @@ impl<'a> Decoder<'a> {
     /// What has not been decoded yet.
     #[must_use]
     pub fn remaining(&self) -> Bytes {
-        self.reader.rest()
+        self.bytes.slice(self.at.min(self.bytes.len())..)
     }
 
     /// How many bytes have been decoded.
     #[must_use]
     pub fn used(&self) -> usize {
-        self.reader.used()
+        self.at
+    }
+
+    fn byte(&self, ahead: usize) -> Result<u8, DecodeError> {
+        let byte = self.bytes.get(self.at.saturating_add(ahead));
+        byte.copied().ok_or(DecodeError::Truncated)
     }
 
     /// Only the runtime that wrote it knows where it ends, so it is all that is left.
     fn local(&mut self) -> Result<Term, DecodeError> {
-        self.reader.u8()?;
-        match self.reader.take_rest() {
-            // Four bytes of hash, and one of a term.
-            content @ [_, _, _, _, _, ..] => Ok(Term(Repr::Opaque(Arc::from(content)))),
+        let content = self.remaining();
+        self.at = self.bytes.len();
+        match &*content {
+            // The tag, four bytes of hash, and one of a term.
+            [_, content @ ..] if content.len() > 4 => Ok(Term(Repr::Opaque(Arc::from(content)))),
             _ => Err(DecodeError::Truncated),
         }
     }
-
-    /// Takes `count` parts of 24 bytes, or of `each`, from the budget.
-    fn charge(&mut self, count: usize, each: usize) -> Result<(), DecodeError> {
-        let cost = count.saturating_mul(each);
-        self.budget = self
-            .budget
-            .checked_sub(cost)
-            .ok_or(DecodeError::TooLarge(self.limits.size))?;
-        Ok(())
-    }
 }
 
-/// The beginning of a term.
-enum Head {
-    /// All of it.
-    Leaf(Term),
-    /// A container and the number of its parts, at least one.
-    Open(containers::Kind, usize),
+/// A term that is being decoded. What is left of the input goes through the functions by value, so that
+/// loops keep it in registers.
+struct Parse<'b> {
+    source: &'b Bytes,
+    shared: &'b mut Option<Arc<Bytes>>,
+    atoms: &'b [Atom],
+    limits: &'b Limits,
+    budget: usize,
+}
+
+/// A term, and what follows it.
+type Parsed<'b> = Result<(Term, Input<'b>), DecodeError>;
+
+impl Parse<'_> {
+    /// Takes so many bytes of memory from the budget.
+    #[inline]
+    fn charge(&mut self, bytes: usize) -> Result<(), DecodeError> {
+        let left = self.budget.checked_sub(bytes);
+        self.budget = left.ok_or(DecodeError::TooLarge(self.limits.size))?;
+        Ok(())
+    }
 }

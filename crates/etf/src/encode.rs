@@ -7,7 +7,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::{
     Atom, Pid, Port, Reference, Term,
-    big::trimmed,
+    big::{BigInt, trimmed},
     fun::{Export, Fun, Record},
     tag,
     term::Repr,
@@ -122,7 +122,8 @@ fn head<'a>(term: &'a Term, out: &mut impl Sink) -> Option<Open<'a>> {
         Repr::Atom(value) => atom(value, out),
         Repr::Int(value) => int(*value, out),
         Repr::Float(value) => tagged(tag::NEW_FLOAT, &value.to_be_bytes(), out),
-        Repr::Big(value) => big(value.is_negative(), value.magnitude(), out),
+        Repr::ShortBig(value) => big(value.view(), out),
+        Repr::Big(value) => big(value.view(), out),
         Repr::Nil => out.put(&[tag::NIL]),
         Repr::Tuple(items) => match u8::try_from(items.len()) {
             Ok(arity) => out.put(&[tag::SMALL_TUPLE, arity]),
@@ -136,6 +137,10 @@ fn head<'a>(term: &'a Term, out: &mut impl Sink) -> Option<Open<'a>> {
             nil = true;
         }
         Repr::Improper(items) => counted(tag::LIST, items.len().saturating_sub(1), out),
+        Repr::ShortBinary(binary) => {
+            counted(tag::BINARY, binary.as_slice().len(), out);
+            out.put(binary.as_slice());
+        }
         Repr::Binary(binary) => {
             counted(tag::BINARY, binary.as_slice().len(), out);
             out.put_shared(binary.as_slice(), || binary.to_bytes());
@@ -184,11 +189,15 @@ fn int(value: i64, out: &mut impl Sink) {
     }
     match i32::try_from(value) {
         Ok(value) => tagged(tag::INTEGER, &value.to_be_bytes(), out),
-        Err(_) => big(value < 0, trimmed(&value.unsigned_abs().to_le_bytes()), out),
+        Err(_) => magnitude(value < 0, trimmed(&value.unsigned_abs().to_le_bytes()), out),
     }
 }
 
-fn big(negative: bool, magnitude: &[u8], out: &mut impl Sink) {
+fn big(value: BigInt<'_>, out: &mut impl Sink) {
+    magnitude(value.is_negative(), value.magnitude(), out);
+}
+
+fn magnitude(negative: bool, magnitude: &[u8], out: &mut impl Sink) {
     match u8::try_from(magnitude.len()) {
         Ok(length) => out.put(&[tag::SMALL_BIG, length]),
         Err(_) => counted(tag::LARGE_BIG, magnitude.len(), out),

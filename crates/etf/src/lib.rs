@@ -31,14 +31,16 @@
 //!
 //! - [`Term`] and [`View`]: make terms, take them apart. [`Atom`] and `atom!`, [`Pid`], [`Port`], [`Reference`], [`Map`],
 //!   [`BigInt`], [`Bits`], [`Fun`], [`Export`], [`Record`]: what they consist of.
+//! - [`RawTerm`] and [`Walk`]: check bytes once, then read the values out of them without building a term.
 //! - [`Limits`] and [`DecodeError`]: what a peer may make us hold.
 //! - [`Sink`]: where encoded bytes go.
 //!
 //! # What a peer cannot do
 //!
-//! Nothing here recurses: decoding, dropping, cloning, comparing, hashing, printing and encoding keep stacks of their
-//! own on the heap. Memory is taken for bytes that are there, never for a length that is claimed. Binaries are slices of
-//! the input (which lives as long as one of them does); everything else is the term's own. There is no atom table to fill.
+//! No depth of nesting can exhaust a stack: decoding, dropping, cloning, comparing, hashing, printing and encoding keep stacks of their
+//! own on the heap, some beyond a few levels only. Memory is taken for bytes that are there, never for a length that is claimed.
+//! Binaries of more than 22 bytes are slices of the input (which lives as long as one of them does); everything else is the
+//! term's own. There is no atom table to fill.
 //!
 //! # The canonical form
 //!
@@ -83,13 +85,17 @@ mod decode;
 mod encode;
 mod fun;
 mod id;
+mod input;
 mod items;
 mod limits;
 mod map;
+mod parts;
 mod print;
 mod raw;
 mod tag;
 mod term;
+mod text;
+mod walk;
 
 pub use atom::{Atom, AtomError};
 pub use big::BigInt;
@@ -103,6 +109,7 @@ pub use map::Map;
 pub use print::elixir::Elixir;
 pub use raw::RawTerm;
 pub use term::{NotFinite, Term, View};
+pub use walk::{AtomRef, Encoded, Token, Walk};
 #[cfg(test)]
 mod size {
     #[test]

@@ -128,17 +128,21 @@ fn head<'a>(term: &'a Term, f: &mut fmt::Formatter<'_>) -> Result<Option<Open<'a
     }))
 }
 
+fn binary_of(f: &mut fmt::Formatter<'_>, content: &[u8]) -> fmt::Result {
+    f.write_str("<<")?;
+    bytes(f, content)?;
+    f.write_str(">>")
+}
+
 fn leaf(term: &Term, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match &term.0 {
         Repr::Atom(value) => atom(f, value),
         Repr::Int(value) => write!(f, "{value}"),
-        Repr::Big(value) => write!(f, "{value}"),
+        Repr::ShortBig(value) => write!(f, "{}", value.view()),
+        Repr::Big(value) => write!(f, "{}", value.view()),
         Repr::Float(value) => float::float(f, *value),
-        Repr::Binary(binary) => {
-            f.write_str("<<")?;
-            bytes(f, binary.as_slice())?;
-            f.write_str(">>")
-        }
+        Repr::ShortBinary(binary) => binary_of(f, binary.as_slice()),
+        Repr::Binary(binary) => binary_of(f, binary.as_slice()),
         Repr::Bits(value) => bits(f, value),
         Repr::Pid(value) => write!(f, "{value}"),
         Repr::Port(value) => write!(f, "{value}"),

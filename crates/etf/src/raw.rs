@@ -9,7 +9,8 @@ use crate::{Atom, DecodeError, Decoder, Limits, Term};
 
 /// An encoded term without a version byte, with the atoms of its frame where it refers to them.
 ///
-/// What it costs to decode is paid by whoever wants it, and limits fail that one message only.
+/// What it costs to decode is paid by whoever wants it, and limits fail that one message only. [`walk`](Self::walk)
+/// reads it without building anything.
 #[derive(Clone, Default)]
 pub struct RawTerm {
     bytes: Bytes,
@@ -42,6 +43,14 @@ impl RawTerm {
     #[must_use]
     pub fn atoms(&self) -> &[Atom] {
         &self.atoms
+    }
+
+    /// A part of these bytes as a term of its own.
+    pub(crate) fn part(&self, bytes: &[u8]) -> Self {
+        Self {
+            bytes: self.bytes.slice_ref(bytes),
+            atoms: Arc::clone(&self.atoms),
+        }
     }
 
     /// Decodes it.

@@ -9,8 +9,8 @@ use bytes::Bytes;
 
 use crate::{
     Atom, Map, Pid, Port, Reference,
-    big::{BigInt, Normal},
-    binary::{Binary, Bits},
+    big::{Big, BigInt, LongBig, Normal, ShortBig},
+    binary::{Binary, Bits, ShortBinary},
     fun::{Export, Fun, Record},
     items::Items,
 };
@@ -32,13 +32,14 @@ pub use access::View;
 #[derive(Clone, Default)]
 pub struct Term(pub(crate) Repr);
 
-/// Every variant but the first is 16 bytes at most: the tag lives in the niche of `Atom`.
+/// The tag lives in the last byte, the niche of `Atom`: what has an alignment has 16 bytes at most, and bytes 23.
 #[derive(Clone, Default)]
 pub(crate) enum Repr {
     Atom(Atom),
     Int(i64),
     Float(f64),
-    Big(Arc<BigInt>),
+    ShortBig(ShortBig),
+    Big(LongBig),
     #[default]
     Nil,
     Tuple(Items),
@@ -46,6 +47,8 @@ pub(crate) enum Repr {
     List(Items),
     /// At least one element and, last, the tail, which is no list.
     Improper(Items),
+    ShortBinary(ShortBinary),
+    /// Longer than what fits inside.
     Binary(Binary),
     Bits(Arc<Bits>),
     Map(Arc<Map>),
@@ -116,12 +119,16 @@ impl Term {
         Self::list(text.chars().map(u32::from))
     }
 
-    /// A binary; `Bytes` are kept as they are, not copied.
+    /// A binary. `Bytes` are kept as they are, not copied, when they are more than 22.
     ///
     /// # Panics
     /// When it has 4 GiB or more, which the format cannot carry.
     pub fn binary(bytes: impl Into<Bytes>) -> Self {
-        Self(Repr::Binary(Binary::new(bytes.into())))
+        let bytes = bytes.into();
+        Self(match ShortBinary::new(&bytes) {
+            Some(short) => Repr::ShortBinary(short),
+            None => Repr::Binary(Binary::new(bytes)),
+        })
     }
 
     /// The first `bits` bits of `bytes`: a binary when that is whole bytes, else a bitstring.
@@ -158,7 +165,10 @@ impl Term {
     pub fn integer(negative: bool, magnitude: &[u8]) -> Self {
         match BigInt::normal(negative, magnitude) {
             Normal::Small(value) => Self(Repr::Int(value)),
-            Normal::Big(value) => Self(Repr::Big(Arc::new(value))),
+            Normal::Big(value) => match Big::from(value) {
+                Big::Short(value) => Self(Repr::ShortBig(value)),
+                Big::Long(value) => Self(Repr::Big(value)),
+            },
         }
     }
 
@@ -249,7 +259,10 @@ impl From<bool> for Term {
 /// A binary of the text, as Elixir's strings are.
 impl From<&str> for Term {
     fn from(text: &str) -> Self {
-        Self::binary(Bytes::copy_from_slice(text.as_bytes()))
+        match ShortBinary::new(text.as_bytes()) {
+            Some(short) => Self(Repr::ShortBinary(short)),
+            None => Self::binary(Bytes::copy_from_slice(text.as_bytes())),
+        }
     }
 }
 

@@ -1,220 +1,291 @@
 //! Terms with parts.
 
-use alloc::{boxed::Box, sync::Arc, vec::Vec};
+use alloc::{boxed::Box, vec::Vec};
 
-use super::{Decoder, Head, leaves::OVERHEAD};
+use super::{Parse, Parsed};
 use crate::{
-    DecodeError, Map, Term,
+    DecodeError, Map, Pid, Term,
     fun::{Fun, Record},
+    input::Input,
     items::Items,
+    parts::{self, Names, OVERHEAD},
     tag,
     term::Repr,
 };
 
-/// A container of which parts are still to come.
-pub(super) struct Frame {
-    pub(super) kind: Kind,
-    /// How many parts are still to come; a list's tail is not counted.
-    pub(super) missing: usize,
-    /// Where its first part is among the values.
-    pub(super) start: usize,
+/// The beginning of a term.
+pub(super) enum Head {
+    /// All of it.
+    Leaf(Term),
+    /// A container and the number of its parts, at least one.
+    Open(Kind, usize),
 }
 
 pub(super) enum Kind {
     Tuple,
+    /// After its elements comes a tail.
     List,
     /// Its elements are there, the tail is not.
     Improper,
     Map,
-    /// Without its variables, and what its size field says about where it ends.
+    /// Without its variables, and how many bytes are left where it ends.
     Fun(Box<Fun>, usize),
     Record(Box<Record>),
 }
 
-impl Kind {
-    pub(super) fn has_tail(&self) -> bool {
-        matches!(self, Self::List)
+impl<'b> Parse<'b> {
+    /// A term of any kind after its tag.
+    ///
+    /// This recurses, through the parts of a container, but only [`RECURSION`] levels deep.
+    #[inline(never)]
+    pub(super) fn container(
+        &mut self,
+        tag: u8,
+        mut input: Input<'b>,
+        depth: usize,
+        owed: usize,
+    ) -> Parsed<'b> {
+        let (kind, missing) = match self.open(tag, &mut input, owed)? {
+            Head::Leaf(term) => return Ok((term, input)),
+            Head::Open(kind, missing) => (kind, missing),
+        };
+        if depth >= self.limits.depth {
+            return Err(DecodeError::TooDeep(self.limits.depth));
+        }
+        if depth >= RECURSION {
+            return self.deep(kind, missing, input, depth, owed);
+        }
+        let inner = depth.saturating_add(1);
+        // A list owes its tail, too.
+        let tail = usize::from(matches!(kind, Kind::List));
+        let items = self.items(missing, &mut input, inner, owed.saturating_add(tail))?;
+        if let Kind::List = kind {
+            if input.peek()? == tag::NIL {
+                input.skip(1)?;
+                return Ok((Term(Repr::List(items)), input));
+            }
+            return self.list_goes_on(items, input, inner, owed);
+        }
+        Ok((self.close(kind, items, input)?, input))
     }
-}
 
-impl Decoder<'_> {
-    pub(super) fn container(&mut self, tag: u8, others: usize) -> Result<Head, DecodeError> {
-        match tag {
-            tag::SMALL_TUPLE => {
-                let arity = self.reader.u8()?.into();
-                self.tuple(arity, others)
-            }
-            tag::LARGE_TUPLE => {
-                let arity = self.reader.count()?;
-                self.tuple(arity, others)
-            }
-            tag::LIST => {
-                let length = self.reader.count()?;
-                self.claim(length, others.saturating_add(1))?;
-                Ok(Head::Open(Kind::List, length))
-            }
-            tag::MAP => match self.reader.count()? {
-                0 => {
-                    self.charge(1, OVERHEAD)?;
-                    Ok(Head::Leaf(Map::default().into()))
+    /// So many parts, straight into their place.
+    #[inline]
+    fn items(
+        &mut self,
+        count: usize,
+        input: &mut Input<'b>,
+        depth: usize,
+        owed: usize,
+    ) -> Result<Items, DecodeError> {
+        let mut failed = None;
+        let mut rest = *input;
+        let items = (0..count).map(|index| {
+            let others = count.saturating_sub(index).saturating_sub(1);
+            match self.part(rest, depth, owed.saturating_add(others)) {
+                Ok((term, after)) => {
+                    rest = after;
+                    term
                 }
-                pairs => {
-                    let parts = pairs.saturating_mul(2);
-                    self.claim(parts, others)?;
-                    Ok(Head::Open(Kind::Map, parts))
+                Err(error) => {
+                    failed.get_or_insert(error);
+                    // So that all others fail at once.
+                    rest = Input(&[]);
+                    Term::nil()
                 }
-            },
-            tag::NEW_FUN => self.fun(others),
-            tag::RECORD => self.record(others),
-            other => Err(DecodeError::Tag(other)),
+            }
+        });
+        let items = items.collect();
+        *input = rest;
+        match failed {
+            None => Ok(items),
+            Some(error) => Err(error),
         }
     }
 
-    fn tuple(&mut self, arity: usize, others: usize) -> Result<Head, DecodeError> {
-        if arity == 0 {
-            return Ok(Head::Leaf(Term(Repr::Tuple(Items::default()))));
+    /// A list with another tail than `[]`: one that continues it, or one that makes it improper.
+    #[cold]
+    fn list_goes_on(
+        &mut self,
+        items: Items,
+        mut input: Input<'b>,
+        depth: usize,
+        owed: usize,
+    ) -> Parsed<'b> {
+        let mut values = items.to_vec();
+        let from = &mut input;
+        loop {
+            match from.u8()? {
+                tag::NIL => break,
+                // `[1 | [2]]`: the same list goes on.
+                tag::LIST => {
+                    let count = from.count()?;
+                    let others = owed.saturating_add(1);
+                    if count > 0 {
+                        self.claim(count, others, *from)?;
+                    }
+                    values.extend_from_slice(&self.items(count, from, depth, others)?);
+                }
+                tag::STRING => {
+                    let rest = self.string(from)?;
+                    values.extend_from_slice(rest.as_list().unwrap_or_default());
+                    break;
+                }
+                tag => {
+                    let tail;
+                    (tail, input) = self.container(tag, input, depth, owed)?;
+                    values.push(tail);
+                    return Ok((Term(Repr::Improper(values.into())), input));
+                }
+            }
         }
-        self.claim(arity, others)?;
-        Ok(Head::Open(Kind::Tuple, arity))
+        Ok((Term(Repr::List(values.into())), input))
     }
 
-    fn fun(&mut self, others: usize) -> Result<Head, DecodeError> {
-        let start = self.reader.used();
-        let end = start.saturating_add(self.reader.count()?);
-        let arity = self.reader.u8()?;
-        let uniq = self.reader.array()?;
-        let index = self.reader.u32()?;
-        let variables = self.reader.count()?;
-        let module = self.atom()?;
-        let (old_index, old_uniq) = (self.integer()?, self.integer()?);
-        let tag = self.reader.u8()?;
-        let pid = self.pid(tag)?;
-        let free = Items::default();
+    /// A term after its tag, up to its parts.
+    pub(super) fn open(
+        &mut self,
+        mut tag: u8,
+        input: &mut Input<'b>,
+        owed: usize,
+    ) -> Result<Head, DecodeError> {
+        // OTP takes a list without elements for its tail.
+        while tag == tag::LIST && input.skip_zero_count() {
+            tag = input.u8()?;
+        }
+        let (kind, missing) = match tag {
+            tag::SMALL_TUPLE => (Kind::Tuple, input.u8()?.into()),
+            tag::LARGE_TUPLE => (Kind::Tuple, input.count()?),
+            tag::LIST => (Kind::List, input.count()?),
+            tag::MAP => (Kind::Map, input.count()?.saturating_mul(2)),
+            tag::NEW_FUN => return self.fun(input, owed),
+            tag::RECORD => return self.record(input, owed),
+            _ => {
+                let leaf = self.seldom(tag, input)?;
+                return leaf.map(Head::Leaf).ok_or(DecodeError::Tag(tag));
+            }
+        };
+        if missing == 0 {
+            return Ok(Head::Leaf(match kind {
+                Kind::Map => Map::default().into(),
+                _ => Term(Repr::Tuple(Items::default())),
+            }));
+        }
+        let tail = usize::from(matches!(kind, Kind::List));
+        self.claim(missing, owed.saturating_add(tail), *input)?;
+        Ok(Head::Open(kind, missing))
+    }
+
+    fn fun(&mut self, input: &mut Input<'b>, owed: usize) -> Result<Head, DecodeError> {
+        let head = parts::fun(self, input)?;
+        let (node, id, serial, creation) = head.pid;
         let fun = Fun {
-            module,
-            arity,
-            uniq,
-            index,
-            old_index,
-            old_uniq,
-            pid,
-            free,
+            module: head.module,
+            arity: head.arity,
+            uniq: head.uniq,
+            index: head.index,
+            old_index: head.old_index,
+            old_uniq: head.old_uniq,
+            pid: Pid {
+                node,
+                id,
+                serial,
+                creation,
+            },
+            free: Items::default(),
             size: 0,
         };
-        self.claim(variables, others)?;
-        self.charge(1, size_of::<Fun>())?;
-        match variables {
-            0 => Ok(Head::Leaf(self.close_fun(fun, end)?)),
-            _ => Ok(Head::Open(Kind::Fun(Box::new(fun), end), variables)),
+        self.charge(size_of::<Fun>())?;
+        if head.variables == 0 {
+            return Ok(Head::Leaf(close_fun(fun, head.left, *input)?));
         }
+        self.claim(head.variables, owed, *input)?;
+        Ok(Head::Open(
+            Kind::Fun(Box::new(fun), head.left),
+            head.variables,
+        ))
     }
 
-    fn close_fun(&self, mut fun: Fun, end: usize) -> Result<Term, DecodeError> {
-        if self.reader.used() != end {
-            return Err(DecodeError::FunSize);
-        }
-        fun.size = fun.measure();
-        Ok(fun.into())
-    }
-
-    fn record(&mut self, others: usize) -> Result<Head, DecodeError> {
-        let count = self.reader.count()?;
-        let flags = self.reader.u8()?;
-        let (module, name) = (self.atom()?, self.atom()?);
+    fn record(&mut self, input: &mut Input<'b>, owed: usize) -> Result<Head, DecodeError> {
+        let count = input.count()?;
+        let flags = input.u8()?;
+        let (module, name) = (self.name(input)?, self.name(input)?);
         // Names and values.
-        self.claim(count.saturating_mul(2), others)?;
+        self.present(count.saturating_mul(2).saturating_add(owed), *input)?;
+        self.charge(OVERHEAD.saturating_add(count.saturating_mul(size_of::<Term>())))?;
         let fields = (0..count)
-            .map(|_| self.atom())
+            .map(|_| self.name(input))
             .collect::<Result<Vec<_>, _>>()?;
-        let values = Items::default();
         let record = Record {
             module,
             name,
             flags,
             fields: fields.into(),
-            values,
+            values: Items::default(),
         };
-        self.charge(1, OVERHEAD)?;
-        match count {
-            0 => Ok(Head::Leaf(record.into())),
-            _ => Ok(Head::Open(Kind::Record(Box::new(record)), count)),
+        if count == 0 {
+            return Ok(Head::Leaf(record.into()));
         }
+        self.claim(count, owed, *input)?;
+        Ok(Head::Open(Kind::Record(Box::new(record)), count))
     }
 
     /// Refuses parts for which there cannot be bytes, then those for which there is no memory. With this, what
     /// is reserved is in proportion to the bytes present, over all open containers together.
-    fn claim(&mut self, parts: usize, others: usize) -> Result<(), DecodeError> {
-        if parts.saturating_add(others) > self.reader.left() {
+    #[inline]
+    pub(super) fn claim(
+        &mut self,
+        parts: usize,
+        owed: usize,
+        input: Input<'b>,
+    ) -> Result<(), DecodeError> {
+        self.present(parts.saturating_add(owed), input)?;
+        let bytes = parts.saturating_mul(size_of::<Term>());
+        self.charge(bytes.saturating_add(OVERHEAD))
+    }
+
+    /// Each part has a byte at least.
+    #[inline]
+    fn present(&self, parts: usize, input: Input<'b>) -> Result<(), DecodeError> {
+        if parts > input.left() {
             return Err(DecodeError::Truncated);
         }
-        self.charge(1, OVERHEAD)?;
-        self.charge(parts, size_of::<Term>())
+        Ok(())
     }
 
-    /// Whether a container with all its counted parts needs more: a list has a tail, which may continue it.
-    pub(super) fn awaits_more(
-        &mut self,
-        frame: &mut Frame,
-        values: &mut Vec<Term>,
-        owed: &mut usize,
-    ) -> Result<bool, DecodeError> {
-        while matches!(frame.kind, Kind::List) {
-            match self.reader.peek()? {
-                tag::NIL => {
-                    self.reader.u8()?;
-                    *owed = owed.saturating_sub(1);
-                    return Ok(false);
-                }
-                // `[1 | [2]]`: the same list goes on.
-                tag::LIST => {
-                    self.reader.u8()?;
-                    frame.missing = self.reader.count()?;
-                    self.claim(frame.missing, *owed)?;
-                    *owed = owed.saturating_add(frame.missing);
-                    if frame.missing > 0 {
-                        return Ok(true);
-                    }
-                }
-                tag::STRING => {
-                    let Head::Leaf(rest) = self.head(*owed)? else {
-                        return Err(DecodeError::Part);
-                    };
-                    values.extend(rest.as_list().unwrap_or_default().iter().cloned());
-                    *owed = owed.saturating_sub(1);
-                    return Ok(false);
-                }
-                _ => {
-                    frame.kind = Kind::Improper;
-                    frame.missing = 1;
-                    return Ok(true);
-                }
-            }
-        }
-        Ok(false)
-    }
-
-    pub(super) fn close(&self, frame: Frame, values: &mut Vec<Term>) -> Result<Term, DecodeError> {
-        let items: Items = values.drain(frame.start..).collect();
-        Ok(match frame.kind {
+    pub(super) fn close(
+        &self,
+        kind: Kind,
+        items: Items,
+        input: Input<'b>,
+    ) -> Result<Term, DecodeError> {
+        Ok(match kind {
             Kind::Tuple => Term(Repr::Tuple(items)),
             Kind::List => Term(Repr::List(items)),
             Kind::Improper => Term(Repr::Improper(items)),
-            Kind::Map => {
-                let map = Map::distinct(items).ok_or(DecodeError::DuplicateKey)?;
-                Term(Repr::Map(Arc::new(map)))
+            Kind::Map => Map::distinct(items)
+                .ok_or(DecodeError::DuplicateKey)?
+                .into(),
+            Kind::Fun(fun, left) => {
+                let free = items;
+                close_fun(Fun { free, ..*fun }, left, input)?
             }
-            Kind::Fun(fun, end) => self.close_fun(
-                Fun {
-                    free: items,
-                    ..*fun
-                },
-                end,
-            )?,
-            Kind::Record(record) => Record {
-                values: items,
-                ..*record
+            Kind::Record(record) => {
+                let values = items;
+                Record { values, ..*record }.into()
             }
-            .into(),
         })
     }
 }
+
+fn close_fun(mut fun: Fun, left: usize, input: Input<'_>) -> Result<Term, DecodeError> {
+    if input.left() != left {
+        return Err(DecodeError::FunSize);
+    }
+    fun.size = fun.measure();
+    Ok(fun.into())
+}
+
+/// How many levels of nesting are decoded by recursion: most terms have fewer, and a level takes a few hundred
+/// bytes of stack. What lies deeper is decoded with a stack on the heap.
+const RECURSION: usize = 6;

@@ -14,23 +14,25 @@ use miniz_oxide::inflate::{
 };
 
 use super::Decoder;
-use crate::{DecodeError, Term, tag};
+use crate::{DecodeError, Term, input::Input, tag};
 
 impl Decoder<'_> {
     /// `80`, the inflated size, a zlib stream of exactly that much: one term, which is not compressed again.
     pub(super) fn compressed(&mut self) -> Result<Term, DecodeError> {
-        self.reader.u8()?;
-        let size = self.reader.count()?;
+        let input = self.remaining();
+        let mut head = Input(&input);
+        head.skip(1)?;
+        let size = head.count()?;
         if size > self.limits.inflated {
             return Err(DecodeError::TooInflated(self.limits.inflated));
         }
-        let input = self.reader.rest();
-        let (inflated, used) = inflate(&input, size).ok_or(DecodeError::Compressed)?;
-        self.reader.take(used)?;
+        let (inflated, used) = inflate(head.0, size).ok_or(DecodeError::Compressed)?;
+        // The tag and the size.
+        self.at = self.at.saturating_add(5).saturating_add(used);
         let mut inner = Decoder::new(inflated.into(), &self.limits).atoms(self.atoms);
         inner.budget = self.budget;
-        match inner.reader.peek()? {
-            tag::COMPRESSED | tag::LOCAL => Err(DecodeError::Tag(inner.reader.peek()?)),
+        match inner.byte(0)? {
+            tag @ (tag::COMPRESSED | tag::LOCAL) => Err(DecodeError::Tag(tag)),
             _ => inner.term(),
         }
     }

@@ -24,7 +24,7 @@ pub enum View<'a> {
     Atom(&'a Atom),
     Int(i64),
     /// Outside the range of `i64`.
-    Big(&'a BigInt),
+    Big(BigInt<'a>),
     Float(f64),
     Tuple(&'a [Term]),
     /// Proper; the empty list too.
@@ -52,7 +52,8 @@ impl Term {
         match &self.0 {
             Repr::Atom(atom) => View::Atom(atom),
             Repr::Int(value) => View::Int(*value),
-            Repr::Big(value) => View::Big(value),
+            Repr::ShortBig(value) => View::Big(value.view()),
+            Repr::Big(value) => View::Big(value.view()),
             Repr::Float(value) => View::Float(*value),
             Repr::Nil => View::List(&[]),
             Repr::Tuple(items) => View::Tuple(items),
@@ -61,6 +62,7 @@ impl Term {
                 [items @ .., tail] => View::Improper(items, tail),
                 [] => View::List(&[]),
             },
+            Repr::ShortBinary(binary) => View::Binary(binary.as_slice()),
             Repr::Binary(binary) => View::Binary(binary.as_slice()),
             Repr::Bits(bits) => View::Bits(bits),
             Repr::Map(map) => View::Map(map),
@@ -115,18 +117,17 @@ impl Term {
     pub fn as_u64(&self) -> Option<u64> {
         match &self.0 {
             Repr::Int(value) => u64::try_from(*value).ok(),
-            Repr::Big(value) => value.to_u64(),
-            _ => None,
+            _ => self.as_big()?.to_u64(),
         }
     }
 
     /// The integer outside the range of `i64`.
     #[must_use]
-    pub fn as_big(&self) -> Option<&BigInt> {
-        if let Repr::Big(value) = &self.0 {
-            Some(value)
-        } else {
-            None
+    pub fn as_big(&self) -> Option<BigInt<'_>> {
+        match &self.0 {
+            Repr::ShortBig(value) => Some(value.view()),
+            Repr::Big(value) => Some(value.view()),
+            _ => None,
         }
     }
 
@@ -143,20 +144,20 @@ impl Term {
     /// The bytes of a binary.
     #[must_use]
     pub fn as_binary(&self) -> Option<&[u8]> {
-        if let Repr::Binary(binary) = &self.0 {
-            Some(binary.as_slice())
-        } else {
-            None
+        match &self.0 {
+            Repr::ShortBinary(binary) => Some(binary.as_slice()),
+            Repr::Binary(binary) => Some(binary.as_slice()),
+            _ => None,
         }
     }
 
-    /// The bytes of a binary, shared with the term; no copy.
+    /// The bytes of a binary, shared with the term; up to 22 are copied.
     #[must_use]
     pub fn to_bytes(&self) -> Option<Bytes> {
-        if let Repr::Binary(binary) = &self.0 {
-            Some(binary.to_bytes())
-        } else {
-            None
+        match &self.0 {
+            Repr::ShortBinary(binary) => Some(Bytes::copy_from_slice(binary.as_slice())),
+            Repr::Binary(binary) => Some(binary.to_bytes()),
+            _ => None,
         }
     }
 
@@ -227,11 +228,10 @@ impl Term {
     pub fn to_text(&self) -> Option<String> {
         match &self.0 {
             Repr::Atom(atom) => Some(atom.as_str().to_owned()),
-            Repr::Binary(binary) => str::from_utf8(binary.as_slice())
+            Repr::Nil | Repr::List(_) => self.as_list()?.iter().map(Self::as_char).collect(),
+            _ => str::from_utf8(self.as_binary()?)
                 .ok()
                 .map(ToOwned::to_owned),
-            Repr::Nil | Repr::List(_) => self.as_list()?.iter().map(Self::as_char).collect(),
-            _ => None,
         }
     }
 

@@ -11,7 +11,7 @@ use core::{
 
 use super::{Repr, Term};
 use crate::{
-    Map,
+    BigInt, Map,
     fun::{Fun, Record},
     items::Items,
 };
@@ -198,8 +198,8 @@ fn equality<'a>(one: &'a Term, other: &'a Term) -> Heads<'a> {
         (Repr::Atom(one), Repr::Atom(other)) => one == other,
         (Repr::Int(one), Repr::Int(other)) => one == other,
         (Repr::Float(one), Repr::Float(other)) => one.to_bits() == other.to_bits(),
-        (Repr::Big(one), Repr::Big(other)) => one == other,
         (Repr::Nil, Repr::Nil) => true,
+        (Repr::ShortBinary(one), Repr::ShortBinary(other)) => one.as_slice() == other.as_slice(),
         (Repr::Binary(one), Repr::Binary(other)) => one.as_slice() == other.as_slice(),
         (Repr::Bits(one), Repr::Bits(other)) => one == other,
         (Repr::Pid(one), Repr::Pid(other)) => one == other,
@@ -207,7 +207,8 @@ fn equality<'a>(one: &'a Term, other: &'a Term) -> Heads<'a> {
         (Repr::Reference(one), Repr::Reference(other)) => one == other,
         (Repr::Export(one), Repr::Export(other)) => one == other,
         (Repr::Opaque(one), Repr::Opaque(other)) => one == other,
-        _ => false,
+        // A large integer has the one form or the other, by its size.
+        _ => one.as_big().is_some_and(|big| other.as_big() == Some(big)),
     };
     Heads::Decided(if equal {
         Ordering::Equal
@@ -245,11 +246,6 @@ fn order<'a>(one: &'a Term, other: &'a Term) -> Heads<'a> {
         }
         (Repr::Atom(one), Repr::Atom(other)) => one.cmp(other),
         (Repr::Int(one), Repr::Int(other)) => one.cmp(other),
-        (Repr::Big(one), Repr::Big(other)) => one.cmp(other),
-        (Repr::Int(_), Repr::Big(big)) if big.is_negative() => Ordering::Greater,
-        (Repr::Int(_), Repr::Big(_)) => Ordering::Less,
-        (Repr::Big(big), Repr::Int(_)) if big.is_negative() => Ordering::Less,
-        (Repr::Big(_), Repr::Int(_)) => Ordering::Greater,
         (Repr::Float(one), Repr::Float(other)) => one.total_cmp(other),
         (Repr::Pid(one), Repr::Pid(other)) => one.cmp(other),
         (Repr::Port(one), Repr::Port(other)) => one.cmp(other),
@@ -258,10 +254,27 @@ fn order<'a>(one: &'a Term, other: &'a Term) -> Heads<'a> {
         (Repr::Opaque(one), Repr::Opaque(other)) => one.cmp(other),
         _ => match (one.bits(), other.bits()) {
             (Some(one), Some(other)) => one.cmp(&other),
-            _ => rank(one).cmp(&rank(other)),
+            _ => order_big(one, other).unwrap_or_else(|| rank(one).cmp(&rank(other))),
         },
     };
     Heads::Decided(ordering)
+}
+
+/// Integers of which one is large at least: it lies beyond all others, on its side of zero.
+fn order_big(one: &Term, other: &Term) -> Option<Ordering> {
+    let beyond = |big: BigInt<'_>| {
+        if big.is_negative() {
+            Ordering::Less
+        } else {
+            Ordering::Greater
+        }
+    };
+    match (one.as_big(), other.as_big()) {
+        (Some(one), Some(other)) => Some(one.cmp(&other)),
+        (Some(big), None) => other.as_i64().map(|_| beyond(big)),
+        (None, Some(big)) => one.as_i64().map(|_| beyond(big).reverse()),
+        (None, None) => None,
+    }
 }
 
 /// As a chain of cells: where one ends, its tail meets the rest of the other.
@@ -298,9 +311,8 @@ impl Term {
     /// A binary or bitstring as bytes and the number of bits in the last one.
     fn bits(&self) -> Option<(&[u8], u8)> {
         match &self.0 {
-            Repr::Binary(binary) => Some((binary.as_slice(), 8)),
             Repr::Bits(bits) => Some((bits.bytes(), bits.bits_of_last())),
-            _ => None,
+            _ => Some((self.as_binary()?, 8)),
         }
     }
 }
@@ -310,7 +322,7 @@ const RANK_LIST: u8 = 11;
 
 fn rank(term: &Term) -> u8 {
     match term.0 {
-        Repr::Int(_) | Repr::Big(_) => 0,
+        Repr::Int(_) | Repr::ShortBig(_) | Repr::Big(_) => 0,
         Repr::Float(_) => 1,
         Repr::Atom(_) => 2,
         Repr::Reference(_) => 3,
@@ -322,7 +334,7 @@ fn rank(term: &Term) -> u8 {
         Repr::Map(_) => 9,
         Repr::Nil => RANK_NIL,
         Repr::List(_) | Repr::Improper(_) => RANK_LIST,
-        Repr::Binary(_) | Repr::Bits(_) => 12,
+        Repr::ShortBinary(_) | Repr::Binary(_) | Repr::Bits(_) => 12,
         Repr::Record(_) => 13,
         Repr::Opaque(_) => 14,
     }
@@ -335,9 +347,11 @@ fn hash_head<H: Hasher>(term: &Term, state: &mut H) {
         Repr::Atom(atom) => atom.hash(state),
         Repr::Int(value) => value.hash(state),
         Repr::Float(value) => value.to_bits().hash(state),
-        Repr::Big(value) => value.hash(state),
+        Repr::ShortBig(value) => value.view().hash(state),
+        Repr::Big(value) => value.view().hash(state),
         Repr::Nil => {}
         Repr::Tuple(items) | Repr::List(items) | Repr::Improper(items) => items.len().hash(state),
+        Repr::ShortBinary(binary) => binary.as_slice().hash(state),
         Repr::Binary(binary) => binary.as_slice().hash(state),
         Repr::Bits(bits) => bits.hash(state),
         Repr::Map(map) => map.len().hash(state),

@@ -3,10 +3,10 @@
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use bytes::Bytes;
-use trunkline_etf::{Decoder, Limits, Term, atom};
+use trunkline_etf::{DecodeError, Decoder, Limits, RawTerm, Term, atom};
 
 /// A term that decodes has one encoding, which decodes to it; and everything that one can do with a
-/// term can be done with it.
+/// term can be done with it. What decodes can be walked, and only that.
 pub(crate) fn run(input: &[u8]) {
     let bytes = Bytes::copy_from_slice(input);
     let limits = Limits::default().with_inflated(1 << 20);
@@ -15,9 +15,26 @@ pub(crate) fn run(input: &[u8]) {
         check(&term);
     }
     let atoms = [atom!("ok"), atom!("a"), atom!("node@10.0.0.1")];
-    let mut decoder = Decoder::new(bytes, &limits).atoms(&atoms);
+    let mut decoder = Decoder::new(bytes.clone(), &limits).atoms(&atoms);
     while let Ok(term) = decoder.term() {
         check(&term);
+    }
+    walk(&RawTerm::with_atoms(bytes, atoms.into()), &limits);
+}
+
+/// Depth and size of what comes at random seldom reach the limits, so it meets small ones, too.
+fn walk(raw: &RawTerm, limits: &Limits) {
+    for limits in [*limits, limits.with_depth(3).with_size(500)] {
+        match (raw.decode(&limits), raw.walk(&limits)) {
+            (Ok(term), Ok(mut walk)) => {
+                assert!(walk.tokens().count() > 0);
+                assert_eq!(walk.term().as_ref(), Some(&term));
+                assert!(walk.is_done());
+            }
+            // What walking leaves to those who build.
+            (Err(DecodeError::DuplicateKey), _) | (Err(_), Err(_)) => {}
+            (decoded, walked) => panic!("{decoded:?}, but {walked:?}"),
+        }
     }
 }
 

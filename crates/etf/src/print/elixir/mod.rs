@@ -216,6 +216,7 @@ fn leaf(term: &Term, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match &term.0 {
         Repr::Atom(value) => atom::literal(f, value),
         Repr::Float(value) => float(f, *value),
+        Repr::ShortBinary(binary) => bytes(f, binary.as_slice()),
         Repr::Binary(binary) => bytes(f, binary.as_slice()),
         Repr::Bits(value) => bits(f, value),
         Repr::Pid(pid) => {

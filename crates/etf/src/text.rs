@@ -1,0 +1,100 @@
+//! Text of atoms: the short ASCII ones in three words, all others as the standard library has it.
+
+use core::str;
+
+use crate::{AtomError, DecodeError, atom::MAX_CHARS};
+
+/// Three words: what fits into an atom or a binary without a heap, and a byte for its length.
+pub(crate) const WIDE: usize = 24;
+
+/// The first `length` bytes of `bytes` with zeros after them, when there are [`WIDE`] to read from and
+/// `length` is less. Nothing in it depends on the length but a mask, so it costs the same for all.
+#[inline]
+pub(crate) fn padded(bytes: &[u8], length: usize) -> Option<[u64; 3]> {
+    let (chunks, _) = bytes.first_chunk::<WIDE>()?.as_chunks::<8>();
+    let [one, two, three] = chunks else {
+        return None;
+    };
+    let [first, second, third] = MASKS.get(length)?;
+    Some([
+        u64::from_le_bytes(*one) & first,
+        u64::from_le_bytes(*two) & second,
+        u64::from_le_bytes(*three) & third,
+    ])
+}
+
+/// As [`padded`], when all of it is ASCII.
+#[inline]
+pub(crate) fn padded_ascii(bytes: &[u8], length: usize) -> Option<[u64; 3]> {
+    let words @ [one, two, three] = padded(bytes, length)?;
+    ((one | two | three) & 0x8080_8080_8080_8080 == 0).then_some(words)
+}
+
+/// The bytes of [`padded`]; the last one is 0.
+#[inline]
+pub(crate) fn unpacked([one, two, three]: [u64; 3]) -> [u8; WIDE] {
+    let mut bytes = [0; WIDE];
+    for (to, from) in bytes
+        .as_chunks_mut::<8>()
+        .0
+        .iter_mut()
+        .zip([one, two, three])
+    {
+        *to = from.to_le_bytes();
+    }
+    bytes
+}
+
+/// For each length, which bits of the three words count.
+const MASKS: [[u64; 3]; WIDE] = masks();
+
+const fn masks() -> [[u64; 3]; WIDE] {
+    let mut masks = [[0; 3]; WIDE];
+    let mut rest: &mut [[u64; 3]] = &mut masks;
+    let mut length = 0_u32;
+    while let Some((mask, more)) = rest.split_first_mut() {
+        *mask = [
+            low_bytes(length),
+            low_bytes(length.saturating_sub(8)),
+            low_bytes(length.saturating_sub(16)),
+        ];
+        rest = more;
+        length = length.saturating_add(1);
+    }
+    masks
+}
+
+/// The lowest `count` bytes set, all of them from 8 on.
+const fn low_bytes(count: u32) -> u64 {
+    match 1_u64.checked_shl(count.saturating_mul(8)) {
+        Some(bit) => bit.wrapping_sub(1),
+        None => u64::MAX,
+    }
+}
+
+/// The text of an atom in UTF-8, checked.
+pub(crate) fn utf8(bytes: &[u8]) -> Result<&str, DecodeError> {
+    let text = str::from_utf8(bytes).map_err(|_| AtomError::NotUtf8)?;
+    if text.len() > MAX_CHARS && text.chars().count() > MAX_CHARS {
+        return Err(AtomError::TooLong.into());
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec;
+
+    #[test]
+    fn what_is_beyond_the_length_is_zero() {
+        let bytes: vec::Vec<u8> = (1..=40).collect();
+        for length in 0..WIDE {
+            let mut expected = bytes[..WIDE].to_vec();
+            expected[length..].fill(0);
+            assert_eq!(unpacked(padded(&bytes, length).unwrap()).to_vec(), expected);
+        }
+        assert!(padded(&bytes, WIDE).is_none() && padded(&bytes[..23], 3).is_none());
+        assert!(padded_ascii(&[200; 40], 0).is_some() && padded_ascii(&[200; 40], 1).is_none());
+    }
+}

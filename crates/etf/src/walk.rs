@@ -1,0 +1,321 @@
+//! [`Walk`]: reading a term without building it.
+
+mod check;
+mod encoded;
+mod seldom;
+
+use core::fmt;
+
+use crate::{
+    BigInt, DecodeError, Limits, Pid, Port, RawTerm, Reference, Term, big, input::Input, tag, text,
+};
+
+pub use encoded::{AtomRef, Encoded};
+
+impl RawTerm {
+    /// Checks all bytes once, and gives a cursor that reads the values out of them without building anything.
+    ///
+    /// What is refused here is exactly what [`decode`](Self::decode) refuses, limits included, but for one thing:
+    /// that no key of a map comes twice is not looked for.
+    ///
+    /// # Errors
+    /// When the bytes are not one term within the limits.
+    pub fn walk(&self, limits: &Limits) -> Result<Walk<'_>, DecodeError> {
+        let rest = check::check(self.bytes(), self.atoms(), limits)?;
+        match rest.len() {
+            0 => Ok(Walk {
+                rest: Input(self.bytes()),
+                raw: self,
+            }),
+            more => Err(DecodeError::Trailing(more)),
+        }
+    }
+}
+
+/// A cursor over a checked term: gives value after value in the order of the wire, and never fails.
+///
+/// [`token`](Self::token) tells a container by the number of its parts, and then the parts follow: `{ok, [1, 2]}` is `Tuple(2)`, `Atom(ok)`, `List(2)`, `Int(1)`, `Int(2)`, `Nil`. Who knows what to expect asks for
+/// just that: [`tuple`](Self::tuple), [`int`](Self::int), … move on only when that is what comes next.
+/// A copy of a cursor is a bookmark.
+///
+/// ```
+/// use trunkline_etf::{Limits, RawTerm, Term};
+///
+/// let message = RawTerm::from(&Term::tuple([Term::atom("add"), 20.into(), Term::from("to it")]));
+/// let mut walk = message.walk(&Limits::default())?;
+/// assert_eq!(walk.tuple(), Some(3));
+/// assert!(walk.is_atom("add"));
+/// assert_eq!(walk.binary(), None);
+/// assert_eq!(walk.int(), Some(20));
+/// assert_eq!(walk.binary(), Some(&b"to it"[..]));
+/// assert!(walk.is_done());
+/// # Ok::<(), trunkline_etf::DecodeError>(())
+/// ```
+#[derive(Clone, Copy)]
+pub struct Walk<'a> {
+    rest: Input<'a>,
+    raw: &'a RawTerm,
+}
+
+/// What comes next in a [`Walk`].
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub enum Token<'a> {
+    /// An integer, in any of its forms.
+    Int(i64),
+    /// Outside the range of `i64`.
+    Big(BigInt<'a>),
+    /// A float.
+    Float(f64),
+    /// An atom.
+    Atom(AtomRef<'a>),
+    /// A binary.
+    Binary(&'a [u8]),
+    /// A bitstring, and how many bits (1 to 7) of its last byte count; the others may be set.
+    Bits(&'a [u8], u8),
+    /// A list of small integers, packed; complete, no tail follows.
+    String(&'a [u8]),
+    /// The empty list; after the elements of a [`List`](Self::List), its proper end.
+    Nil,
+    /// This many elements follow, at least one, then the tail: mostly [`Nil`](Self::Nil), else another list, which
+    /// continues this one, or any other term.
+    List(usize),
+    /// This many elements follow.
+    Tuple(usize),
+    /// This many times a key and its value follow.
+    Map(usize),
+    /// A process identifier.
+    Pid(Encoded<'a>),
+    /// A port.
+    Port(Encoded<'a>),
+    /// A reference.
+    Reference(Encoded<'a>),
+    /// `fun Module:Function/Arity`.
+    Export(Encoded<'a>),
+    /// A closure, its variables included.
+    Fun(Encoded<'a>),
+    /// A native record with this many fields, and its flags (bit 0: its module exports it): the atoms of its module and its
+    /// name follow, the names of all fields, then their values.
+    Record(usize, u8),
+}
+
+impl<'a> Walk<'a> {
+    /// What comes next; `None` at the end.
+    #[inline]
+    pub fn token(&mut self) -> Option<Token<'a>> {
+        let mut input = self.rest;
+        let token = match input.u8().ok()? {
+            tag::SMALL_INTEGER => Token::Int(input.u8().ok()?.into()),
+            tag::INTEGER => Token::Int(i32::from_be_bytes(input.array().ok()?).into()),
+            tag::NIL => Token::Nil,
+            tag::SMALL_ATOM_UTF8 => {
+                let length = input.u8().ok()?;
+                Token::Atom(AtomRef::utf8(input.take(length.into()).ok()?))
+            }
+            tag::BINARY => {
+                let length = input.count().ok()?;
+                Token::Binary(input.take(length).ok()?)
+            }
+            tag::NEW_FLOAT => Token::Float(f64::from_be_bytes(input.array().ok()?)),
+            tag::SMALL_TUPLE => Token::Tuple(input.u8().ok()?.into()),
+            tag::MAP => Token::Map(input.count().ok()?),
+            tag::SMALL_BIG => match short_big(&mut input) {
+                Some(value) => Token::Int(value),
+                None => return self.seldom(),
+            },
+            tag::LIST => match input.count().ok()? {
+                0 => return self.seldom(),
+                length => Token::List(length),
+            },
+            _ => return self.seldom(),
+        };
+        self.rest = input;
+        Some(token)
+    }
+
+    /// All that is left, token by token.
+    pub fn tokens(mut self) -> impl Iterator<Item = Token<'a>> {
+        core::iter::from_fn(move || self.token())
+    }
+}
+
+/// The quick way for integers of up to eight bytes that more bytes follow.
+#[inline]
+fn short_big(input: &mut Input<'_>) -> Option<i64> {
+    let length = input.u8().ok().filter(|length| *length <= 8)?;
+    let negative = input.u8().ok()? != 0;
+    let [magnitude, ..] = text::padded(input.0, length.into())?;
+    input.skip(length.into()).ok()?;
+    big::small_word(negative, magnitude)
+}
+
+impl<'a> Walk<'a> {
+    /// The integer, when the next value is one that fits.
+    #[inline]
+    pub fn int(&mut self) -> Option<i64> {
+        self.expect(|token| match token {
+            Token::Int(value) => Some(value),
+            _ => None,
+        })
+    }
+
+    /// The float, when the next value is one.
+    #[inline]
+    pub fn float(&mut self) -> Option<f64> {
+        self.expect(|token| match token {
+            Token::Float(value) => Some(value),
+            _ => None,
+        })
+    }
+
+    /// The atom, when the next value is one.
+    #[inline]
+    pub fn atom(&mut self) -> Option<AtomRef<'a>> {
+        self.expect(|token| match token {
+            Token::Atom(atom) => Some(atom),
+            _ => None,
+        })
+    }
+
+    /// Whether the next value is the atom with this text; moves past it then.
+    #[inline]
+    pub fn is_atom(&mut self, text: &str) -> bool {
+        self.expect(|token| match token {
+            Token::Atom(atom) if atom == *text => Some(()),
+            _ => None,
+        })
+        .is_some()
+    }
+
+    /// The bytes, when the next value is a binary.
+    #[inline]
+    pub fn binary(&mut self) -> Option<&'a [u8]> {
+        self.expect(|token| match token {
+            Token::Binary(bytes) => Some(bytes),
+            _ => None,
+        })
+    }
+
+    /// How many elements follow, when the next value is a tuple.
+    #[inline]
+    pub fn tuple(&mut self) -> Option<usize> {
+        self.expect(|token| match token {
+            Token::Tuple(arity) => Some(arity),
+            _ => None,
+        })
+    }
+
+    /// How many elements and then the tail follow, when the next value is a list; 0, and no tail, for `[]`.
+    #[inline]
+    pub fn list(&mut self) -> Option<usize> {
+        self.expect(|token| match token {
+            Token::List(length) => Some(length),
+            Token::Nil => Some(0),
+            _ => None,
+        })
+    }
+
+    /// Whether the next value is `[]`, as at the end of a proper list; moves past it then.
+    #[inline]
+    pub fn nil(&mut self) -> bool {
+        self.expect(|token| match token {
+            Token::Nil => Some(()),
+            _ => None,
+        })
+        .is_some()
+    }
+
+    /// How many pairs follow, when the next value is a map.
+    #[inline]
+    pub fn map(&mut self) -> Option<usize> {
+        self.expect(|token| match token {
+            Token::Map(pairs) => Some(pairs),
+            _ => None,
+        })
+    }
+
+    /// The text of a string, the bytes of a packed list of small integers, when the next value is one.
+    #[inline]
+    pub fn string(&mut self) -> Option<&'a [u8]> {
+        self.expect(|token| match token {
+            Token::String(bytes) => Some(bytes),
+            _ => None,
+        })
+    }
+
+    /// The process identifier, when the next value is one.
+    pub fn pid(&mut self) -> Option<Pid> {
+        self.expect(|token| match token {
+            Token::Pid(encoded) => encoded.pid(),
+            _ => None,
+        })
+    }
+
+    /// The port, when the next value is one.
+    pub fn port(&mut self) -> Option<Port> {
+        self.expect(|token| match token {
+            Token::Port(encoded) => encoded.port(),
+            _ => None,
+        })
+    }
+
+    /// The reference, when the next value is one.
+    pub fn reference(&mut self) -> Option<Reference> {
+        self.expect(|token| match token {
+            Token::Reference(encoded) => encoded.reference(),
+            _ => None,
+        })
+    }
+
+    /// Moves past the next value, with everything in it, and gives it as it stands on the wire; `None` at the end.
+    pub fn part(&mut self) -> Option<Encoded<'a>> {
+        let begun = *self;
+        let mut owed = 1_usize;
+        while owed > 0 {
+            let more = match self.token()? {
+                Token::List(length) => length.saturating_add(1),
+                Token::Tuple(arity) => arity,
+                Token::Map(pairs) => pairs.saturating_mul(2),
+                Token::Record(fields, _) => fields.saturating_mul(2).saturating_add(2),
+                _ => 0,
+            };
+            owed = owed.saturating_sub(1).saturating_add(more);
+        }
+        Some(self.since(begun))
+    }
+
+    /// Builds the next value and moves past it; `None` at the end, and when a map in it has a key twice, which only
+    /// shows now.
+    pub fn term(&mut self) -> Option<Term> {
+        self.part()?.decode().ok()
+    }
+
+    /// Whether all of the term has been read.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.rest.left() == 0
+    }
+
+    /// What was passed since `begun`.
+    fn since(&self, begun: Self) -> Encoded<'a> {
+        let length = begun.rest.left().saturating_sub(self.rest.left());
+        let bytes = begun.rest.0.get(..length).unwrap_or_default();
+        Encoded::new(bytes, self.raw)
+    }
+
+    #[inline(always)]
+    fn expect<T>(&mut self, take: impl FnOnce(Token<'a>) -> Option<T>) -> Option<T> {
+        let mut ahead = *self;
+        let value = take(ahead.token()?)?;
+        *self = ahead;
+        Some(value)
+    }
+}
+
+/// It is somebody's message: where the cursor stands only.
+impl fmt::Debug for Walk<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let left = self.rest.left();
+        f.debug_struct("Walk").field("left", &left).finish()
+    }
+}
