@@ -37,6 +37,8 @@ pub enum Event {
         topology: TopologyId,
         /// Listed now, and not before.
         added: Vec<NodeName>,
+        /// Were `absent`, and are listed now.
+        again: Vec<NodeName>,
         /// Listed before, and not now; of a sample, missing `removal_misses` times in a row. They
         /// are kept for the grace.
         absent: Vec<NodeName>,
@@ -204,9 +206,10 @@ impl fmt::Display for Event {
             Self::Listed {
                 topology,
                 added,
+                again,
                 absent,
                 total,
-            } => listed(f, topology, added, absent, *total),
+            } => listed(f, topology, [added, again, absent], *total),
             Self::Alarm { topology, alarm } => {
                 write!(f, "{alarm} · {topology} · {}", alarm.cure())
             }
@@ -305,13 +308,13 @@ const SHOWN: usize = 8;
 fn listed(
     f: &mut fmt::Formatter<'_>,
     topology: &TopologyId,
-    added: &[NodeName],
-    absent: &[NodeName],
+    [added, again, absent]: [&[NodeName]; 3],
     total: usize,
 ) -> fmt::Result {
     let nodes = if total == 1 { "node" } else { "nodes" };
     write!(f, "{total} {nodes} listed")?;
     names(f, " · new: ", added)?;
+    names(f, " · again: ", again)?;
     names(f, " · no longer: ", absent)?;
     write!(f, " · {topology}")
 }

@@ -103,7 +103,9 @@ impl Engine {
         self.timers.set(Timer::Unlisted(name.clone()), at);
     }
 
-    /// A link came up to a node that was dropped: any message reconnects.
+    /// A link came up to a node that was dropped: any message reconnects. One that has just started
+    /// may be faster than its listing, and has the time to leave to be listed again before it is
+    /// said.
     pub(crate) fn greet_returner(&mut self, name: &NodeName) {
         let Some(at) = self.gone.iter().position(|(gone, _)| gone == name) else {
             return;
@@ -117,7 +119,6 @@ impl Engine {
             ..Peer::default()
         };
         self.peers.insert(name.clone(), peer);
-        self.say_unlisted(name);
         let at = self.after(self.config.leave_grace);
         self.timers.set(Timer::Unlisted(name.clone()), at);
     }

@@ -82,7 +82,7 @@ impl Engine {
             topology.own.listed(source, kind);
         }
         let mut named = BTreeSet::new();
-        let mut added = Vec::new();
+        let (mut added, mut again) = (Vec::new(), Vec::new());
         for peer in others.into_iter().filter(|p| !is_helper(&p.node)) {
             let name = peer.node.clone();
             named.insert(name.clone());
@@ -93,6 +93,9 @@ impl Engine {
             member.inform(peer);
             member.presence.listed(source, kind);
             member.silence = Default::default();
+            if core::mem::take(&mut member.absent) {
+                again.push(name);
+            }
         }
         let mut old = false;
         if let Some(state) = topology.sources.get_mut(source) {
@@ -112,13 +115,13 @@ impl Engine {
                 if named.contains(name) {
                     continue;
                 }
-                let before = &member.presence;
-                let (was_listed, was_absent) = (before.is_listed(), before.is_absent(misses));
+                let was_listed = member.presence.is_listed();
                 miss(&mut member.presence, source, grace_end);
                 if was_listed && !member.presence.is_listed() {
                     missing.push(name.clone());
                 }
-                if !was_absent && member.presence.is_absent(misses) {
+                if !member.absent && member.presence.is_absent(misses) {
+                    member.absent = true;
                     absent.push(name.clone());
                 }
             }
@@ -131,16 +134,23 @@ impl Engine {
                 self.settle(&name);
             }
         }
-        self.say_listed(id, added, absent);
+        self.say_listed(id, added, again, absent);
     }
 
-    fn say_listed(&mut self, id: &TopologyId, added: Vec<NodeName>, absent: Vec<NodeName>) {
-        if !added.is_empty() || !absent.is_empty() {
+    fn say_listed(
+        &mut self,
+        id: &TopologyId,
+        added: Vec<NodeName>,
+        again: Vec<NodeName>,
+        absent: Vec<NodeName>,
+    ) {
+        if [&added, &again, &absent].iter().any(|it| !it.is_empty()) {
             let total = self.topologies.get(id).map_or(0, |t| t.listed());
             let topology = id.clone();
             self.say(Event::Listed {
                 topology,
                 added,
+                again,
                 absent,
                 total,
             });

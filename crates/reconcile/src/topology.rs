@@ -48,6 +48,8 @@ pub(crate) struct Source {
 pub(crate) struct Member {
     pub(crate) info: evidence::Peer,
     pub(crate) presence: Presence,
+    /// It was said that it is no longer listed.
+    pub(crate) absent: bool,
     /// The name that it gives itself, where that is another one.
     pub(crate) actual: Option<NodeName>,
     /// The other name that was said last.
@@ -174,6 +176,7 @@ impl Member {
         Self {
             info,
             presence: Presence::default(),
+            absent: false,
             actual: None,
             said: None,
             health: Health::default(),

@@ -219,6 +219,24 @@ fn a_dropped_peer_that_comes_back_by_itself_is_said_once() {
 }
 
 #[test]
+fn a_dropped_peer_that_starts_before_its_listing_comes_is_no_warning() {
+    let mut world = World::fleet(4);
+    world.run(10);
+    world.list("api", 1..=3);
+    world.run(10);
+    world.cut(4);
+    world.run(60);
+    world.dial_in(4);
+    world.run(6);
+    assert_eq!(world.state(4), Some(PeerState::UnlistedButConnected));
+    world.list("api", 1..=4);
+    world.run(600);
+    assert_eq!(world.state(4), Some(PeerState::Connected));
+    let warned = |e: &Event| matches!(e, Event::UnlistedButConnected { .. });
+    assert_eq!(world.count(warned), 0);
+}
+
+#[test]
 fn links_to_dropped_peers_are_cut_only_when_the_operator_says_so() {
     let on_removed = OnRemoved::Disconnect;
     let config = Config {
@@ -253,4 +271,25 @@ fn a_sample_that_misses_a_peer_now_and_then_is_no_news() {
     world.list("a", 1..=2);
     world.run(60);
     assert_eq!(world.count(absences), 1);
+}
+
+#[test]
+fn a_peer_that_fell_out_and_is_listed_again_is_said_once() {
+    let mut world = World::fleet(4);
+    world.run(10);
+    for _ in 0..2 {
+        world.hush();
+        world.list("api", 1..=3);
+        world.run(20);
+        world.list("api", 1..=4);
+        world.run(60);
+        let said: Vec<_> = world.said.iter().map(|(_, e)| e.to_string()).collect();
+        assert_eq!(
+            said,
+            [
+                "3 nodes listed · no longer: app@10.0.0.4 · web",
+                "4 nodes listed · again: app@10.0.0.4 · web",
+            ]
+        );
+    }
 }
