@@ -217,6 +217,50 @@ fn an_answer_of_a_source_that_is_gone_is_ignored() {
 }
 
 #[test]
+fn an_unchanged_topology_keeps_its_backoff_while_others_come_change_and_go() {
+    let mut world = World::fleet(3);
+    world.source("db", "hosts", Kind::Authoritative);
+    world.list("hosts", [1, 7]);
+    world.set(3, Peerish::Fails(refused(3)));
+    world.run(200);
+    let waits = |world: &World| {
+        let status = world.engine.status(world.at());
+        let peer = status.peers.into_iter().find(|peer| peer.node == node(3));
+        peer.map(|peer| (peer.failures, peer.retry_in, peer.state))
+    };
+    let before = waits(&world);
+    assert!(
+        matches!(before, Some((5.., Some(_), PeerState::Waiting))),
+        "{before:?}"
+    );
+    world.hush();
+    let now = world.at();
+    let (db, new) = (TopologyId("db".into()), TopologyId("new".into()));
+    let rules = TopologyRules::default();
+    let source = [(SourceId("hosts 2".into()), Kind::Sampling)];
+    world.engine.set_topology(now, &db, rules.clone(), &source);
+    world.settle();
+    assert_eq!(waits(&world), before);
+    world.engine.set_topology(now, &new, rules, &asked("new"));
+    world.engine.remove_topology(now, &db);
+    world.engine.set_config(
+        now,
+        Config {
+            expected_size: 2,
+            ..Config::default()
+        },
+    );
+    world.settle();
+    assert_eq!(waits(&world), before);
+    // And it is dialled when that wait is over, not before.
+    let wait = before.and_then(|(_, wait, _)| wait).unwrap();
+    world.run(wait.as_secs());
+    assert_eq!(world.dials(3), [0; 0]);
+    world.run(1);
+    assert_eq!(world.dials(3).len(), 1);
+}
+
+#[test]
 fn a_new_health_check_gates_who_was_never_connected() {
     let mut world = World::fleet(3);
     world.set(3, Peerish::Fails(refused(3)));
