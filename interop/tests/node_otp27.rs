@@ -66,17 +66,20 @@ async fn dials_calls_links_and_hears_the_end() -> Result<()> {
     let thrown = call("erlang", "throw", vec![Term::atom("ball")]).await;
     assert_eq!(thrown, Err(RpcError::Throw(Term::atom("ball"))));
 
-    let mut mailbox = node.mailbox();
+    let mut process = node.process();
+    process.trap_exit(true);
     let forever = vec![Term::atom("infinity")];
-    let spawned = mailbox.spawn_link(&app, "timer", "sleep", forever).await?;
-    mailbox.monitor_name(&app, &atom!("nobody"))?;
-    let down = timeout(SOON, mailbox.recv()).await?;
+    let spawned = process
+        .spawn_link_at(&app, "timer", "sleep", forever)
+        .await?;
+    process.monitor((&atom!("nobody"), &app));
+    let down = timeout(SOON, process.recv()).await?;
     assert!(matches!(down, Some(Message::Down { reason, .. }) if reason.is_atom("noproc")));
     // Two and a half times its tick time without a word but ticks.
     let quiet = timeout(Duration::from_secs(10), events.next()).await;
     assert!(quiet.is_err(), "a quiet link goes down: {quiet:?}");
     otp.signal(Signal::KILL);
-    let exit = timeout(SOON, mailbox.recv()).await?;
+    let exit = timeout(SOON, process.recv()).await?;
     let reason = Term::atom("noconnection");
     let from = spawned;
     assert_eq!(exit, Some(Message::Exit { from, reason }));

@@ -6,7 +6,7 @@ use anyhow::Result;
 use tokio::time::timeout;
 use trunkline_etf::{Atom, Term, atom};
 use trunkline_interop::otp::{Epmd, Otp};
-use trunkline_node::{Mailbox, Message, Node, RpcError, SpawnError, Target};
+use trunkline_node::{Message, Node, Process, RpcError, SpawnError, Target};
 use trunkline_proto::conn::Sending;
 use trunkline_proto::{Cookie, Flags, NodeName};
 
@@ -55,8 +55,14 @@ impl Pair {
     }
 }
 
-async fn next(mailbox: &mut Mailbox) -> Message {
-    let message = timeout(SOON, mailbox.recv()).await;
+fn trapping(node: &Node) -> Process {
+    let process = node.process();
+    process.trap_exit(true);
+    process
+}
+
+async fn next(process: &mut Process) -> Message {
+    let message = timeout(SOON, process.recv()).await;
     message.expect("a message").expect("the node lives")
 }
 
@@ -120,9 +126,9 @@ async fn calls_through_rex_where_nothing_is_spawned() -> Result<()> {
         matches!(&undefined, Err(RpcError::Exit(why)) if why.to_string().contains("undef")),
         "{undefined:?}"
     );
-    let mailbox = pair.node.mailbox();
-    let refused = mailbox
-        .spawn_link(&pair.peer(), "timer", "sleep", vec![1.into()])
+    let process = trapping(&pair.node);
+    let refused = process
+        .spawn_link_at(&pair.peer(), "timer", "sleep", vec![1.into()])
         .await;
     assert_eq!(refused, Err(SpawnError::NotSupported));
     Ok(())
@@ -137,14 +143,14 @@ async fn the_least_flags_that_a_node_may_offer() -> Result<()> {
     let args = vec![Term::binary(vec![b'x']), Term::from(size)];
     let copied = pair.erpc("binary", "copy", args).await?;
     assert_eq!(copied.as_binary().map(<[u8]>::len), Some(size));
-    let mut mailbox = pair.node.mailbox();
+    let mut process = trapping(&pair.node);
     let rex = pair
         .erpc("erlang", "whereis", vec![Term::atom("rex")])
         .await?;
-    mailbox.monitor(rex.as_pid().expect("rex is there"));
-    mailbox.monitor_name(&pair.peer(), &atom!("nobody"))?;
+    process.monitor(rex.as_pid().expect("rex is there"));
+    process.monitor((&atom!("nobody"), &pair.peer()));
     assert!(
-        matches!(next(&mut mailbox).await, Message::Down { reason, .. } if reason.is_atom("noproc"))
+        matches!(next(&mut process).await, Message::Down { reason, .. } if reason.is_atom("noproc"))
     );
     Ok(())
 }
@@ -195,7 +201,7 @@ async fn atoms_through_the_cache() -> Result<()> {
     Ok(())
 }
 
-/// What a mailbox sends behind a large message comes behind it, whoever else sends meanwhile.
+/// What a process sends behind a large message comes behind it, whoever else sends meanwhile.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_large_message_among_small_ones() -> Result<()> {
     let pair = pair().await?;
@@ -204,29 +210,29 @@ async fn a_large_message_among_small_ones() -> Result<()> {
          {get, To} -> To ! {seen, lists:reverse(Seen)}; \
          {Word, Bytes} -> F(F, [{Word, byte_size(Bytes)} | Seen]) end end, Loop(Loop, []) end))",
     )?;
-    let (large, small) = (pair.node.mailbox(), pair.node.mailbox());
+    let (large, small) = (trapping(&pair.node), trapping(&pair.node));
     let name = atom!("log");
     let message = |word: &'static str, size: usize| {
         Term::tuple([Term::atom(word), Term::binary(vec![1; size])])
     };
     let size = 32 << 20;
     large
-        .send_name(&pair.peer(), &name, &message("large", size))
+        .send((&name, &pair.peer()), &message("large", size))
         .await?;
     for _ in 0..5 {
         large
-            .send_name(&pair.peer(), &name, &message("behind", 1))
+            .send((&name, &pair.peer()), &message("behind", 1))
             .await?;
     }
-    let mut asker = pair.node.mailbox();
+    let mut asker = trapping(&pair.node);
     for _ in 0..100 {
         small
-            .send_name(&pair.peer(), &name, &message("small", 1))
+            .send((&name, &pair.peer()), &message("small", 1))
             .await?;
     }
-    // Of the large mailbox: behind all that it has sent.
+    // Of the large process: behind all that it has sent.
     let get = Term::tuple([Term::atom("get"), Term::from(asker.pid())]);
-    large.send_name(&pair.peer(), &name, &get).await?;
+    large.send((&name, &pair.peer()), &get).await?;
     let Message::Term(seen) = next(&mut asker).await else {
         panic!("no message");
     };
@@ -264,11 +270,11 @@ async fn many_calls_at_once() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_by_pid_and_by_name() -> Result<()> {
     let pair = pair().await?;
-    let mut mailbox = pair.node.mailbox();
-    assert!(mailbox.register(&atom!("inbox")));
+    let mut process = trapping(&pair.node);
+    assert!(process.register(&atom!("inbox")));
     pair.otp
         .eval("{inbox, 'rust@127.0.0.1'} ! {hello, self()}, ok")?;
-    let Message::Term(hello) = next(&mut mailbox).await else {
+    let Message::Term(hello) = next(&mut process).await else {
         panic!("no message");
     };
     assert!(hello.as_tuple().unwrap()[0].is_atom("hello"));
@@ -276,25 +282,25 @@ async fn messages_by_pid_and_by_name() -> Result<()> {
     pair.otp.eval(
         "register(echo, spawn(fun F() -> receive {From, M} -> From ! {echo, M}, F() end end))",
     )?;
-    let message = Term::tuple([Term::from(mailbox.pid()), Term::map([("k", 1)])]);
-    mailbox
-        .send_name(&pair.peer(), &atom!("echo"), &message)
+    let message = Term::tuple([Term::from(process.pid()), Term::map([("k", 1)])]);
+    process
+        .send((&atom!("echo"), &pair.peer()), &message)
         .await?;
     let echo = Message::Term(Term::tuple([Term::atom("echo"), Term::map([("k", 1)])]));
-    assert_eq!(next(&mut mailbox).await, echo);
+    assert_eq!(next(&mut process).await, echo);
 
     let echo_pid = pair
         .erpc("erlang", "whereis", vec![Term::atom("echo")])
         .await?;
-    mailbox.send(echo_pid.as_pid().unwrap(), &message).await?;
-    assert_eq!(next(&mut mailbox).await, echo);
+    process.send(echo_pid.as_pid().unwrap(), &message).await?;
+    assert_eq!(next(&mut process).await, echo);
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn links_and_monitors_of_their_processes() -> Result<()> {
     let pair = pair().await?;
-    let mut mailbox = pair.node.mailbox();
+    let mut process = trapping(&pair.node);
     let pid = |text: &str| -> Result<_> {
         pair.otp.eval(&format!(
             "register({text}, spawn(fun() -> receive R -> exit(R) end end))"
@@ -309,20 +315,20 @@ async fn links_and_monitors_of_their_processes() -> Result<()> {
         term.unwrap().as_pid().unwrap().clone()
     };
     let one = whereis("one").await;
-    mailbox.link(&one);
-    mailbox.send(&one, &Term::atom("because")).await?;
+    process.link(&one);
+    process.send(&one, &Term::atom("because")).await?;
     let exit = Message::Exit {
         from: one.clone(),
         reason: Term::atom("because"),
     };
-    assert_eq!(next(&mut mailbox).await, exit);
+    assert_eq!(next(&mut process).await, exit);
 
     let two = whereis("two").await;
-    let monitor = mailbox.monitor(&two);
-    let named = mailbox.monitor_name(&pair.peer(), &atom!("two"))?;
-    mailbox.send(&two, &Term::atom("because")).await?;
+    let monitor = process.monitor(&two);
+    let named = process.monitor((&atom!("two"), &pair.peer()));
+    process.send(&two, &Term::atom("because")).await?;
     for _ in 0..2 {
-        match next(&mut mailbox).await {
+        match next(&mut process).await {
             Message::Down {
                 reference, reason, ..
             } => {
@@ -333,61 +339,61 @@ async fn links_and_monitors_of_their_processes() -> Result<()> {
         }
     }
     // A dead one, by link and by monitor.
-    mailbox.link(&one);
+    process.link(&one);
     assert!(
-        matches!(next(&mut mailbox).await, Message::Exit { reason, .. } if reason.is_atom("noproc"))
+        matches!(next(&mut process).await, Message::Exit { reason, .. } if reason.is_atom("noproc"))
     );
-    mailbox.monitor(&one);
+    process.monitor(&one);
     assert!(
-        matches!(next(&mut mailbox).await, Message::Down { reason, .. } if reason.is_atom("noproc"))
+        matches!(next(&mut process).await, Message::Down { reason, .. } if reason.is_atom("noproc"))
     );
 
     // Unlinked and demonitored ones say nothing any more.
     let three = whereis("three").await;
-    mailbox.link(&three);
-    mailbox.unlink(&three);
-    let monitor = mailbox.monitor(&three);
-    mailbox.demonitor(&monitor);
+    process.link(&three);
+    process.unlink(&three);
+    let monitor = process.monitor(&three);
+    process.demonitor(&monitor);
     let links = pair.erpc(
         "erlang",
         "process_info",
         vec![Term::from(three.clone()), Term::atom("links")],
     );
     assert_eq!(links.await?.to_string(), "{links,[]}");
-    mailbox.send(&three, &Term::atom("because")).await?;
-    let me = Term::from(mailbox.pid());
+    process.send(&three, &Term::atom("because")).await?;
+    let me = Term::from(process.pid());
     pair.erpc("erlang", "send", vec![me, Term::atom("last")])
         .await?;
-    assert_eq!(next(&mut mailbox).await, Message::Term(Term::atom("last")));
+    assert_eq!(next(&mut process).await, Message::Term(Term::atom("last")));
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn links_and_monitors_of_our_processes() -> Result<()> {
     let pair = pair().await?;
-    let mailbox = pair.node.mailbox();
-    mailbox.register(&atom!("ours"));
+    let process = trapping(&pair.node);
+    process.register(&atom!("ours"));
     pair.otp.eval(
         "register(watch, spawn(fun() -> process_flag(trap_exit, true), M = monitor(process, {ours, 'rust@127.0.0.1'}), \
          P = receive {pid, X} -> X end, link(P), N = monitor(process, P), P ! ready, \
          A = receive {'DOWN', M, _, _, R1} -> R1 end, B = receive {'DOWN', N, _, _, R2} -> R2 end, \
          C = receive {'EXIT', P, R3} -> R3 end, receive {tell, To} -> To ! {A, B, C} end end))",
     )?;
-    let mut mailbox = mailbox;
-    let hello = Term::tuple([Term::atom("pid"), Term::from(mailbox.pid())]);
-    mailbox
-        .send_name(&pair.peer(), &atom!("watch"), &hello)
+    let mut process = process;
+    let hello = Term::tuple([Term::atom("pid"), Term::from(process.pid())]);
+    process
+        .send((&atom!("watch"), &pair.peer()), &hello)
         .await?;
-    assert_eq!(next(&mut mailbox).await, Message::Term(Term::atom("ready")));
-    let gone = mailbox.pid();
-    mailbox.end(&Term::atom("normal"));
+    assert_eq!(next(&mut process).await, Message::Term(Term::atom("ready")));
+    let gone = process.pid();
+    process.end(Term::atom("normal"));
     let told = pair
         .otp
         .eval("watch ! {tell, self()}, receive T -> T after 20000 -> late end")?;
     assert_eq!(told, "{normal,normal,normal}");
     // The name is free again, and the dead are dead.
-    assert!(pair.node.mailbox().register(&atom!("ours")));
-    let mut other = pair.node.mailbox();
+    assert!(trapping(&pair.node).register(&atom!("ours")));
+    let mut other = trapping(&pair.node);
     assert_ne!(other.pid(), gone);
     let former = Term::from(gone);
     pair.erpc("erlang", "send", vec![former, Term::atom("lost")])
@@ -402,10 +408,10 @@ async fn links_and_monitors_of_our_processes() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn spawned_processes_die_with_us_and_we_hear_of_theirs() -> Result<()> {
     let pair = pair().await?;
-    let mut mailbox = pair.node.mailbox();
+    let mut process = trapping(&pair.node);
     let forever = || vec![Term::atom("infinity")];
-    let spawned = mailbox
-        .spawn_link(&pair.peer(), "timer", "sleep", forever())
+    let spawned = process
+        .spawn_link_at(&pair.peer(), "timer", "sleep", forever())
         .await?;
     let alive = |pid: &trunkline_etf::Pid| vec![Term::from(pid.clone())];
     assert_eq!(
@@ -413,30 +419,30 @@ async fn spawned_processes_die_with_us_and_we_hear_of_theirs() -> Result<()> {
             .await?,
         true.into()
     );
-    mailbox.exit(&spawned, Term::atom("enough"))?;
+    process.exit(&spawned, Term::atom("enough"))?;
     assert_eq!(
-        next(&mut mailbox).await,
+        next(&mut process).await,
         Message::Exit {
             from: spawned,
             reason: Term::atom("enough")
         }
     );
-    // What is linked to a mailbox that is dropped ends with it.
-    let watcher = mailbox
-        .spawn_link(&pair.peer(), "timer", "sleep", forever())
+    // What is linked to a process that is dropped ends with it.
+    let watcher = process
+        .spawn_link_at(&pair.peer(), "timer", "sleep", forever())
         .await?;
-    drop(mailbox);
+    drop(process);
     dead(&pair, &watcher).await;
 
-    let mut mailbox = pair.node.mailbox();
-    let watcher = mailbox
-        .spawn_link(&pair.peer(), "timer", "sleep", forever())
+    let mut process = trapping(&pair.node);
+    let watcher = process
+        .spawn_link_at(&pair.peer(), "timer", "sleep", forever())
         .await?;
-    let (monitored, monitor) = mailbox
-        .spawn_monitor(&pair.peer(), "timer", "sleep", forever())
+    let (monitored, monitor) = process
+        .spawn_monitor_at(&pair.peer(), "timer", "sleep", forever())
         .await?;
     pair.node.disconnect(&pair.peer());
-    let mut lost = vec![next(&mut mailbox).await, next(&mut mailbox).await];
+    let mut lost = vec![next(&mut process).await, next(&mut process).await];
     lost.sort_by_key(|message| matches!(message, Message::Down { .. }));
     let reason = Term::atom("noconnection");
     assert_eq!(
@@ -453,8 +459,8 @@ async fn spawned_processes_die_with_us_and_we_hear_of_theirs() -> Result<()> {
             }
         ]
     );
-    let refused = mailbox
-        .spawn_link(&pair.peer(), "timer", "sleep", forever())
+    let refused = process
+        .spawn_link_at(&pair.peer(), "timer", "sleep", forever())
         .await;
     assert!(matches!(refused, Err(SpawnError::Send(_))), "{refused:?}");
     // The link's end there: the watcher is gone.

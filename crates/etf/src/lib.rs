@@ -94,6 +94,7 @@ mod print;
 mod raw;
 mod tag;
 mod term;
+mod term_macro;
 mod text;
 mod walk;
 
@@ -109,6 +110,8 @@ pub use map::Map;
 pub use print::elixir::Elixir;
 pub use raw::RawTerm;
 pub use term::{NotFinite, Term, View};
+#[doc(hidden)]
+pub use term_macro::__literal_term;
 pub use walk::{AtomRef, Encoded, Token, Walk};
 #[cfg(test)]
 mod size {

@@ -45,6 +45,12 @@ impl RawTerm {
         &self.atoms
     }
 
+    /// The encoded term and the atoms of the frame.
+    #[must_use]
+    pub fn into_parts(self) -> (Bytes, Arc<[Atom]>) {
+        (self.bytes, self.atoms)
+    }
+
     /// A part of these bytes as a term of its own.
     pub(crate) fn part(&self, bytes: &[u8]) -> Self {
         Self {

@@ -238,6 +238,13 @@ impl From<&Atom> for Term {
     }
 }
 
+/// The same term, shared.
+impl From<&Self> for Term {
+    fn from(term: &Self) -> Self {
+        term.clone()
+    }
+}
+
 impl From<&Pid> for Term {
     fn from(pid: &Pid) -> Self {
         pid.clone().into()

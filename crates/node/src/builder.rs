@@ -48,6 +48,8 @@ pub(crate) struct Options {
     pub(crate) connect_timeout: Duration,
     pub(crate) flags: Flags,
     pub(crate) sending: Sending,
+    pub(crate) auto_connect: bool,
+    pub(crate) mailboxes: usize,
     pub(crate) cookies: Vec<(NodeName, Cookie)>,
     pub(crate) allowed: Vec<NodeName>,
     pub(crate) allowed_hosts: Vec<String>,
@@ -81,6 +83,8 @@ impl Default for Options {
             allowed: Vec::new(),
             allowed_hosts: Vec::new(),
             tls: None,
+            auto_connect: true,
+            mailboxes: 1 << 30,
         }
     }
 }
@@ -282,6 +286,23 @@ impl<C, N> NodeBuilder<C, N> {
     #[must_use]
     pub fn allow_host(mut self, host: impl Into<String>) -> Self {
         self.options.allowed_hosts.push(host.into());
+        self
+    }
+
+    /// Whether a node that is not connected is connected when something is sent there, or a process
+    /// there is linked or monitored, or called. Default: yes, as OTP.
+    #[must_use]
+    pub const fn auto_connect(mut self, auto: bool) -> Self {
+        self.options.auto_connect = auto;
+        self
+    }
+
+    /// How many bytes of messages from other nodes may wait in the mailboxes of this node, all
+    /// together. A connection that brings more is not read until there is room: its other end gets
+    /// busy, and the connection lives. Default: 1 GiB.
+    #[must_use]
+    pub const fn max_mailboxes(mut self, bytes: usize) -> Self {
+        self.options.mailboxes = bytes;
         self
     }
 }

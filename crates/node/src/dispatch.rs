@@ -1,306 +1,308 @@
-//! What a message from another node does here, and how messages leave.
+//! What a message from another node does here.
 
-use std::sync::Arc;
+mod answering;
+mod batch;
 
-use trunkline_etf::{Atom, Limits, Pid, RawTerm, Reference, Term, atom};
-use trunkline_proto::Flags;
-use trunkline_proto::conn::Signal;
+use std::collections::VecDeque;
+
+use trunkline_etf::{Atom, Pid, Reference, Term, atom};
 use trunkline_proto::control::{AltactTo, Control, PidOrName};
 
-use crate::SendError;
-use crate::gate::Open;
-use crate::link::Link;
-use crate::process::{Incoming, Outgoing};
+pub(crate) use answering::alias_in;
+
+use crate::mailbox::Body;
+use crate::process::Outgoing;
+use crate::process::ending::exit;
+use crate::process::state::{By, Watcher};
+use crate::process::table::Via;
 use crate::shared::Shared;
-
-/// The messages of one read, on their way to their processes. What a message changes elsewhere
-/// (links, monitors, exits) has happened when [`Batch::signal`] returns; messages are in the mailboxes
-/// at the latest when [`Batch::finish`] returns, so hold none over an `await`.
-#[derive(Debug)]
-pub(crate) struct Batch<'a> {
-    shared: &'a Shared,
-    link: &'a Arc<Link>,
-    /// `None`: the connection was ended by somebody else than its reader, and is told to be over.
-    open: Option<Open<'a>>,
-}
-
-impl Batch<'_> {
-    /// A message came in.
-    pub(crate) fn signal(&mut self, signal: Signal) {
-        if self.open.is_none() {
-            return;
-        }
-        tracing::trace!(peer = %self.link.info.peer, control = ?signal.control, "in");
-        let answers = self.shared.dispatch(signal.control, signal.payload);
-        self.shared.send_all(answers);
-    }
-
-    /// All of the read were there.
-    pub(crate) fn finish(self) {}
-}
+use crate::slot::Answer;
 
 impl Shared {
-    /// Takes what one read of this connection brings.
-    pub(crate) fn batch<'a>(&'a self, link: &'a Arc<Link>) -> Batch<'a> {
-        Batch {
-            shared: self,
-            link,
-            open: link.gate.enter(),
+    /// Does what a change of processes made necessary, and what that makes necessary. To a node
+    /// that is gone nothing needs to be said: it knows.
+    pub(crate) fn carry_out(&self, signals: Vec<Outgoing>) {
+        if signals.is_empty() {
+            return;
         }
-    }
-
-    /// Sends what a change of the process table made necessary. To a node that is gone nothing
-    /// needs to be said: it knows.
-    pub(crate) fn send_all(&self, signals: impl IntoIterator<Item = Outgoing>) {
-        for Outgoing { node, control } in signals {
-            if let Err(why) = self.send(&node, control, None) {
-                tracing::debug!(%node, %why, "a signal is not sent");
+        let mut waiting = VecDeque::from(signals);
+        let mut then = Vec::new();
+        while let Some(next) = waiting.pop_front() {
+            match next {
+                Outgoing::Signal(node, control) if node == self.atom => {
+                    self.deliver(control, None, &mut then);
+                }
+                Outgoing::Signal(node, control) => {
+                    if let Err(why) = self.send_signal(&node, control) {
+                        tracing::debug!(%node, %why, "a signal is not sent");
+                    }
+                }
+                Outgoing::Ended(pid, reason) => {
+                    if let Some(inner) = self.processes.find(&pid) {
+                        then.extend(self.end_of(&inner, reason));
+                    }
+                }
             }
+            waiting.extend(then.drain(..));
         }
     }
 
-    /// Sends one message, to this node's own processes too.
-    pub(crate) fn send(
-        &self,
-        node: &Atom,
-        control: Control,
-        payload: Option<&Term>,
-    ) -> Result<(), SendError> {
-        if *node == self.atom {
-            let answers = self.dispatch(control, payload.map(RawTerm::from));
-            self.send_all(answers);
-            return Ok(());
-        }
-        let link = self.link(node.as_str()).ok_or(SendError::NotConnected)?;
-        let fitted = control.fit(link.info.flags);
-        link.push(&fitted.control, fitted.payload.as_ref().or(payload))
-            .map_err(|_| SendError::TooLarge)
-    }
-
-    fn dispatch(&self, control: Control, payload: Option<RawTerm>) -> Vec<Outgoing> {
+    /// Does what a message says; what that makes necessary comes behind `then`.
+    pub(crate) fn deliver(&self, control: Control, body: Option<Body>, then: &mut Vec<Outgoing>) {
         let processes = &self.processes;
-        let body = || payload.unwrap_or_else(|| RawTerm::from(&Term::nil()));
+        let body = || body.unwrap_or(Body::Term(Term::nil()));
         match control {
-            Control::Send { to, .. } | Control::SendSender { to, .. } => self.message(&to, body()),
-            Control::RegSend { to, .. } => self.named_message(&to, body()),
+            Control::Send { to, .. } | Control::SendSender { to, .. } => {
+                self.message(&to.into(), body(), then);
+            }
+            Control::RegSend { to, .. } => self.message(&to.into(), body(), then),
+            Control::AliasSend { alias, .. } => self.to_alias(&alias, body(), then),
             Control::AltactSend {
                 flags, from, to, ..
-            } => self.altact(flags, from, to, body()),
-            Control::Link { from, to } => return processes.linked(from, &to).into_iter().collect(),
+            } => match to {
+                AltactTo::Pid(to) if flags & Control::ALTACT_EXIT != 0 => {
+                    self.exited(from, &to, body(), By::Call, then);
+                }
+                AltactTo::Pid(to) => self.message(&to.into(), body(), then),
+                AltactTo::Name(to) => self.message(&to.into(), body(), then),
+                AltactTo::Alias(to) => self.to_alias(&to, body(), then),
+            },
+            Control::Link { from, to } => then.extend(self.link_comes(from, &to)),
             Control::UnlinkId { id, from, to } => {
-                processes.unlinked(&from, &to);
-                return vec![unlink_ack(id, from, to)];
+                if let Some(inner) = processes.find(&to) {
+                    inner.unlinked(&from);
+                }
+                then.push(unlink_ack(id, from, to));
             }
-            Control::UnlinkIdAck { id, from, to } => processes.unlink_acknowledged(id, &from, &to),
+            Control::UnlinkIdAck { id, from, to } => {
+                if let Some(inner) = processes.find(&to) {
+                    inner.unlink_acknowledged(id, &from);
+                }
+            }
             Control::Exit {
                 from, to, reason, ..
-            } => processes.exited(from, &to, RawTerm::from(&reason)),
-            Control::PayloadExit { from, to, .. } => processes.exited(from, &to, body()),
+            } => self.exited(from, &to, reason.into(), By::Link, then),
+            Control::PayloadExit { from, to, .. } => {
+                self.exited(from, &to, body(), By::Link, then);
+            }
             Control::Exit2 {
                 from, to, reason, ..
-            } => self.exit_signal(from, to, RawTerm::from(&reason)),
-            Control::PayloadExit2 { from, to, .. } => self.exit_signal(from, to, body()),
+            } => self.exited(from, &to, reason.into(), By::Call, then),
+            Control::PayloadExit2 { from, to, .. } => {
+                self.exited(from, &to, body(), By::Call, then);
+            }
             Control::MonitorP {
                 from,
                 to,
                 reference,
-            } => return self.monitored(from, to, reference),
-            Control::DemonitorP { to, reference, .. } => processes.demonitored(&to, &reference),
+            } => then.extend(self.watched(from, to, reference)),
+            Control::DemonitorP { to, reference, .. } => self.unwatched(&to, &reference),
             Control::MonitorPExit {
                 from,
                 to,
                 reference,
                 reason,
-            } => processes.down(from, &to, reference, RawTerm::from(&reason)),
+            } => self.down(&to, &reference, from, reason.into()),
             Control::PayloadMonitorPExit {
                 from,
                 to,
                 reference,
-            } => processes.down(from, &to, reference, body()),
+            } => self.down(&to, &reference, from, body()),
             Control::SpawnReply {
                 request,
                 to,
                 flags,
                 result,
                 ..
-            } => return processes.spawned(&request, &to, flags, result),
-            Control::SpawnRequest { request, from, .. } => return vec![not_spawned(request, from)],
-            // No alias is ever given out here; group leaders of mailboxes mean nothing.
+            } => self.spawned(&request, &to, flags, result, then),
+            Control::SpawnRequest { request, from, .. } => then.push(not_spawned(request, from)),
+            // Group leaders mean nothing here.
             _ => {}
         }
-        Vec::new()
     }
 
     /// To a process that is gone a message vanishes, as in Erlang.
-    fn message(&self, to: &Pid, body: RawTerm) {
-        if *to == self.processes.group_leader() {
-            return self.answer_io(&body);
-        }
-        let to = PidOrName::Pid(to.clone());
-        self.processes.deliver(&to, Incoming::Message(body));
-    }
-
-    fn named_message(&self, to: &Atom, body: RawTerm) {
-        if *to == "net_kernel" {
-            return self.answer_net_kernel(&body);
-        }
-        let name = PidOrName::Name(to.clone());
-        if !self.processes.deliver(&name, Incoming::Message(body)) {
-            // What OTP sends without being asked: error reports of processes whose group leader is
-            // ours (`logger_proxy`), `rex`, `global_name_server`.
-            tracing::debug!(%to, "a message for a name that nobody has");
-        }
-    }
-
-    fn altact(&self, flags: u32, from: Pid, to: AltactTo, body: RawTerm) {
-        match to {
-            AltactTo::Pid(to) if flags & Control::ALTACT_EXIT != 0 => {
-                self.exit_signal(from, to, body);
+    fn message(&self, to: &PidOrName, body: Body, then: &mut Vec<Outgoing>) {
+        match self.processes.find_any(to) {
+            Some(inner) => {
+                inner.message(body, then);
             }
-            AltactTo::Pid(to) => self.message(&to, body),
-            AltactTo::Name(to) => self.named_message(&to, body),
-            AltactTo::Alias(_) => {}
+            None => self.unclaimed(to, body),
         }
     }
 
-    fn exit_signal(&self, from: Pid, to: Pid, reason: RawTerm) {
-        let to = PidOrName::Pid(to);
-        self.processes.deliver(&to, Incoming::Exit { from, reason });
-    }
-
-    /// The group leader and `net_kernel` live as long as the node.
-    fn monitored(&self, from: Pid, to: PidOrName, reference: Reference) -> Vec<Outgoing> {
-        let immortal = match &to {
-            PidOrName::Pid(pid) => *pid == self.processes.group_leader(),
-            PidOrName::Name(name) => *name == "net_kernel",
-        };
-        if immortal {
-            return Vec::new();
-        }
-        let answer = self.processes.monitored(from, to, reference);
-        answer.into_iter().collect()
-    }
-
-    /// `net_adm:ping/1` asks `{is_auth, Node}` and waits without a limit.
-    fn answer_net_kernel(&self, body: &RawTerm) {
-        let Ok(message) = body.decode(&Limits::default()) else {
-            return;
-        };
-        let Some([tag, from, request]) = message.as_tuple() else {
-            return;
-        };
-        let asked = request.as_tuple().and_then(|parts| parts.first());
-        if tag.is_atom("$gen_call") && asked.is_some_and(|what| what.is_atom("is_auth")) {
-            self.reply(from, atom!("yes").into());
+    /// A message by way of an alias or of a call's reference.
+    pub(crate) fn to_alias(&self, alias: &Reference, body: Body, then: &mut Vec<Outgoing>) {
+        match self.processes.via(alias) {
+            Some(Via::Slot(slot)) => slot.put(Answer::Message(body)),
+            Some(Via::Alias(inner)) => {
+                inner.aliased(alias, body, then);
+                if !inner.state().aliases.contains_key(alias) {
+                    self.processes.unroute(alias);
+                }
+            }
+            None => {}
         }
     }
 
-    /// Answers a `gen` call: `{Tag, Reply}`, the tag unchanged, to the alias in it or else to the
-    /// pid.
-    fn reply(&self, from: &Term, reply: Term) {
-        let Some([caller, tag]) = from.as_tuple() else {
-            return;
+    fn exited(&self, from: Pid, to: &Pid, reason: Body, by: By, then: &mut Vec<Outgoing>) {
+        if let Some(inner) = self.processes.find(to) {
+            inner.exit(from, reason, by, then);
+        }
+    }
+
+    /// Somebody links to a process of ours. Those that live as long as the node break no link.
+    fn link_comes(&self, from: Pid, to: &Pid) -> Option<Outgoing> {
+        let found = self.processes.find(to);
+        if found.is_some_and(|inner| inner.linked(from.clone())) || self.processes.is_immortal(to) {
+            return None;
+        }
+        Some(exit(to, from, atom!("noproc").into()))
+    }
+
+    /// Somebody monitors a process of ours.
+    fn watched(&self, from: Pid, to: PidOrName, reference: Reference) -> Option<Outgoing> {
+        let found = self.processes.find_any(&to);
+        if found.is_none() && self.answers_for(&to) {
+            return None;
+        }
+        let watcher = Watcher {
+            pid: from,
+            named: to,
         };
-        let Some(pid) = caller.as_pid() else {
-            return;
+        let refused = match found {
+            Some(inner) => inner.watched(reference.clone(), watcher).err(),
+            None => Some(watcher),
         };
-        let me = self.processes.group_leader();
-        let aliases = self.agreed(&pid.node, Flags::ALIAS);
-        let control = match alias(tag).filter(|_| aliases) {
-            Some(alias) => Control::AliasSend {
-                from: me,
-                alias: alias.clone(),
-                token: None,
+        refused.map(|watcher| watcher.down(reference, atom!("noproc").into()))
+    }
+
+    /// By name it is monitored as long as it is the one: the name may have gone to another since.
+    fn unwatched(&self, to: &PidOrName, reference: &Reference) {
+        let there = |inner: &crate::process::state::Inner| {
+            inner.state().watchers.remove(reference).is_some()
+        };
+        if self
+            .processes
+            .find_any(to)
+            .is_some_and(|inner| there(&inner))
+        {
+            return;
+        }
+        if let PidOrName::Name(_) = to {
+            self.processes.all().iter().any(|inner| there(inner));
+        }
+    }
+
+    /// A process that one of ours, or a call, monitors has ended.
+    fn down(&self, to: &Pid, reference: &Reference, from: PidOrName, reason: Body) {
+        let reason = match self.processes.find(to) {
+            Some(inner) => match inner.down(reference, from, reason) {
+                Ok(()) => return self.alias_may_end(&inner, reference),
+                Err(reason) => reason,
             },
-            None => self.send_control(&pid.node, me, pid.clone()),
+            None => reason,
         };
-        let answer = Term::tuple([tag.clone(), reply]);
-        if let Err(why) = self.send(&pid.node, control, Some(&answer)) {
-            tracing::debug!(%why, "a reply is not sent");
+        if let Some(Via::Slot(slot)) = self.processes.via(reference)
+            && slot.owner == *to
+        {
+            slot.put(Answer::Down(reason));
         }
     }
 
-    /// Answers an I/O request to the group leader: what is written is dropped, there is nothing to
-    /// read.
-    fn answer_io(&self, body: &RawTerm) {
-        let Ok(message) = body.decode(&Limits::default()) else {
-            return;
-        };
-        let Some([tag, from, reply_as, request]) = message.as_tuple() else {
-            return;
-        };
-        let Some(pid) = from.as_pid().filter(|_| tag.is_atom("io_request")) else {
-            return;
-        };
-        let kind = request.as_tuple().and_then(|parts| parts.first());
-        let output = kind.is_some_and(|kind| kind.is_atom("put_chars") || kind.is_atom("requests"));
-        let result = if output {
-            Term::atom("ok")
-        } else {
-            Term::tuple([atom!("error"), atom!("request")])
-        };
-        let reply = Term::tuple([Term::atom("io_reply"), reply_as.clone(), result]);
-        let me = self.processes.group_leader();
-        let control = self.send_control(&pid.node, me, pid.clone());
-        if let Err(why) = self.send(&pid.node, control, Some(&reply)) {
-            tracing::debug!(%why, "an io_reply is not sent");
+    fn alias_may_end(&self, inner: &crate::process::state::Inner, reference: &Reference) {
+        if !inner.state().aliases.contains_key(reference) {
+            self.processes.unroute(reference);
         }
     }
 
-    /// SEND_SENDER where the other node knows it.
-    pub(crate) fn send_control(&self, node: &Atom, from: Pid, to: Pid) -> Control {
-        let token = None;
-        if self.agreed(node, Flags::SEND_SENDER) {
-            Control::SendSender { from, to, token }
-        } else {
-            Control::Send { to, token }
+    /// The answer to a request to spawn. Links and monitors hold from now on; when nobody waits for it
+    /// (any more), the new process is told so: a linked one ends.
+    fn spawned(
+        &self,
+        request: &Reference,
+        to: &Pid,
+        flags: u32,
+        result: PidOrName,
+        then: &mut Vec<Outgoing>,
+    ) {
+        let slot = match self.processes.via(request) {
+            Some(Via::Slot(slot)) if slot.owner == *to => Some(slot),
+            _ => None,
+        };
+        let pid = match result {
+            PidOrName::Pid(pid) => pid,
+            PidOrName::Name(error) => {
+                if let Some(slot) = slot {
+                    slot.put(Answer::Spawned(Err(error)));
+                }
+                return;
+            }
+        };
+        let linked = flags & Control::SPAWNED_WITH_LINK != 0;
+        let monitored = flags & Control::SPAWNED_WITH_MONITOR != 0;
+        let here = self.processes.find(to);
+        let waits = match (&slot, &here) {
+            (Some(_), Some(inner)) => inner.spawned(request, &pid, linked, monitored),
+            (Some(_), None) => self.processes.is_immortal(to),
+            (None, _) => false,
+        };
+        match slot.filter(|_| waits) {
+            Some(slot) => slot.put(Answer::Spawned(Ok(pid))),
+            None => {
+                if monitored {
+                    then.push(demonitor(to, &pid, request.clone()));
+                }
+                if linked {
+                    then.push(exit(to, pid, atom!("abandoned").into()));
+                }
+            }
         }
     }
 
-    /// Whether a flag holds on the connection to a node.
-    pub(crate) fn agreed(&self, node: &Atom, flag: Flags) -> bool {
-        self.link(node.as_str())
-            .is_some_and(|link| link.info.flags.contains(flag))
-    }
-}
-
-/// The alias in the tag of a `gen` call: `[alias|Ref]`, or `[[alias|Ref]|Other]` from OTP 26 on.
-fn alias(tag: &Term) -> Option<&Reference> {
-    use trunkline_etf::View;
-
-    let View::Improper([head], tail) = tag.view() else {
-        return None;
-    };
-    if head.is_atom("alias") {
-        return tail.as_reference();
-    }
-    match head.view() {
-        View::Improper([inner], tail) if inner.is_atom("alias") => tail.as_reference(),
-        _ => None,
+    /// The connection to a node is lost: what that makes necessary.
+    pub(crate) fn node_down(&self, node: &Atom) -> Vec<Outgoing> {
+        let mut then = Vec::new();
+        for inner in self.processes.all() {
+            inner.node_down(node, &mut then);
+        }
+        for slot in self.processes.slots_of(node) {
+            let lost = Term::from(atom!("noconnection"));
+            slot.put(Answer::Down(lost.into()));
+        }
+        then
     }
 }
 
 fn unlink_ack(id: u64, from: Pid, to: Pid) -> Outgoing {
-    Outgoing {
-        node: from.node.clone(),
-        control: Control::UnlinkIdAck {
-            id,
-            from: to,
-            to: from,
-        },
-    }
+    let node = from.node.clone();
+    let control = Control::UnlinkIdAck {
+        id,
+        from: to,
+        to: from,
+    };
+    Outgoing::Signal(node, control)
+}
+
+pub(crate) fn demonitor(from: &Pid, to: &Pid, reference: Reference) -> Outgoing {
+    let node = to.node.clone();
+    let control = Control::DemonitorP {
+        from: from.clone(),
+        to: PidOrName::Pid(to.clone()),
+        reference,
+    };
+    Outgoing::Signal(node, control)
 }
 
 /// Nothing can be started here from elsewhere.
 fn not_spawned(request: Reference, from: Pid) -> Outgoing {
-    Outgoing {
-        node: from.node.clone(),
-        control: Control::SpawnReply {
-            request,
-            to: from,
-            flags: 0,
-            result: PidOrName::Name(atom!("notsup")),
-            token: None,
-        },
-    }
+    let node = from.node.clone();
+    let control = Control::SpawnReply {
+        request,
+        to: from,
+        flags: 0,
+        result: PidOrName::Name(atom!("notsup")),
+        token: None,
+    };
+    Outgoing::Signal(node, control)
 }

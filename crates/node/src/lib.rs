@@ -15,6 +15,7 @@
 mod accept;
 mod budget;
 mod builder;
+mod call;
 mod dispatch;
 pub mod epmd;
 mod events;
@@ -30,8 +31,10 @@ mod reach;
 mod registration;
 mod resolve;
 mod rpc;
+mod sending;
 mod shared;
 mod shutdown;
+mod slot;
 mod socket;
 mod start;
 mod strangers;
@@ -40,10 +43,14 @@ mod tls;
 mod transport;
 
 pub use builder::{Nameless, NodeBuilder, WantsCookie};
+pub use call::CallError;
 pub use events::{DownReason, NodeEvent, NodeEvents, NodeType};
-pub use mailbox::{Mailbox, Message, SendError, SpawnError};
+pub use mailbox::{MaxMailbox, WhenFull};
 pub use neighbours::NodeKind;
 pub use node::{ConnectError, Connected, Node};
+pub use process::{
+    AliasMode, Dest, ExitReason, Mark, Message, Process, RecvError, SendError, SpawnError,
+};
 pub use resolve::{Family, Resolve, SystemResolver};
 pub use rpc::RpcError;
 pub use shutdown::{Cut, Shutdown};

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tokio_util::sync::DropGuard;
+use trunkline_etf::{Atom, Pid};
 pub use trunkline_proto::handshake::Connected;
 use trunkline_proto::{Creation, NodeName, Reason};
 
 use crate::shared::Shared;
-use crate::{Mailbox, Nameless, NodeBuilder, Target, WantsCookie};
+use crate::{Nameless, NodeBuilder, Process, Target, WantsCookie};
 
 /// A node of an Erlang cluster, hidden from `nodes()` there and outside of `global`. A cheap handle;
 /// the node stops, and its connections end, with the last one.
@@ -28,6 +29,7 @@ struct Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        self.shared.end_processes();
         self.shared.end_all();
     }
 }
@@ -116,9 +118,40 @@ impl Node {
         }
     }
 
-    /// A new process: a pid that others can send to, link and monitor.
-    pub fn mailbox(&self) -> Mailbox {
-        Mailbox::new(Arc::clone(&self.shared))
+    /// A process for code that is no task of its own: a pid that others can send to, link and
+    /// monitor. [`Node::spawn`] runs a future as a process.
+    pub fn process(&self) -> Process {
+        let inner = self.shared.processes.add(false);
+        Process::new(Arc::clone(&self.shared), inner)
+    }
+
+    /// Gives a process of this node a name. `false` when it has one already or is not there, or another
+    /// process has the name; `undefined` is no name.
+    pub fn register(&self, name: &Atom, pid: &Pid) -> bool {
+        let found = self.shared.processes.find(pid);
+        found.is_some_and(|inner| self.shared.register(name, &inner))
+    }
+
+    /// Takes a name from the process that has it; `false` when nobody has.
+    pub fn unregister(&self, name: &Atom) -> bool {
+        self.shared.processes.unregister(name)
+    }
+
+    /// Which process of this node has this name.
+    pub fn whereis(&self, name: &Atom) -> Option<Pid> {
+        self.shared.whereis(name)
+    }
+
+    /// All names that processes of this node have, sorted.
+    pub fn registered(&self) -> Vec<Atom> {
+        let mut names = self.shared.processes.names();
+        names.sort();
+        names
+    }
+
+    /// Whether a process of this node lives.
+    pub fn is_alive(&self, pid: &Pid) -> bool {
+        self.shared.processes.find(pid).is_some()
     }
 }
 

@@ -5,16 +5,19 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tokio::time::timeout;
-use trunkline_etf::{Atom, Reference, Term, atom};
+use trunkline_etf::{Atom, Pid, Reference, Term, atom};
+use trunkline_proto::control::{Control, PidOrName};
 use trunkline_proto::{Flags, NodeName};
 
 use crate::link::Link;
-use crate::mailbox::atom_of;
+use crate::process::Outgoing;
+use crate::process::send::atom_of;
 use crate::shared::Shared;
-use crate::{Mailbox, Message, Node, SendError, SpawnError};
+use crate::slot::{Answer, Waiting};
+use crate::{Node, SendError};
 
 impl Node {
-    /// Calls a function on a connected node and waits for its value, at most `limit`: `erpc:call/5`
+    /// Calls a function on another node and waits for its value, at most `limit`: `erpc:call/5`
     /// by way of SPAWN_REQUEST, or the old `rex` where that is not offered. What the function
     /// prints is dropped. After a timeout the call may still run there.
     ///
@@ -41,18 +44,18 @@ async fn call(
     limit: Duration,
 ) -> Result<Term, RpcError> {
     let call = Call {
-        mailbox: Mailbox::new(Arc::clone(shared)),
-        node,
+        shared,
         module: Atom::new(module).map_err(|_| SendError::BadName)?,
         function: Atom::new(function).map_err(|_| SendError::BadName)?,
         args,
     };
-    let spawns = shared.agreed(&atom_of(node)?, Flags::SPAWN);
+    let node = atom_of(node)?;
     let answer = async {
-        if spawns {
-            call.by_spawn().await
+        let link = shared.connected_to(&node).await?;
+        if link.info.flags.contains(Flags::SPAWN) {
+            call.by_spawn(&link).await
         } else {
-            call.by_rex().await
+            call.by_rex(&link).await
         }
     };
     timeout(limit, answer)
@@ -80,68 +83,132 @@ pub(crate) async fn follow_tick_time(shared: Arc<Shared>, link: Arc<Link>) {
 /// The peer has its tick time in memory.
 const TICK_TIME_LIMIT: Duration = Duration::from_secs(10);
 
-/// One call, made by a process of its own: dropping it takes back what has not come to be.
+/// One call.
 struct Call<'a> {
-    mailbox: Mailbox,
-    node: &'a NodeName,
+    shared: &'a Arc<Shared>,
     module: Atom,
     function: Atom,
     args: Vec<Term>,
 }
 
 impl Call<'_> {
-    async fn by_spawn(mut self) -> Result<Term, RpcError> {
-        let id = self.mailbox.shared().processes.reference();
-        let args = vec![
+    async fn by_spawn(self, link: &Link) -> Result<Term, RpcError> {
+        let shared = self.shared;
+        let from = shared.processes.caller();
+        link.room(&from).await;
+        let waiting = Waiting::new(&shared.processes, from.clone(), link.atom.clone());
+        let id = waiting.reference.clone();
+        let args = Term::list([
             Term::from(&id),
             self.module.into(),
             self.function.into(),
             Term::list(self.args),
-        ];
-        let spawned = self
-            .mailbox
-            .spawn_monitor(self.node, "erpc", "execute_call", args);
-        let (_, monitor) = spawned.await?;
+        ]);
+        let control = Control::SpawnRequest {
+            request: id.clone(),
+            from: from.clone(),
+            group_leader: shared.processes.group_leader(),
+            module: atom!("erpc"),
+            function: atom!("execute_call"),
+            arity: 4,
+            options: Term::list([atom!("monitor")]),
+            token: None,
+        };
+        link.message(control, &args)?;
+        // Lost before it was told who waits.
+        if link.stop.is_cancelled() {
+            return Err(RpcError::Disconnected);
+        }
+        let pid = match waiting.next().await {
+            Answer::Spawned(Ok(pid)) => pid,
+            Answer::Spawned(Err(error)) if error == "notsup" => return Err(RpcError::NotSupported),
+            Answer::Spawned(Err(error)) => return Err(RpcError::Refused(error)),
+            Answer::Down(_) | Answer::Message(_) => return Err(RpcError::Disconnected),
+        };
+        let mut monitor = Monitor {
+            shared,
+            told: Some((link.atom.clone(), from, pid.into(), id.clone())),
+        };
         loop {
-            match self.mailbox.recv().await {
-                Some(Message::Down {
-                    reference, reason, ..
-                }) if reference == monitor => return outcome(&id, reason),
-                Some(_) => {}
-                None => return Err(RpcError::Disconnected),
+            if let Answer::Down(reason) = waiting.next().await {
+                monitor.told = None;
+                return outcome(&id, reason.into_term());
             }
         }
     }
 
     /// `rpc:call/4` as before OTP 23: a call of the server `rex`.
-    async fn by_rex(mut self) -> Result<Term, RpcError> {
+    async fn by_rex(self, link: &Link) -> Result<Term, RpcError> {
+        let shared = self.shared;
         let rex = atom!("rex");
-        let monitor = self.mailbox.monitor_name(self.node, &rex)?;
-        let group_leader = self.mailbox.shared().processes.group_leader();
         let request = Term::tuple([
             Term::atom("call"),
             self.module.into(),
             self.function.into(),
             Term::list(self.args),
-            Term::from(group_leader),
+            Term::from(shared.processes.group_leader()),
         ]);
-        let from = Term::tuple([Term::from(self.mailbox.pid()), Term::from(&monitor)]);
-        let call = Term::tuple([Term::atom("$gen_call"), from, request]);
-        self.mailbox.send_name(self.node, &rex, &call).await?;
+        let from = shared.processes.caller();
+        link.room(&from).await;
+        let waiting = Waiting::new(&shared.processes, from.clone(), link.atom.clone());
+        let id = waiting.reference.clone();
+        link.signal(Control::MonitorP {
+            from: from.clone(),
+            to: rex.clone().into(),
+            reference: id.clone(),
+        })?;
+        let mut monitor = Monitor {
+            shared,
+            told: Some((
+                link.atom.clone(),
+                from.clone(),
+                rex.clone().into(),
+                id.clone(),
+            )),
+        };
+        let caller = Term::tuple([Term::from(&from), Term::from(&id)]);
+        let call = Term::tuple([Term::atom("$gen_call"), caller, request]);
+        let control = Control::RegSend {
+            from,
+            to: rex,
+            token: None,
+        };
+        link.message(control, &call)?;
+        if link.stop.is_cancelled() {
+            return Err(RpcError::Disconnected);
+        }
         loop {
-            match self.mailbox.recv().await {
-                Some(Message::Term(term)) => match term.as_tuple() {
-                    Some([tag, value]) if tag.as_reference() == Some(&monitor) => {
+            match waiting.next().await {
+                Answer::Message(reply) => {
+                    if let Some([_, value]) = reply.into_term().as_tuple() {
                         return rex_outcome(value);
                     }
-                    _ => {}
-                },
-                Some(Message::Down {
-                    reference, reason, ..
-                }) if reference == monitor => return Err(ended(reason)),
-                Some(_) => {}
-                None => return Err(RpcError::Disconnected),
+                }
+                Answer::Down(reason) => {
+                    monitor.told = None;
+                    return Err(ended(reason.into_term()));
+                }
+                Answer::Spawned(_) => {}
             }
+        }
+    }
+}
+
+/// Whoever monitored and no longer waits says so.
+struct Monitor<'a> {
+    shared: &'a Shared,
+    told: Option<(Atom, Pid, PidOrName, Reference)>,
+}
+
+impl Drop for Monitor<'_> {
+    fn drop(&mut self) {
+        if let Some((node, from, to, reference)) = self.told.take() {
+            let control = Control::DemonitorP {
+                from,
+                to,
+                reference,
+            };
+            self.shared.carry_out(vec![Outgoing::Signal(node, control)]);
         }
     }
 }
@@ -231,16 +298,6 @@ impl From<SendError> for RpcError {
         match why {
             SendError::NotConnected => Self::Disconnected,
             other => Self::Unsendable(other),
-        }
-    }
-}
-
-impl From<SpawnError> for RpcError {
-    fn from(why: SpawnError) -> Self {
-        match why {
-            SpawnError::Send(why) => why.into(),
-            SpawnError::NotSupported => Self::NotSupported,
-            SpawnError::Refused(error) => Self::Refused(error),
         }
     }
 }

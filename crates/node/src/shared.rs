@@ -1,9 +1,11 @@
 //! What all handles and tasks of one node share.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -18,14 +20,13 @@ use crate::handshake::Framed;
 use crate::handshake::initiator::{self, OnAlive};
 use crate::link::{self, Link};
 use crate::probe::Steps;
-use crate::process::Processes;
+use crate::process::Outgoing;
+use crate::process::table::Processes;
 use crate::reach::{Route, left};
+use crate::sending::Unsent;
 use crate::shutdown::Lifetime;
 use crate::strangers::Strangers;
 use crate::{DownReason, NodeEvent, Target, rpc};
-
-/// What all mailboxes may hold before connections wait.
-const MAILBOXES: usize = 1 << 30;
 
 /// What does not change while the node runs.
 #[derive(Debug)]
@@ -43,6 +44,10 @@ pub(crate) struct Settings {
     pub(crate) on_alive: OnAlive,
     pub(crate) connect_timeout: Duration,
     pub(crate) sending: Sending,
+    /// Nodes are connected as soon as somebody sends there.
+    pub(crate) auto_connect: bool,
+    /// Bytes that may wait in all mailboxes.
+    pub(crate) mailboxes: usize,
 }
 
 /// The node.
@@ -58,6 +63,11 @@ pub(crate) struct Shared {
     /// What the mailboxes may hold.
     pub(crate) budget: Budget,
     admission: RwLock<Admission>,
+    /// Signals for nodes that are being dialled.
+    pub(crate) unsent: Unsent,
+    pub(crate) runtime: Handle,
+    /// Another number whenever connections come or go.
+    pub(crate) epoch: AtomicU64,
     state: Mutex<State>,
     /// Changes whenever a connection or a handshake that came in begins or ends.
     changed: watch::Sender<u64>,
@@ -113,7 +123,10 @@ impl Shared {
             .expect("a node name has at most 255 characters, as an atom");
         Arc::new(Self {
             processes: Processes::new(atom.clone(), settings.creation),
-            budget: Budget::new(MAILBOXES),
+            budget: Budget::new(settings.mailboxes),
+            unsent: Unsent::default(),
+            runtime: Handle::current(),
+            epoch: AtomicU64::new(0),
             settings,
             atom,
             life,
@@ -293,6 +306,7 @@ impl Shared {
 
     /// Tells everybody who waits for a state to look again.
     pub(crate) fn state_changed(&self) {
+        self.epoch.fetch_add(1, Ordering::Release);
         self.changed.send_modify(|n| *n = n.wrapping_add(1));
     }
 
@@ -322,6 +336,7 @@ impl Shared {
                 return false;
             }
             state.links.insert(peer, Arc::clone(&link));
+            self.unsent.flush(&link);
             self.events.publish(&up);
         }
         self.state_changed();
@@ -351,15 +366,16 @@ impl Shared {
         // Before the lock: a delivery takes it.
         link.gate.close();
         let peer = &link.info.peer;
-        {
+        let then = {
             let mut state = self.state();
             match state.links.get(peer) {
                 Some(current) if Arc::ptr_eq(current, link) => state.links.remove(peer),
                 _ => return,
             };
-            self.tell_end(link, reason);
-        }
+            self.tell_end(link, reason)
+        };
         self.state_changed();
+        self.carry_out(then);
         if self.settings.name_giver.as_ref() == Some(peer) {
             // The name was lent, and may be somebody else's next.
             self.life.closing.cancel();
@@ -370,14 +386,15 @@ impl Shared {
     /// What ends with a connection that has just left `state.links`. The caller holds that lock: ups
     /// and downs are told in the order in which they happen, and nobody relies on the connection
     /// that takes this one's place before all who relied on this one have been told.
-    fn tell_end(&self, link: &Link, reason: DownReason) {
+    fn tell_end(&self, link: &Link, reason: DownReason) -> Vec<Outgoing> {
         link.stop.cancel();
-        self.processes.node_down(&link.atom);
+        let then = self.node_down(&link.atom);
         self.events.publish(&NodeEvent::Down {
             peer: link.info.peer.clone(),
             hidden: is_hidden(&link.info),
             reason,
         });
+        then
     }
 
     /// Ends every connection.

@@ -110,8 +110,3 @@ impl Node {
         Shutdown { cut }
     }
 }
-
-impl crate::shared::Shared {
-    /// Ends the node's processes; their last words are sent with the rest.
-    fn end_processes(&self) {}
-}

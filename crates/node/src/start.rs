@@ -165,6 +165,8 @@ fn settings(identity: Identity, options: Options) -> Settings {
         on_alive: options.on_alive,
         connect_timeout: options.connect_timeout,
         sending: options.sending,
+        auto_connect: options.auto_connect,
+        mailboxes: options.mailboxes,
     }
 }
 

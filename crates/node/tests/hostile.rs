@@ -158,8 +158,8 @@ async fn an_answer_to_somebody_else_is_none() {
         }
     });
     let node = node(false).await;
-    let mailbox = node.mailbox();
-    tell.send(mailbox.pid()).expect("the peer waits");
+    let process = node.process();
+    tell.send(process.pid()).expect("the peer waits");
     node.connect(&liar).await.expect("it connects");
     let app = name("app@127.0.0.1");
     let answer = node.erpc(&app, "erlang", "node", Vec::new(), PATIENT).await;
@@ -195,7 +195,7 @@ async fn a_call_that_is_never_answered_leaves_nothing() {
         assert_eq!(answer, Err(RpcError::Timeout));
     }
     assert!(
-        format!("{node:?}").contains("spawns: {}"),
+        format!("{node:?}").contains("calls_and_aliases: 0"),
         "no question is remembered"
     );
     assert_eq!(

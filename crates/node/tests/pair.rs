@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 use trunkline_etf::{Term, atom};
 use trunkline_node::epmd::server::Server;
-use trunkline_node::{Mailbox, Message, Node, RpcError, SendError, Target};
+use trunkline_node::{Message, Node, Process, RpcError, SendError, Target};
 use trunkline_proto::{Cookie, NodeName};
 
 const SOON: Duration = Duration::from_secs(20);
@@ -25,6 +25,7 @@ async fn pair() -> Pair {
             .cookie(Cookie::new("monster").expect("a cookie"))
             .epmd_port(epmd.port())
             .listen([Ipv4Addr::LOCALHOST.into()], 0)
+            .auto_connect(false)
             .connect_timeout(SOON)
             .start()
             .await
@@ -40,60 +41,66 @@ async fn pair() -> Pair {
     }
 }
 
-async fn next(mailbox: &mut Mailbox) -> Message {
-    let message = timeout(SOON, mailbox.recv()).await;
+fn trapping(node: &Node) -> Process {
+    let process = node.process();
+    process.trap_exit(true);
+    process
+}
+
+async fn next(process: &mut Process) -> Message {
+    let message = timeout(SOON, process.recv()).await;
     message.expect("a message").expect("the node lives")
 }
 
 #[tokio::test]
 async fn messages_and_names() {
     let pair = pair().await;
-    let a = pair.one.mailbox();
-    let mut b = pair.two.mailbox();
+    let a = trapping(&pair.one);
+    let mut b = trapping(&pair.two);
     assert!(b.register(&atom!("b")));
     assert!(!b.register(&atom!("again")), "a process has one name");
     assert!(
-        !pair.two.mailbox().register(&atom!("b")),
+        !trapping(&pair.two).register(&atom!("b")),
         "a name has one process"
     );
     a.send(&b.pid(), &Term::atom("by_pid"))
         .await
         .expect("connected");
     let two = pair.two.name();
-    a.send_name(two, &atom!("b"), &Term::atom("by_name"))
+    a.send((&atom!("b"), two), &Term::atom("by_name"))
         .await
         .expect("connected");
     // Order holds.
     assert_eq!(next(&mut b).await, Message::Term(Term::atom("by_pid")));
     assert_eq!(next(&mut b).await, Message::Term(Term::atom("by_name")));
     // To oneself, and to nobody.
-    let mut own = pair.one.mailbox();
+    let mut own = trapping(&pair.one);
     own.send(&own.pid(), &Term::atom("own"))
         .await
         .expect("always");
     assert_eq!(next(&mut own).await, Message::Term(Term::atom("own")));
     let nobody: NodeName = "nobody@127.0.0.1".parse().expect("a node name");
-    let lost = a.send_name(&nobody, &atom!("b"), &Term::nil()).await;
+    let lost = a.send((&atom!("b"), &nobody), &Term::nil()).await;
     assert_eq!(lost, Err(SendError::NotConnected));
 }
 
 #[tokio::test]
 async fn links_end_together() {
     let pair = pair().await;
-    let mut a = pair.one.mailbox();
-    let mut b = pair.two.mailbox();
+    let mut a = trapping(&pair.one);
+    let mut b = trapping(&pair.two);
     a.link(&b.pid());
     a.send(&b.pid(), &Term::atom("linked"))
         .await
         .expect("connected");
     next(&mut b).await;
     let from = a.pid();
-    a.end(&Term::atom("enough"));
+    a.end(Term::atom("enough"));
     let reason = Term::atom("enough");
     assert_eq!(next(&mut b).await, Message::Exit { from, reason });
 
     // Unlinked in time, nothing comes.
-    a = pair.one.mailbox();
+    a = trapping(&pair.one);
     b.link(&a.pid());
     b.unlink(&a.pid());
     let monitor = b.monitor(&a.pid());
@@ -116,8 +123,8 @@ async fn links_end_together() {
 #[tokio::test]
 async fn a_lost_connection_is_everybodys_end() {
     let pair = pair().await;
-    let mut a = pair.one.mailbox();
-    let b = pair.two.mailbox();
+    let mut a = trapping(&pair.one);
+    let b = trapping(&pair.two);
     a.link(&b.pid());
     a.monitor(&b.pid());
     pair.two.disconnect(pair.one.name());
@@ -151,8 +158,8 @@ async fn nothing_is_started_for_others() {
 #[tokio::test(flavor = "multi_thread")]
 async fn large_messages_in_both_directions_at_once() {
     let pair = pair().await;
-    let mut a = pair.one.mailbox();
-    let mut b = pair.two.mailbox();
+    let mut a = trapping(&pair.one);
+    let mut b = trapping(&pair.two);
     let large = Term::binary(vec![7; 1 << 20]);
     for _ in 0..32 {
         let there = b.pid();

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use trunkline_etf::{Term, atom};
 use trunkline_node::epmd::server::Server;
 use trunkline_node::probe::{Depth, Probe, ProbeConfig, probe};
-use trunkline_node::{Mailbox, Message, Node, Target, Tls, TlsBuilder};
+use trunkline_node::{Message, Node, Process, Target, Tls, TlsBuilder};
 use trunkline_proto::{Cookie, NodeName, Reason, Step, TlsFault};
 
 use crate::pki::Pki;
@@ -74,8 +74,8 @@ fn fault(probe: Probe) -> TlsFault {
     }
 }
 
-async fn next(mailbox: &mut Mailbox) -> Message {
-    let message = timeout(SOON, mailbox.recv()).await;
+async fn next(process: &mut Process) -> Message {
+    let message = timeout(SOON, process.recv()).await;
     message.expect("a message").expect("the node lives")
 }
 
@@ -89,7 +89,7 @@ async fn large_and_small_messages_both_ways() {
     one.connect(&Target::new(two.name().clone()))
         .await
         .expect("it connects");
-    let (mut a, mut b) = (one.mailbox(), two.mailbox());
+    let (mut a, mut b) = (one.process(), two.process());
     let large = Term::from(Bytes::from(vec![7; 64 << 20]));
     for i in 0..1000 {
         a.send(&b.pid(), &Term::from(i)).await.expect("connected");

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use bytes::Bytes;
 use trunkline_etf::{Atom, Pid, Term, atom};
-use trunkline_node::{Mailbox, Message, Node, Target};
+use trunkline_node::{Message, Node, Process, Target};
 use trunkline_proto::{Cookie, NodeName};
 
 use super::{commands, done, quantiles, say};
@@ -23,8 +23,8 @@ pub(super) async fn run(name: &str) -> Result<()> {
         .epmd_port(epmd_port.parse()?)
         .start()
         .await?;
-    tokio::spawn(echo(node.mailbox()));
-    tokio::spawn(calls::serve(node.mailbox()));
+    tokio::spawn(echo(node.process()));
+    tokio::spawn(calls::serve(node.process()));
     say(&Line::new("ready"))?;
     let mut commands = commands();
     while let Some(line) = commands.recv().await {
@@ -50,9 +50,9 @@ async fn command(node: Node, line: Line) -> Result<()> {
     }
 }
 
-/// Takes messages from its mailbox, checks their order, counts the time from the first to the last.
+/// Takes messages from its process, checks their order, counts the time from the first to the last.
 struct Sink {
-    mailbox: Mailbox,
+    process: Process,
     left: u64,
     size: usize,
     last: Vec<u64>,
@@ -62,10 +62,10 @@ struct Sink {
 impl Sink {
     fn new(node: &Node, line: &Line) -> Result<Self> {
         let senders: u64 = line.number("senders")?;
-        let mailbox = node.mailbox();
-        ensure!(mailbox.register(&atom!("sink")), "there is a sink already");
+        let process = node.process();
+        ensure!(process.register(&atom!("sink")), "there is a sink already");
         Ok(Self {
-            mailbox,
+            process,
             left: senders * line.number::<u64>("count")?,
             size: line.number("size")?,
             last: vec![0; usize::try_from(senders)? + 1],
@@ -76,9 +76,9 @@ impl Sink {
     async fn run(mut self) -> Result<()> {
         let mut begun = None;
         while self.left > 0 {
-            let message = received(&mut self.mailbox).await?;
+            let message = received(&mut self.process).await?;
             if let Some(from) = hello(&message) {
-                welcome(&self.mailbox, from).await?;
+                welcome(&self.process, from).await?;
                 continue;
             }
             begun.get_or_insert_with(Instant::now);
@@ -115,15 +115,15 @@ impl Sink {
 async fn send(node: Node, line: &Line) -> Result<()> {
     let count: u64 = line.number("count")?;
     let binary = Bytes::from(vec![7; line.number("size")?]);
-    let mut mailbox = node.mailbox();
-    let sink = meet(&node, &mut mailbox, line.text("to")?, atom!("sink")).await?;
+    let mut process = node.process();
+    let sink = meet(&node, &mut process, line.text("to")?, atom!("sink")).await?;
     let mut tasks = Vec::new();
     for sender in 1..=line.number::<u64>("senders")? {
-        let (mailbox, sink, binary) = (node.mailbox(), sink.clone(), binary.clone());
+        let (process, sink, binary) = (node.process(), sink.clone(), binary.clone());
         tasks.push(tokio::spawn(async move {
             for seq in 1..=count {
                 let message = message(sender, seq, &binary);
-                mailbox.send(&sink, &message).await?;
+                process.send(&sink, &message).await?;
             }
             Ok(())
         }));
@@ -144,19 +144,19 @@ fn message(sender: u64, seq: u64, binary: &Bytes) -> Term {
 }
 
 /// Answers pings for ever.
-async fn echo(mut mailbox: Mailbox) -> Result<()> {
-    mailbox.register(&atom!("echo"));
+async fn echo(mut process: Process) -> Result<()> {
+    process.register(&atom!("echo"));
     loop {
-        let message = received(&mut mailbox).await?;
+        let message = received(&mut process).await?;
         match message.as_tuple() {
             Some([tag, from, seq]) if tag.is_atom("ping") => {
                 let from = from.as_pid().context("no pid")?;
                 let pong = Term::tuple([Term::atom("pong"), seq.clone()]);
-                mailbox.send(from, &pong).await?;
+                process.send(from, &pong).await?;
             }
             _ => {
                 let from = hello(&message).context("neither ping nor hello")?;
-                welcome(&mailbox, from).await?;
+                welcome(&process, from).await?;
             }
         }
     }
@@ -164,18 +164,18 @@ async fn echo(mut mailbox: Mailbox) -> Result<()> {
 
 async fn ping(node: Node, line: &Line) -> Result<()> {
     let count: u64 = line.number("count")?;
-    let mut mailbox = node.mailbox();
-    let echo = meet(&node, &mut mailbox, line.text("to")?, atom!("echo")).await?;
+    let mut process = node.process();
+    let echo = meet(&node, &mut process, line.text("to")?, atom!("echo")).await?;
     let mut times = Vec::with_capacity(usize::try_from(count)?);
     for seq in 1..=count {
         let begun = Instant::now();
         let ping = [
             Term::atom("ping"),
-            Term::from(&mailbox.pid()),
+            Term::from(&process.pid()),
             Term::from(seq),
         ];
-        mailbox.send(&echo, &Term::tuple(ping)).await?;
-        let pong = received(&mut mailbox).await?;
+        process.send(&echo, &Term::tuple(ping)).await?;
+        let pong = received(&mut process).await?;
         times.push(u64::try_from(begun.elapsed().as_nanos())?);
         match pong.as_tuple() {
             Some([tag, back]) if tag.is_atom("pong") && back.as_u64() == Some(seq) => {}
@@ -203,12 +203,12 @@ async fn connect(node: Node, line: &Line) -> Result<()> {
 }
 
 /// Connects, and asks a registered process for its pid.
-async fn meet(node: &Node, mailbox: &mut Mailbox, to: &str, name: Atom) -> Result<Pid> {
+async fn meet(node: &Node, process: &mut Process, to: &str, name: Atom) -> Result<Pid> {
     let to: NodeName = to.parse()?;
     node.connect(&Target::new(to.clone())).await?;
-    let hello = Term::tuple([Term::atom("hello"), Term::from(&mailbox.pid())]);
-    mailbox.send_name(&to, &name, &hello).await?;
-    let answer = received(mailbox).await?;
+    let hello = Term::tuple([Term::atom("hello"), Term::from(&process.pid())]);
+    process.send((&name, &to), &hello).await?;
+    let answer = received(process).await?;
     match answer.as_tuple() {
         Some([tag, pid]) if tag.is_atom("welcome") => Ok(pid.as_pid().context("no pid")?.clone()),
         _ => bail!("{answer} is no welcome"),
@@ -222,13 +222,13 @@ fn hello(message: &Term) -> Option<&Pid> {
     }
 }
 
-async fn welcome(mailbox: &Mailbox, from: &Pid) -> Result<()> {
-    let welcome = Term::tuple([Term::atom("welcome"), Term::from(&mailbox.pid())]);
-    Ok(mailbox.send(from, &welcome).await?)
+async fn welcome(process: &Process, from: &Pid) -> Result<()> {
+    let welcome = Term::tuple([Term::atom("welcome"), Term::from(&process.pid())]);
+    Ok(process.send(from, &welcome).await?)
 }
 
-async fn received(mailbox: &mut Mailbox) -> Result<Term> {
-    match mailbox.recv().await {
+async fn received(process: &mut Process) -> Result<Term> {
+    match process.recv().await {
         Some(Message::Term(term)) => Ok(term),
         other => bail!("this was not expected: {other:?}"),
     }

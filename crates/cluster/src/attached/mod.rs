@@ -104,6 +104,8 @@ impl Attached {
             .epmd_port(config.epmd_port)
             // A second agent must not push the first one out.
             .respect_existing()
+            // When to dial is the session's to decide.
+            .auto_connect(false)
             .resolver(Arc::clone(&config.resolver))
             .start()
             .await?;

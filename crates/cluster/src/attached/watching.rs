@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use trunkline_etf::{Pid, Term};
-use trunkline_node::{Mailbox, Message, Node, SendError, SpawnError};
+use trunkline_node::{Message, Node, Process, SendError, SpawnError};
 use trunkline_proto::NodeName;
 
 use super::say;
@@ -30,7 +30,7 @@ pub(super) struct Watching<'a> {
 /// A watcher that has subscribed.
 #[derive(Debug)]
 pub(super) struct Watcher {
-    mailbox: Mailbox,
+    process: Process,
     pid: Pid,
 }
 
@@ -72,18 +72,19 @@ impl Watching<'_> {
     }
 
     async fn start_now(&self) -> Result<Watcher, Refused> {
-        let mut mailbox = self.node.mailbox();
-        let (module, function, args) = watcher::program(&mailbox.pid());
-        let pid = mailbox
-            .spawn_link(self.target, module, function, args)
+        let mut process = self.node.process();
+        process.trap_exit(true);
+        let (module, function, args) = watcher::program(&process.pid());
+        let pid = process
+            .spawn_link_at(self.target, module, function, args)
             .await?;
         loop {
-            match mailbox.recv().await {
+            match process.recv().await {
                 Some(Message::Term(term)) if watcher::parse(&term) == Some(Seen::Watching) => {
-                    return Ok(Watcher { mailbox, pid });
+                    return Ok(Watcher { process, pid });
                 }
                 Some(Message::Exit { from, reason }) if from == pid => {
-                    return Err(refusal(&mailbox.pid(), &reason));
+                    return Err(refusal(&process.pid(), &reason));
                 }
                 Some(_) => {}
                 None => return Err(Refused::Disconnected),
@@ -124,7 +125,7 @@ impl Watching<'_> {
 
     /// Forwards what the watcher sends until it ends: whether it lived long, and why it ended.
     async fn push(&self, watcher: Watcher) -> (bool, String) {
-        let Watcher { mut mailbox, pid } = watcher;
+        let Watcher { mut process, pid } = watcher;
         let mut steady = pin!(sleep(STEADY));
         let mut lived = false;
         loop {
@@ -134,12 +135,12 @@ impl Watching<'_> {
                     self.pushed_again();
                     continue;
                 }
-                message = mailbox.recv() => message,
+                message = process.recv() => message,
             };
             match message {
                 Some(Message::Term(term)) => self.forward(&term),
                 Some(Message::Exit { from, reason }) if from == pid => {
-                    return (lived, brief(&mailbox.pid(), &reason));
+                    return (lived, brief(&process.pid(), &reason));
                 }
                 Some(_) => {}
                 None => return (lived, NO_CONNECTION.to_owned()),

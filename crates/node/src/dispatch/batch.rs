@@ -1,0 +1,236 @@
+//! The messages of one read, on their way to their processes.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use trunkline_etf::{Atom, Pid, RawTerm};
+use trunkline_proto::conn::Signal;
+use trunkline_proto::control::Control;
+
+use crate::gate::Open;
+use crate::link::Link;
+use crate::mailbox::{Body, Queue};
+use crate::process::Outgoing;
+use crate::process::state::Inner;
+use crate::process::table::number;
+use crate::shared::Shared;
+
+/// The messages of one read. Each mailbox is locked once, and its process woken at most once, for all
+/// of them. What a message changes elsewhere (links, monitors, exits) has happened when
+/// [`Batch::signal`] returns, behind the messages that came before it for the same process; messages
+/// are in the mailboxes at the latest when [`Batch::finish`] returns, or this is dropped. Hold none
+/// over an `await`.
+#[derive(Debug)]
+pub(crate) struct Batch<'a> {
+    shared: &'a Shared,
+    link: &'a Arc<Link>,
+    /// `None`: the connection was ended by somebody else than its reader, and is told to be over.
+    open: Option<Open<'a>>,
+    then: Vec<Outgoing>,
+    memory: Box<Memory>,
+}
+
+/// What batches use again and again.
+#[derive(Debug, Default)]
+struct Memory {
+    boxes: Vec<Collected>,
+    /// Where in `boxes` a process is, by its number.
+    places: HashMap<u64, usize>,
+    /// Whom the last message was for, and where that is.
+    last: Option<usize>,
+    last_name: Option<(Atom, usize)>,
+    /// Empty, with the memory that they had.
+    spare: Vec<Queue>,
+}
+
+/// For one process.
+#[derive(Debug)]
+struct Collected {
+    inner: Arc<Inner>,
+    queue: Queue,
+}
+
+/// As many empty queues are kept for the next batch of a thread.
+const SPARE: usize = 8;
+
+thread_local! {
+    static MEMORY: Cell<Option<Box<Memory>>> = const { Cell::new(None) };
+}
+
+impl Shared {
+    /// Takes what one read of this connection brings.
+    pub(crate) fn batch<'a>(&'a self, link: &'a Arc<Link>) -> Batch<'a> {
+        Batch {
+            shared: self,
+            link,
+            open: link.gate.enter(),
+            then: Vec::new(),
+            memory: MEMORY.take().unwrap_or_default(),
+        }
+    }
+}
+
+impl Batch<'_> {
+    /// A message came in.
+    pub(crate) fn signal(&mut self, signal: Signal) {
+        if self.open.is_none() {
+            return;
+        }
+        tracing::trace!(peer = %self.link.info.peer, control = ?signal.control, "in");
+        let Signal { control, payload } = signal;
+        match (control, payload) {
+            (Control::Send { to, .. } | Control::SendSender { to, .. }, Some(payload)) => {
+                self.message(&to, payload);
+            }
+            (Control::RegSend { to, .. }, Some(payload)) => self.named(to, payload),
+            (control, payload) => {
+                // It must not overtake what came before it.
+                if let Some(to) = receiver(&control) {
+                    self.flush_of(to);
+                } else {
+                    self.flush();
+                }
+                let body = payload.map(Body::Raw);
+                self.shared.deliver(control, body, &mut self.then);
+                self.carry_out();
+            }
+        }
+    }
+
+    fn message(&mut self, to: &Pid, payload: RawTerm) {
+        match self.place_of(to) {
+            Some(place) => self.put(place, payload),
+            None => self
+                .shared
+                .unclaimed(&to.clone().into(), Body::Raw(payload)),
+        }
+    }
+
+    fn named(&mut self, to: Atom, payload: RawTerm) {
+        let place = match &self.memory.last_name {
+            Some((name, place)) if *name == to => Some(*place),
+            _ => {
+                let found = self.shared.processes.find_name(&to);
+                found.map(|inner| self.place_for(inner))
+            }
+        };
+        match place {
+            Some(place) => {
+                self.memory.last_name = Some((to, place));
+                self.put(place, payload);
+            }
+            None => self.shared.unclaimed(&to.into(), Body::Raw(payload)),
+        }
+    }
+
+    fn put(&mut self, place: usize, payload: RawTerm) {
+        self.memory.last = Some(place);
+        if let Some(one) = self.memory.boxes.get_mut(place) {
+            one.queue.push_raw(payload);
+        }
+    }
+
+    /// Where the messages of a process are gathered; `None` when there is no such process.
+    fn place_of(&mut self, to: &Pid) -> Option<usize> {
+        let memory = &self.memory;
+        if let Some(last) = memory.last
+            && memory
+                .boxes
+                .get(last)
+                .is_some_and(|one| one.inner.pid == *to)
+        {
+            return Some(last);
+        }
+        if let Some(place) = memory.places.get(&number(to))
+            && memory
+                .boxes
+                .get(*place)
+                .is_some_and(|one| one.inner.pid == *to)
+        {
+            return Some(*place);
+        }
+        let inner = self.shared.processes.find(to)?;
+        Some(self.place_for(inner))
+    }
+
+    fn place_for(&mut self, inner: Arc<Inner>) -> usize {
+        let memory = &mut *self.memory;
+        *memory.places.entry(number(&inner.pid)).or_insert_with(|| {
+            let queue = memory.spare.pop().unwrap_or_default();
+            memory.boxes.push(Collected { inner, queue });
+            memory.boxes.len() - 1
+        })
+    }
+
+    fn flush_of(&mut self, to: &Pid) {
+        if let Some(place) = self.memory.places.get(&number(to)).copied() {
+            self.flush_at(place);
+        }
+        self.carry_out();
+    }
+
+    fn flush(&mut self) {
+        for place in 0..self.memory.boxes.len() {
+            self.flush_at(place);
+        }
+        self.carry_out();
+    }
+
+    fn flush_at(&mut self, place: usize) {
+        let Some(Collected { inner, queue }) = self.memory.boxes.get_mut(place) else {
+            return;
+        };
+        let size = queue.size();
+        if size == 0 {
+            return;
+        }
+        let budget = &self.shared.budget;
+        budget.take(size);
+        queue.charge(size);
+        let taken = inner.messages(queue, &mut self.then).unwrap_or(0);
+        budget.give(size - taken);
+    }
+
+    fn carry_out(&mut self) {
+        if !self.then.is_empty() {
+            self.shared.carry_out(std::mem::take(&mut self.then));
+        }
+    }
+
+    /// All of the read were there.
+    pub(crate) fn finish(self) {}
+}
+
+impl Drop for Batch<'_> {
+    fn drop(&mut self) {
+        self.flush();
+        let mut memory = std::mem::take(&mut self.memory);
+        memory.places.clear();
+        (memory.last, memory.last_name) = (None, None);
+        while let Some(one) = memory.boxes.pop() {
+            if memory.spare.len() < SPARE {
+                memory.spare.push(one.queue);
+            }
+        }
+        MEMORY.set(Some(memory));
+    }
+}
+
+/// Whose mailbox it concerns.
+const fn receiver(control: &Control) -> Option<&Pid> {
+    match control {
+        Control::Exit { to, .. }
+        | Control::PayloadExit { to, .. }
+        | Control::Exit2 { to, .. }
+        | Control::PayloadExit2 { to, .. }
+        | Control::MonitorPExit { to, .. }
+        | Control::PayloadMonitorPExit { to, .. }
+        | Control::Link { to, .. }
+        | Control::UnlinkId { to, .. }
+        | Control::UnlinkIdAck { to, .. }
+        | Control::SpawnReply { to, .. } => Some(to),
+        // Who it concerns is not in it, or it concerns nobody's mailbox and does not come often.
+        _ => None,
+    }
+}

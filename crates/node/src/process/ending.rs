@@ -1,0 +1,127 @@
+//! How processes end, and what the node does about it.
+
+use std::sync::Arc;
+
+use trunkline_etf::{Atom, Pid, Term};
+use trunkline_proto::control::{Control, PidOrName};
+
+use super::Outgoing;
+use super::dest::{Dest, Place};
+use super::send::atom_of;
+use super::state::{Inner, Monitored, State, Watcher};
+use crate::shared::Shared;
+
+impl Shared {
+    /// The process has ended: nobody finds it any more, and those who watch it are told. Nothing
+    /// the second time.
+    pub(crate) fn ended(&self, inner: &Inner, reason: Term) {
+        self.carry_out(self.end_of(inner, reason));
+    }
+
+    /// Ends all processes of the node.
+    pub(crate) fn end_processes(&self) {
+        for inner in self.processes.all() {
+            let mut then = Vec::new();
+            inner.end(Term::atom("shutdown"), &mut then);
+            self.carry_out(then);
+        }
+    }
+
+    /// What has to be told when a process has ended.
+    pub(crate) fn end_of(&self, inner: &Inner, reason: Term) -> Vec<Outgoing> {
+        let Some((state, reason)) = inner.finish(reason) else {
+            return Vec::new();
+        };
+        let State {
+            mut queue,
+            name,
+            links,
+            monitors,
+            watchers,
+            aliases,
+            ..
+        } = state;
+        self.budget.give(queue.take_charged());
+        self.processes.remove(&inner.pid);
+        if let Some(name) = name {
+            self.processes.release_name(&name, &inner.pid);
+        }
+        for alias in aliases.keys() {
+            self.processes.unroute(alias);
+        }
+        let pid = &inner.pid;
+        let links = links.into_iter().map(|to| exit(pid, to, reason.clone()));
+        let watchers = watchers.into_iter();
+        let downs = watchers.map(|(reference, watcher)| watcher.down(reference, reason.clone()));
+        let demonitors = monitors.into_iter().map(|(reference, watched)| {
+            let Monitored { node, target } = watched;
+            let control = Control::DemonitorP {
+                from: pid.clone(),
+                to: target,
+                reference,
+            };
+            Outgoing::Signal(node, control)
+        });
+        links.chain(downs).chain(demonitors).collect()
+    }
+
+    // ---- names ----
+
+    pub(crate) fn register(&self, name: &Atom, inner: &Arc<Inner>) -> bool {
+        *name != "undefined"
+            && !self.answers_for(&PidOrName::Name(name.clone()))
+            && self.processes.register(name.clone(), inner)
+    }
+
+    pub(crate) fn whereis(&self, name: &Atom) -> Option<Pid> {
+        Some(self.processes.find_name(name)?.pid.clone())
+    }
+
+    /// Where a monitor or a call goes; the name of nobody where that is nowhere.
+    pub(crate) fn place(&self, dest: Dest<'_>) -> Result<Place, PidOrName> {
+        let here = |who| Place {
+            node: self.atom.clone(),
+            who,
+        };
+        match dest {
+            Dest::Pid(pid) => Ok(Place {
+                node: pid.node.clone(),
+                who: pid.clone().into(),
+            }),
+            Dest::Name(name) => Ok(here(name.into())),
+            Dest::NameAt(name, node) => match atom_of(node) {
+                Ok(node) => Ok(Place {
+                    node,
+                    who: name.into(),
+                }),
+                Err(_) => Err(name.into()),
+            },
+            Dest::Alias(_) => Err(PidOrName::Name(Atom::from(false))),
+        }
+    }
+}
+
+impl Watcher {
+    pub(crate) fn down(self, reference: trunkline_etf::Reference, reason: Term) -> Outgoing {
+        let node = self.pid.node.clone();
+        let control = Control::MonitorPExit {
+            from: self.named,
+            to: self.pid,
+            reference,
+            reason,
+        };
+        Outgoing::Signal(node, control)
+    }
+}
+
+/// A link breaks.
+pub(crate) fn exit(from: &Pid, to: Pid, reason: Term) -> Outgoing {
+    let node = to.node.clone();
+    let control = Control::Exit {
+        from: from.clone(),
+        to,
+        token: None,
+        reason,
+    };
+    Outgoing::Signal(node, control)
+}

@@ -1,0 +1,184 @@
+//! Processes of this node.
+//!
+//! [`Process`] is what a process holds of itself. `state` is what the node holds of it, `table` where
+//! it is found; `signals` sends, links and monitors, `spawn` runs the futures, `elsewhere` starts
+//! processes of other nodes.
+
+pub(crate) mod alias;
+pub(crate) mod dest;
+mod elsewhere;
+pub(crate) mod ending;
+pub(crate) mod message;
+pub(crate) mod reason;
+mod receive;
+pub(crate) mod send;
+mod signals;
+pub(crate) mod spawn;
+pub(crate) mod state;
+pub(crate) mod table;
+
+use std::sync::Arc;
+
+use trunkline_etf::{Atom, Pid, Reference, Term, atom};
+use trunkline_proto::control::Control;
+
+pub use alias::AliasMode;
+pub use dest::Dest;
+pub use elsewhere::SpawnError;
+pub use message::Message;
+pub use reason::ExitReason;
+pub use receive::{Mark, RecvError};
+pub use send::SendError;
+
+use self::receive::Received;
+use self::send::Recent;
+use self::state::Inner;
+use self::table::Via;
+use crate::mailbox::MaxMailbox;
+use crate::shared::Shared;
+
+/// What a change of one process makes necessary elsewhere.
+#[derive(Debug)]
+pub(crate) enum Outgoing {
+    /// A signal to a process of this node or another.
+    Signal(Atom, Control),
+    /// A process that no task runs ends.
+    Ended(Pid, Term),
+}
+
+/// A process of this node: it has a pid, receives, sends, links and monitors.
+///
+/// [`Node::spawn`](crate::Node::spawn) gives one to the future that it runs: the process ends when the
+/// future returns, panics, or is ended by an exit signal. [`Node::process`](crate::Node::process)
+/// gives one to whoever asks, for code that is no task of its own: that process ends when this is
+/// dropped, for the reason `shutdown` ([`Process::end`] gives another), or by an exit signal.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use trunkline_etf::term;
+/// use trunkline_node::{Message, Node};
+/// use trunkline_proto::Cookie;
+///
+/// let node = Node::builder("me@127.0.0.1".parse()?).cookie(Cookie::new("secret")?).start().await?;
+/// let echo = node.spawn(async |mut process| {
+///     while let Some(Message::Term(question)) = process.recv().await {
+///         let Some([asker, word]) = question.as_tuple() else { continue };
+///         let Some(asker) = asker.as_pid() else { continue };
+///         process.send(asker, term!({echo, (word)})).await.ok();
+///     }
+/// });
+/// let mut me = node.process();
+/// me.send(&echo, term!({(me.pid()), hello})).await?;
+/// assert_eq!(me.recv().await, Some(Message::Term(term!({echo, hello}))));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Process {
+    shared: Arc<Shared>,
+    inner: Arc<Inner>,
+    received: Received,
+    recent: Recent,
+}
+
+impl Process {
+    pub(crate) fn new(shared: Arc<Shared>, inner: Arc<Inner>) -> Self {
+        Self {
+            shared,
+            inner,
+            received: Received::default(),
+            recent: Recent::default(),
+        }
+    }
+
+    pub(crate) const fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// The process's pid.
+    pub fn pid(&self) -> Pid {
+        self.inner.pid.clone()
+    }
+
+    /// Whether exit signals come as [`Message::Exit`], as `process_flag(trap_exit, Trap)`. Default:
+    /// no, they end the process unless their reason is `normal`. What it was before is returned.
+    pub fn trap_exit(&self, trap: bool) -> bool {
+        std::mem::replace(&mut self.inner.state().trap, trap)
+    }
+
+    /// How much may wait for this process; `None` (the default): any amount. What it was before is
+    /// returned.
+    ///
+    /// What this process has not looked at counts, up to one batch of what it is looking through.
+    pub fn max_mailbox(&self, limit: Option<MaxMailbox>) -> Option<MaxMailbox> {
+        std::mem::replace(&mut self.inner.state().limit, limit)
+    }
+
+    /// How many messages were dropped because the mailbox was full
+    /// ([`WhenFull::DropNew`](crate::WhenFull::DropNew)).
+    pub fn dropped(&self) -> u64 {
+        self.inner.state().dropped
+    }
+
+    /// Gives the process a name, that it has until it ends or is unregistered. `false` when it has
+    /// one already, or another process of this node has it; `undefined` is no name.
+    pub fn register(&self, name: &Atom) -> bool {
+        self.shared.register(name, &self.inner)
+    }
+
+    /// Which process of this node has this name.
+    pub fn whereis(&self, name: &Atom) -> Option<Pid> {
+        self.shared.whereis(name)
+    }
+
+    /// An alias: others can send to it as to the pid, until it is given up.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let builder = trunkline_node::Node::builder("me@127.0.0.1".parse()?);
+    /// # let node = builder.cookie(trunkline_proto::Cookie::new("secret")?).start().await?;
+    /// use trunkline_node::AliasMode;
+    ///
+    /// let process = node.process();
+    /// let alias = process.alias(AliasMode::Explicit);
+    /// process.send(&alias, trunkline_etf::term!(hello)).await?;
+    /// assert!(process.unalias(&alias));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn alias(&self, mode: AliasMode) -> Reference {
+        let alias = self.shared.processes.reference();
+        self.add_alias(alias.clone(), mode);
+        alias
+    }
+
+    fn add_alias(&self, alias: Reference, mode: AliasMode) {
+        let via = Via::Alias(Arc::clone(&self.inner));
+        self.shared.processes.route(&alias, via);
+        self.inner.state().aliases.insert(alias, mode);
+    }
+
+    /// Gives an alias up. From its return on nothing comes by it. `false` when it was none.
+    pub fn unalias(&self, alias: &Reference) -> bool {
+        self.shared.processes.unroute(alias);
+        self.inner.state().aliases.remove(alias).is_some()
+    }
+
+    /// Ends the process for this reason; `normal` leaves what is linked to it alive. The future of a
+    /// spawned process runs on, but nobody reaches it any more.
+    pub fn end(self, reason: impl ExitReason) {
+        self.shared.ended(&self.inner, reason.into_reason());
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // The task of a spawned process says itself when it ends, and why.
+        if !self.inner.is_task() {
+            self.shared.ended(&self.inner, atom!("shutdown").into());
+        }
+        self.give_back();
+    }
+}

@@ -1,0 +1,265 @@
+//! Receiving.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use thiserror::Error;
+use tokio::time::timeout;
+use trunkline_etf::{Atom, DecodeError, Limits, RawTerm, Reference, Term};
+
+use super::state::Life;
+use super::{Message, Process};
+use crate::mailbox::{Incoming, Queue};
+
+/// What a process has taken out of its mailbox: nobody else looks at it, so it needs no lock.
+#[derive(Debug, Default)]
+pub(super) struct Received {
+    /// Looked at and left by [`Process::recv_matching`], with their numbers in the order of arrival.
+    skipped: VecDeque<(u64, Message)>,
+    queue: Queue,
+    /// How many have been taken out of the queue, ever.
+    seen: u64,
+    /// What the node's budget still counts of the queue.
+    charged: usize,
+    /// There is a limit for what waits.
+    limited: bool,
+    /// Since when others had no turn.
+    turn: u32,
+}
+
+/// A point in the order of arrival: [`Process::mark`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark(u64);
+
+/// So many messages are taken before the other tasks of the thread have a turn.
+const TURN: u32 = 4096;
+
+/// The budget is told of what was taken in steps of so many bytes.
+const CHARGE_STEP: usize = 64 << 10;
+
+/// Waiting with a limit found nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum RecvError {
+    /// Nothing came in time.
+    #[error("nothing came in time")]
+    Timeout,
+    /// The process was ended by an exit signal.
+    #[error("the process has ended")]
+    Ended,
+}
+
+impl Process {
+    /// The next message, in the order of arrival. `None` when the process was ended by an exit
+    /// signal: a spawned one never sees that, its future is dropped. A message that cannot be decoded
+    /// is dropped, and said in the log. Cancel safe.
+    pub async fn recv(&mut self) -> Option<Message> {
+        if let Some((_, message)) = self.received.skipped.pop_front() {
+            return Some(message);
+        }
+        self.fresh().await
+    }
+
+    /// As [`recv`](Self::recv), but waits at most this long: `receive … after Limit`. Zero looks at
+    /// what is there already.
+    ///
+    /// # Errors
+    /// When nothing came in time, or the process has ended.
+    pub async fn recv_timeout(&mut self, limit: Duration) -> Result<Message, RecvError> {
+        match timeout(limit, self.recv()).await {
+            Ok(message) => message.ok_or(RecvError::Ended),
+            Err(_) => Err(RecvError::Timeout),
+        }
+    }
+
+    /// The first message that `wanted` says yes to; others stay, in their order. Each is looked at
+    /// once in a call, and again in the next: where many wait, [`mark`](Self::mark) first and use
+    /// [`recv_matching_since`](Self::recv_matching_since). Cancel safe.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let builder = trunkline_node::Node::builder("me@127.0.0.1".parse()?);
+    /// # let node = builder.cookie(trunkline_proto::Cookie::new("secret")?).start().await?;
+    /// use trunkline_etf::term;
+    /// use trunkline_node::Message;
+    ///
+    /// let mut process = node.process();
+    /// process.send(&process.pid(), term!(first)).await?;
+    /// process.send(&process.pid(), term!(second)).await?;
+    /// let wanted = |message: &Message| *message == Message::Term(term!(second));
+    /// assert!(process.recv_matching(wanted).await.is_some());
+    /// assert_eq!(process.recv().await, Some(Message::Term(term!(first))));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn recv_matching(&mut self, wanted: impl FnMut(&Message) -> bool) -> Option<Message> {
+        self.recv_matching_since(Mark(0), wanted).await
+    }
+
+    /// A mark behind all that has come until now. An answer to a question that is asked after it
+    /// comes behind it.
+    pub fn mark(&self) -> Mark {
+        let waiting = self.received.queue.len() + self.inner.state().queue.len();
+        Mark(self.received.seen + waiting as u64)
+    }
+
+    /// As [`recv_matching`](Self::recv_matching), without a look at what came before the mark.
+    pub async fn recv_matching_since(
+        &mut self,
+        mark: Mark,
+        mut wanted: impl FnMut(&Message) -> bool,
+    ) -> Option<Message> {
+        let skipped = &mut self.received.skipped;
+        let first = skipped.partition_point(|(number, _)| *number < mark.0);
+        let found = skipped.range(first..).position(|(_, one)| wanted(one));
+        if let Some(found) = found {
+            return skipped.remove(first + found).map(|(_, message)| message);
+        }
+        loop {
+            let message = self.fresh().await?;
+            let number = self.received.seen - 1;
+            if number >= mark.0 && wanted(&message) {
+                return Some(message);
+            }
+            self.received.skipped.push_back((number, message));
+        }
+    }
+
+    /// As [`recv_matching`](Self::recv_matching), but waits at most this long.
+    ///
+    /// # Errors
+    /// When nothing came in time, or the process has ended.
+    pub async fn recv_matching_timeout(
+        &mut self,
+        limit: Duration,
+        wanted: impl FnMut(&Message) -> bool,
+    ) -> Result<Message, RecvError> {
+        match timeout(limit, self.recv_matching(wanted)).await {
+            Ok(message) => message.ok_or(RecvError::Ended),
+            Err(_) => Err(RecvError::Timeout),
+        }
+    }
+
+    /// How many messages wait.
+    pub fn waiting(&self) -> usize {
+        let received = &self.received;
+        received.skipped.len() + received.queue.len() + self.inner.state().queue.len()
+    }
+
+    /// What nobody has looked at yet.
+    async fn fresh(&mut self) -> Option<Message> {
+        std::future::poll_fn(|cx| self.poll_fresh(cx)).await
+    }
+
+    fn poll_fresh(&mut self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+        loop {
+            let received = &mut self.received;
+            match received.take() {
+                Some(Ok(message)) => {
+                    self.count();
+                    return Poll::Ready(Some(message));
+                }
+                Some(Err(why)) => tracing::warn!(
+                    "a message is dropped: {why} · to {} · look at what its sender sends",
+                    self.inner.pid
+                ),
+                None => match self.poll_refill(cx) {
+                    Poll::Ready(true) => {}
+                    Poll::Ready(false) => return Poll::Ready(None),
+                    Poll::Pending => return Poll::Pending,
+                },
+            }
+        }
+    }
+
+    /// Takes all that waits; `false` when the process has ended.
+    fn poll_refill(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        self.give_back();
+        let received = &mut self.received;
+        if received.turn >= TURN {
+            received.turn = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let mut state = self.inner.state();
+        if state.life != Life::Running {
+            return Poll::Ready(false);
+        }
+        if state.queue.is_empty() {
+            match &mut state.waker {
+                Some(waker) => waker.clone_from(cx.waker()),
+                none => *none = Some(cx.waker().clone()),
+            }
+            received.turn = 0;
+            return Poll::Pending;
+        }
+        std::mem::swap(&mut state.queue, &mut received.queue);
+        received.limited = state.limit.is_some();
+        drop(state);
+        received.charged = received.queue.take_charged();
+        let came = u32::try_from(received.queue.len()).unwrap_or(TURN);
+        received.turn = received.turn.saturating_add(came);
+        self.count();
+        Poll::Ready(true)
+    }
+
+    /// Says what is left, to those who count.
+    fn count(&mut self) {
+        let received = &mut self.received;
+        let (messages, bytes) = (received.queue.len(), received.queue.size());
+        if received.limited {
+            self.inner.holds(messages, bytes);
+        }
+        if received.charged > bytes + CHARGE_STEP {
+            self.shared.budget.give(received.charged - bytes);
+            received.charged = bytes;
+        }
+    }
+
+    /// The budget no longer counts what was taken.
+    pub(super) fn give_back(&mut self) {
+        let received = &mut self.received;
+        if received.charged > 0 {
+            self.shared.budget.give(received.charged);
+            received.charged = 0;
+        }
+    }
+}
+
+impl Received {
+    fn take(&mut self) -> Option<Result<Message, DecodeError>> {
+        let message = match self.queue.pop()? {
+            Incoming::Small(bytes, atoms) => decode(bytes, atoms).map(Message::Term),
+            Incoming::Large(raw) => raw.decode(&Limits::default()).map(Message::Term),
+            Incoming::Local(term) => Ok(Message::Term(term)),
+            Incoming::Event(event) => Ok((*event).into()),
+        };
+        self.seen += 1;
+        if self.queue.is_empty() {
+            self.queue.clear();
+        }
+        Some(message)
+    }
+
+    /// Forgets the news of this monitor.
+    pub(super) fn forget_down(&mut self, monitor: &Reference) {
+        let down = |message: &Message| matches!(message, Message::Down { reference, .. } if reference == monitor);
+        self.skipped.retain(|(_, message)| !down(message));
+        self.queue.forget_down(monitor);
+    }
+}
+
+/// A small message is copied once more for the binaries in it: none of them keeps all that came
+/// with it.
+fn decode(bytes: &[u8], atoms: Option<Arc<[Atom]>>) -> Result<Term, DecodeError> {
+    let bytes = Bytes::copy_from_slice(bytes);
+    let raw = match atoms {
+        Some(atoms) => RawTerm::with_atoms(bytes, atoms),
+        None => RawTerm::new(bytes),
+    };
+    raw.decode(&Limits::default())
+}

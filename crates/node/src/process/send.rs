@@ -1,0 +1,205 @@
+//! Sending.
+
+use std::borrow::Borrow;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use thiserror::Error;
+use trunkline_etf::{Atom, Pid, Reference, Term};
+use trunkline_proto::NodeName;
+use trunkline_proto::control::{Control, PidOrName};
+
+use super::{Dest, Process};
+use crate::link::Link;
+use crate::mailbox::Body;
+use crate::shared::Shared;
+
+/// The connection that was used last, as long as connections are as they were.
+#[derive(Debug, Default)]
+pub(super) struct Recent(Mutex<Option<(u64, Arc<Link>)>>);
+
+/// Why a message did not leave. Nothing of it was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// There is no connection to that node, and none came to be.
+    #[error("the node is not connected")]
+    NotConnected,
+    /// A name that is no atom: longer than 255 characters.
+    #[error("a name is longer than 255 characters")]
+    BadName,
+    /// No process of this node has the name.
+    #[error("no process of this node has the name")]
+    NotRegistered,
+    /// No frame can hold it.
+    #[error("the message has 4 GiB or more")]
+    TooLarge,
+}
+
+impl Process {
+    /// Sends a message, as `Dest ! Message`. To a node that is not connected it connects first
+    /// (unless [`auto_connect`](crate::NodeBuilder::auto_connect) is off), and it waits while more than
+    /// 1 MiB of this process waits for the connection. Between two processes messages arrive in the
+    /// order in which they were sent. Cancel safe: what was cancelled was not sent.
+    ///
+    /// # Errors
+    /// When the node is not connected, or a name of this node is nobody's. That a process is gone, or
+    /// nobody has a name elsewhere, is no error, as in Erlang.
+    pub async fn send<'a>(
+        &self,
+        to: impl Into<Dest<'a>>,
+        message: impl Borrow<Term>,
+    ) -> Result<(), SendError> {
+        let message = message.borrow();
+        match to.into() {
+            Dest::Pid(pid) if pid.node == self.shared.atom => {
+                self.shared.send_here(&pid.clone().into(), message);
+                Ok(())
+            }
+            Dest::Pid(pid) => {
+                let link = self.link_to(&pid.node).await?;
+                let control = link.send_control(self.inner.pid.clone(), pid.clone());
+                push(&link, &control, message)
+            }
+            Dest::Name(name) => self.send_name_here(name, message),
+            Dest::NameAt(name, node) if node.as_str() == self.shared.atom.as_str() => {
+                self.shared.send_here(&PidOrName::Name(name), message);
+                Ok(())
+            }
+            Dest::NameAt(name, node) => {
+                let link = self.link_to(&atom_of(node)?).await?;
+                let control = Control::RegSend {
+                    from: self.inner.pid.clone(),
+                    to: name,
+                    token: None,
+                };
+                push(&link, &control, message)
+            }
+            Dest::Alias(alias) => self.send_alias(alias, message).await,
+        }
+    }
+
+    fn send_name_here(&self, name: Atom, message: &Term) -> Result<(), SendError> {
+        if self.shared.send_here(&PidOrName::Name(name), message) {
+            Ok(())
+        } else {
+            Err(SendError::NotRegistered)
+        }
+    }
+
+    async fn send_alias(&self, alias: &Reference, message: &Term) -> Result<(), SendError> {
+        if *alias.node() == self.shared.atom {
+            let mut then = Vec::new();
+            let message = Body::Term(message.clone());
+            self.shared.to_alias(alias, message, &mut then);
+            self.shared.carry_out(then);
+            return Ok(());
+        }
+        let link = self.link_to(alias.node()).await?;
+        let control = Control::AliasSend {
+            from: self.inner.pid.clone(),
+            alias: alias.clone(),
+            token: None,
+        };
+        push(&link, &control, message)
+    }
+
+    /// Answers a call of a `gen_server`'s client: `gen_server:reply(From, Reply)`, where a message
+    /// `{'$gen_call', From, Request}` came.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send). A `From` that is none is answered by nobody.
+    pub async fn reply(&self, from: &Term, reply: impl Into<Term>) -> Result<(), SendError> {
+        let Some([caller, tag]) = from.as_tuple() else {
+            return Ok(());
+        };
+        let Some(pid) = caller.as_pid() else {
+            return Ok(());
+        };
+        let answer = Term::tuple([tag.clone(), reply.into()]);
+        match crate::dispatch::alias_in(tag) {
+            Some(alias) if self.shared.takes_aliases(&pid.node) => {
+                self.send_alias(alias, &answer).await
+            }
+            _ => self.send(pid, answer).await,
+        }
+    }
+
+    /// The connection to a node, as soon as this process may send there.
+    pub(super) async fn link_to(&self, node: &Atom) -> Result<Arc<Link>, SendError> {
+        let epoch = self.shared.epoch.load(Ordering::Acquire);
+        let mut recent = self.recent.get(epoch, node);
+        loop {
+            let link = match recent.take() {
+                Some(link) => link,
+                None => {
+                    let link = self.shared.connected_to(node).await?;
+                    self.recent.set(epoch, &link);
+                    link
+                }
+            };
+            link.room(&self.inner.pid).await;
+            // It may have been lost meanwhile.
+            if self.shared.epoch.load(Ordering::Acquire) == epoch || !link.stop.is_cancelled() {
+                return Ok(link);
+            }
+        }
+    }
+}
+
+impl Recent {
+    fn get(&self, epoch: u64, node: &Atom) -> Option<Arc<Link>> {
+        let recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*recent {
+            Some((since, link)) if *since == epoch && link.atom == *node => Some(Arc::clone(link)),
+            _ => None,
+        }
+    }
+
+    fn set(&self, epoch: u64, link: &Arc<Link>) {
+        let mut recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *recent = Some((epoch, Arc::clone(link)));
+    }
+}
+
+impl Link {
+    /// SEND_SENDER where the other node knows it.
+    pub(crate) fn send_control(&self, from: Pid, to: Pid) -> Control {
+        let token = None;
+        if self
+            .info
+            .flags
+            .contains(trunkline_proto::Flags::SEND_SENDER)
+        {
+            Control::SendSender { from, to, token }
+        } else {
+            Control::Send { to, token }
+        }
+    }
+}
+
+impl Shared {
+    /// Puts a message into a mailbox of this node; `false` when nobody has the name.
+    pub(crate) fn send_here(&self, to: &PidOrName, message: &Term) -> bool {
+        let found = self.processes.find_any(to);
+        let is_there = found.is_some();
+        match found {
+            Some(inner) => {
+                let mut then = Vec::new();
+                inner.message(Body::Term(message.clone()), &mut then);
+                self.carry_out(then);
+            }
+            None => self.unclaimed(to, Body::Term(message.clone())),
+        }
+        is_there || self.answers_for(to)
+    }
+}
+
+fn push(link: &Link, control: &Control, message: &Term) -> Result<(), SendError> {
+    link.push(control, Some(message))
+        .map_err(|_| SendError::TooLarge)
+}
+
+pub(crate) fn atom_of(node: &NodeName) -> Result<Atom, SendError> {
+    Atom::new(node.as_str()).map_err(|_| SendError::BadName)
+}

@@ -1,0 +1,177 @@
+//! Links, monitors and exit signals.
+
+use trunkline_etf::{Atom, Pid, Reference, Term, atom};
+use trunkline_proto::NodeName;
+use trunkline_proto::control::{Control, PidOrName};
+
+use super::dest::Place;
+use super::send::atom_of;
+use super::state::Monitored;
+use super::{AliasMode, Dest, ExitReason, Outgoing, Process};
+use crate::SendError;
+
+impl Process {
+    /// Links to a process: when one ends the other hears of it by an exit signal. One that is not
+    /// there, or cannot be reached, has ended: `noproc`, `noconnection`.
+    pub fn link(&self, to: &Pid) {
+        if *to == self.inner.pid || !self.inner.state().links.insert(to.clone()) {
+            return;
+        }
+        let control = Control::Link {
+            from: self.inner.pid.clone(),
+            to: to.clone(),
+        };
+        if self.shared.signal(&to.node, control).is_err() {
+            let lost = Control::Exit {
+                from: to.clone(),
+                to: self.inner.pid.clone(),
+                token: None,
+                reason: atom!("noconnection").into(),
+            };
+            self.shared
+                .carry_out(vec![Outgoing::Signal(self.shared.atom.clone(), lost)]);
+        }
+    }
+
+    /// Ends a link. From its return on nothing comes of it, but a [`Message::Exit`](crate::Message::Exit)
+    /// that has come already.
+    pub fn unlink(&self, to: &Pid) {
+        let id = self.shared.processes.unique();
+        let mut state = self.inner.state();
+        if !state.links.remove(to) {
+            return;
+        }
+        state.unlinking.insert(to.clone(), id);
+        drop(state);
+        let control = Control::UnlinkId {
+            id,
+            from: self.inner.pid.clone(),
+            to: to.clone(),
+        };
+        self.shared
+            .carry_out(vec![Outgoing::Signal(to.node.clone(), control)]);
+    }
+
+    /// Monitors a process, by pid or by name: when it ends one [`Message::Down`](crate::Message::Down)
+    /// comes. One that is not there, or cannot be reached, has ended: `noproc`, `noconnection`.
+    pub fn monitor<'a>(&self, target: impl Into<Dest<'a>>) -> Reference {
+        let reference = self.shared.processes.reference();
+        self.start_monitor(target.into(), reference.clone());
+        reference
+    }
+
+    /// As [`monitor`](Self::monitor), and the reference is an alias of this process as long as `mode`
+    /// says: `monitor(process, Target, [{alias, Mode}])`.
+    pub fn monitor_with_alias<'a>(
+        &self,
+        target: impl Into<Dest<'a>>,
+        mode: AliasMode,
+    ) -> Reference {
+        let reference = self.shared.processes.reference();
+        self.add_alias(reference.clone(), mode);
+        self.start_monitor(target.into(), reference.clone());
+        reference
+    }
+
+    fn start_monitor(&self, target: Dest<'_>, reference: Reference) {
+        let place = self.shared.place(target);
+        let (node, target) = match place {
+            Ok(Place { node, who }) => (node, who),
+            // An alias, or a name that cannot be one: nobody.
+            Err(name) => return self.nobody(&reference, name),
+        };
+        let monitored = Monitored {
+            node: node.clone(),
+            target: target.clone(),
+        };
+        let mut state = self.inner.state();
+        state.monitors.insert(reference.clone(), monitored);
+        drop(state);
+        let control = Control::MonitorP {
+            from: self.inner.pid.clone(),
+            to: target.clone(),
+            reference: reference.clone(),
+        };
+        if self.shared.signal(&node, control).is_err() {
+            self.fires(&reference, target, atom!("noconnection"));
+        }
+    }
+
+    /// A monitor of nobody: it fires at once.
+    fn nobody(&self, reference: &Reference, target: PidOrName) {
+        let monitored = Monitored {
+            node: self.shared.atom.clone(),
+            target: target.clone(),
+        };
+        let mut state = self.inner.state();
+        state.monitors.insert(reference.clone(), monitored);
+        drop(state);
+        self.fires(reference, target, atom!("noproc"));
+    }
+
+    fn fires(&self, reference: &Reference, target: PidOrName, why: Atom) {
+        let reason = Term::from(why).into();
+        // Demonitored meanwhile, it does not.
+        self.inner.down(reference, target, reason).ok();
+    }
+
+    /// Ends a monitor, and forgets its [`Message::Down`](crate::Message::Down) if that has come and was
+    /// not received: `demonitor(Reference, [flush])`. `false` when it had fired, or was none.
+    pub fn demonitor(&mut self, reference: &Reference) -> bool {
+        let mut state = self.inner.state();
+        let told = state.demonitor(&self.inner.pid, reference);
+        state.queue.forget_down(reference);
+        let alias_ended = !state.aliases.contains_key(reference);
+        drop(state);
+        self.received.forget_down(reference);
+        if alias_ended {
+            self.shared.processes.unroute(reference);
+        }
+        let was = told.is_some();
+        self.shared.carry_out(told.into_iter().collect());
+        was
+    }
+
+    /// Monitors a node: when the connection to it is lost one
+    /// [`Message::NodeDown`](crate::Message::NodeDown) comes for each call; at once when there is
+    /// none and none comes to be.
+    pub fn monitor_node(&self, node: &NodeName) {
+        let Ok(node) = atom_of(node) else {
+            return;
+        };
+        if node == self.shared.atom {
+            return;
+        }
+        *self.inner.state().nodes.entry(node.clone()).or_default() += 1;
+        self.shared.reach_for(&node);
+    }
+
+    /// Takes back one [`monitor_node`](Self::monitor_node).
+    pub fn demonitor_node(&self, node: &NodeName) {
+        let Ok(node) = atom_of(node) else {
+            return;
+        };
+        let mut state = self.inner.state();
+        if let Some(count) = state.nodes.get_mut(&node) {
+            *count -= 1;
+            if *count == 0 {
+                state.nodes.remove(&node);
+            }
+        }
+    }
+
+    /// Sends an exit signal, as `exit(Pid, Reason)`: `kill` ends whoever it reaches, `normal` nobody
+    /// but the process itself, anything else those that do not trap exits.
+    ///
+    /// # Errors
+    /// When the node is not connected.
+    pub fn exit(&self, to: &Pid, reason: impl ExitReason) -> Result<(), SendError> {
+        let control = Control::Exit2 {
+            from: self.inner.pid.clone(),
+            to: to.clone(),
+            token: None,
+            reason: reason.into_reason(),
+        };
+        self.shared.signal(&to.node, control)
+    }
+}

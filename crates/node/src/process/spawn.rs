@@ -1,0 +1,202 @@
+//! Running futures as processes.
+
+use std::any::Any;
+use std::cell::Cell;
+use std::future::Future;
+use std::panic::{self, AssertUnwindSafe, PanicHookInfo, catch_unwind};
+use std::pin::Pin;
+use std::sync::{Arc, Once};
+use std::task::{Context, Poll};
+
+use trunkline_etf::{Pid, Reference, Term, atom};
+
+use super::state::{Inner, Monitored, Watcher};
+use super::{ExitReason, Process};
+use crate::Node;
+use crate::shared::Shared;
+
+impl Node {
+    /// Starts a process that runs this future, as a task of the runtime. It ends
+    ///
+    /// - when the future returns, for the reason that it returns ([`ExitReason`]; `()` is `normal`);
+    /// - when it panics, for the reason `{panic, <<"message">>, <<"file:line:column">>}`, which is
+    ///   logged once; nothing else of the node is hurt (with `panic = "abort"` all is);
+    /// - by an exit signal, at the next point where it waits: the future is dropped there. A future
+    ///   that never waits cannot be ended, as nothing can be in Rust.
+    ///
+    /// All processes end with the node.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn spawn<F, R>(&self, body: impl FnOnce(Process) -> F) -> Pid
+    where
+        F: Future<Output = R> + Send + 'static,
+        R: ExitReason,
+    {
+        let inner = self.shared.processes.add(true);
+        self.shared.run(&inner, body)
+    }
+}
+
+impl Process {
+    /// Starts a process, as [`Node::spawn`].
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn spawn<F, R>(&self, body: impl FnOnce(Self) -> F) -> Pid
+    where
+        F: Future<Output = R> + Send + 'static,
+        R: ExitReason,
+    {
+        let inner = self.shared.processes.add(true);
+        self.shared.run(&inner, body)
+    }
+
+    /// Starts a process that is linked to this one from its beginning.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn spawn_link<F, R>(&self, body: impl FnOnce(Self) -> F) -> Pid
+    where
+        F: Future<Output = R> + Send + 'static,
+        R: ExitReason,
+    {
+        let inner = self.shared.processes.add(true);
+        inner.state().links.insert(self.pid());
+        self.inner.state().links.insert(inner.pid.clone());
+        self.shared.run(&inner, body)
+    }
+
+    /// Starts a process that this one monitors from its beginning.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn spawn_monitor<F, R>(&self, body: impl FnOnce(Self) -> F) -> (Pid, Reference)
+    where
+        F: Future<Output = R> + Send + 'static,
+        R: ExitReason,
+    {
+        let inner = self.shared.processes.add(true);
+        let reference = self.shared.processes.reference();
+        let watcher = Watcher {
+            pid: self.pid(),
+            named: inner.pid.clone().into(),
+        };
+        let monitored = Monitored {
+            node: self.shared.atom.clone(),
+            target: inner.pid.clone().into(),
+        };
+        inner.state().watchers.insert(reference.clone(), watcher);
+        let mut state = self.inner.state();
+        state.monitors.insert(reference.clone(), monitored);
+        drop(state);
+        (self.shared.run(&inner, body), reference)
+    }
+}
+
+impl Shared {
+    fn run<F, R>(self: &Arc<Self>, inner: &Arc<Inner>, body: impl FnOnce(Process) -> F) -> Pid
+    where
+        F: Future<Output = R> + Send + 'static,
+        R: ExitReason,
+    {
+        note_panics();
+        let process = Process::new(Arc::clone(self), Arc::clone(inner));
+        let running = Running {
+            body: Some(Box::pin(body(process))),
+            shared: Arc::clone(self),
+            inner: Arc::clone(inner),
+        };
+        inner.runs_as(tokio::spawn(running).abort_handle());
+        inner.pid.clone()
+    }
+}
+
+/// The task of a process.
+struct Running<F> {
+    body: Option<Pin<Box<F>>>,
+    shared: Arc<Shared>,
+    inner: Arc<Inner>,
+}
+
+impl<F: Future<Output = R>, R: ExitReason> Future for Running<F> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        let Some(body) = &mut this.body else {
+            return Poll::Ready(());
+        };
+        let before = WATCHED.replace(true);
+        let polled = catch_unwind(AssertUnwindSafe(|| body.as_mut().poll(cx)));
+        WATCHED.set(before);
+        let reason = match polled {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(value)) => value.into_reason(),
+            Err(panic) => panicked(&this.inner.pid, &*panic),
+        };
+        // What the future holds goes first: whoever hears of the end finds it gone.
+        this.end(reason);
+        Poll::Ready(())
+    }
+}
+
+impl<F> Running<F> {
+    fn end(&mut self, reason: Term) {
+        if let Some(body) = self.body.take() {
+            // A `Drop` in it that panics hurts nobody else.
+            if catch_unwind(AssertUnwindSafe(|| drop(body))).is_err() {
+                tracing::error!(
+                    "a process panicked while it was dropped · {} · look at its Drop",
+                    self.inner.pid
+                );
+            }
+        }
+        self.shared.ended(&self.inner, reason);
+    }
+}
+
+/// Ended by an exit signal, or with the runtime.
+impl<F> Drop for Running<F> {
+    fn drop(&mut self) {
+        if self.body.is_some() {
+            self.end(atom!("killed").into());
+        }
+    }
+}
+
+/// The reason for which a process ends that panicked.
+fn panicked(pid: &Pid, panic: &(dyn Any + Send)) -> Term {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let text = text.unwrap_or("a value that is no text");
+    let place = PLACE.take();
+    tracing::error!(
+        "a process panicked: {text} · {pid} · {}",
+        place.as_deref().unwrap_or("the place is not known")
+    );
+    let place = place.map_or_else(|| atom!("undefined").into(), |place| Term::from(&*place));
+    Term::tuple([atom!("panic").into(), Term::from(text), place])
+}
+
+thread_local! {
+    /// A process runs on this thread: whoever watches it says that it panicked.
+    static WATCHED: Cell<bool> = const { Cell::new(false) };
+    /// Where it panicked.
+    static PLACE: Cell<Option<String>> = const { Cell::new(None) };
+}
+
+/// The place of a panic is known to the hook only. Panics of others go where they went.
+fn note_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let others = panic::take_hook();
+        panic::set_hook(Box::new(move |info: &PanicHookInfo<'_>| {
+            if WATCHED.get() {
+                PLACE.set(info.location().map(ToString::to_string));
+            } else {
+                others(info);
+            }
+        }));
+    });
+}

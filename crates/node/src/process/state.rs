@@ -1,0 +1,426 @@
+//! One process: its mailbox, and whom it watches and who watches it, under one lock. Nothing here
+//! calls anybody while it holds the lock: what has to be told to others is given back.
+
+use std::collections::{HashMap, HashSet};
+use std::mem;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::Waker;
+
+use tokio::task::AbortHandle;
+use trunkline_etf::{Atom, Pid, Reference, Term, atom};
+use trunkline_proto::control::{Control, PidOrName};
+
+use super::Outgoing;
+use super::alias::AliasMode;
+use crate::mailbox::{Body, Event, MaxMailbox, Queue, WhenFull};
+
+/// A process, as the table and those who send to it hold it.
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) pid: Pid,
+    /// A task runs it; otherwise whoever holds its handle.
+    task: bool,
+    abort: OnceLock<AbortHandle>,
+    /// What the process has taken out of its mailbox and not looked at, where it has a limit.
+    taken: AtomicUsize,
+    taken_bytes: AtomicUsize,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub(crate) queue: Queue,
+    pub(crate) waker: Option<Waker>,
+    pub(crate) life: Life,
+    pub(crate) trap: bool,
+    pub(crate) limit: Option<MaxMailbox>,
+    pub(crate) dropped: u64,
+    pub(crate) name: Option<Atom>,
+    pub(crate) links: HashSet<Pid>,
+    /// Links that are given up, until the other side has acknowledged it.
+    pub(crate) unlinking: HashMap<Pid, u64>,
+    pub(crate) monitors: HashMap<Reference, Monitored>,
+    pub(crate) watchers: HashMap<Reference, Watcher>,
+    /// How often each node is monitored.
+    pub(crate) nodes: HashMap<Atom, u32>,
+    pub(crate) aliases: HashMap<Reference, AliasMode>,
+}
+
+/// Whether it runs.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) enum Life {
+    #[default]
+    Running,
+    /// It is to end for this reason, and its task has not come to that yet.
+    Doomed(Term),
+    Ended,
+}
+
+/// Whom a process monitors.
+#[derive(Debug)]
+pub(crate) struct Monitored {
+    pub(crate) node: Atom,
+    pub(crate) target: PidOrName,
+}
+
+/// Who monitors a process.
+#[derive(Debug)]
+pub(crate) struct Watcher {
+    pub(crate) pid: Pid,
+    /// What it called this process; its DOWN repeats it.
+    pub(crate) named: PidOrName,
+}
+
+/// By which way an exit signal comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum By {
+    /// A link broke.
+    Link,
+    /// Somebody called `exit/2`.
+    Call,
+}
+
+/// What an exit signal does.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Effect {
+    Nothing,
+    Message,
+    Ends(Term),
+}
+
+/// What an exit signal does to a process that it reaches (`erlang:exit/2`, and the chapter
+/// "Processes" of the reference manual).
+pub(crate) fn effect(by: By, own: bool, trap: bool, reason: &Term) -> Effect {
+    let kill = reason.is_atom("kill");
+    if trap && !(kill && by == By::Call) {
+        Effect::Message
+    } else if kill {
+        Effect::Ends(atom!("killed").into())
+    } else if reason.is_atom("normal") && !(own && by == By::Call) {
+        Effect::Nothing
+    } else {
+        Effect::Ends(reason.clone())
+    }
+}
+
+impl Inner {
+    pub(crate) fn new(pid: Pid, task: bool) -> Self {
+        Self {
+            pid,
+            task,
+            abort: OnceLock::new(),
+            taken: AtomicUsize::new(0),
+            taken_bytes: AtomicUsize::new(0),
+            state: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) const fn is_task(&self) -> bool {
+        self.task
+    }
+
+    /// Its task runs: it can be ended from now on.
+    pub(crate) fn runs_as(&self, abort: AbortHandle) {
+        let ends = matches!(self.state().life, Life::Doomed(_));
+        if ends {
+            abort.abort();
+        }
+        self.abort.set(abort).ok();
+        // Between the look and the handle's coming.
+        if matches!(self.state().life, Life::Doomed(_))
+            && let Some(abort) = self.abort.get()
+        {
+            abort.abort();
+        }
+    }
+
+    /// What the process itself holds of its mailbox.
+    pub(crate) fn holds(&self, messages: usize, bytes: usize) {
+        self.taken.store(messages, Ordering::Relaxed);
+        self.taken_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    // ---- messages ----
+
+    /// A message; `false` when the process is gone.
+    pub(crate) fn message(&self, body: Body, then: &mut Vec<Outgoing>) -> bool {
+        let mut one = Queue::default();
+        one.push_body(body);
+        self.messages(&mut one, then).is_some()
+    }
+
+    /// Many messages: one lock, and one wake at most. How many bytes were taken; `None` when the
+    /// process is gone. The batch is empty then.
+    pub(crate) fn messages(&self, batch: &mut Queue, then: &mut Vec<Outgoing>) -> Option<usize> {
+        self.messages_to(self.state(), batch, then)
+    }
+
+    fn messages_to(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        batch: &mut Queue,
+        then: &mut Vec<Outgoing>,
+    ) -> Option<usize> {
+        if state.life != Life::Running {
+            drop(state);
+            batch.clear();
+            return None;
+        }
+        let before = state.queue.size();
+        match state.limit {
+            None => state.queue.append(batch),
+            Some(limit) => {
+                if let Some(reason) = self.within(limit, &mut state, batch) {
+                    self.end_by(state, reason, then);
+                    batch.clear();
+                    return None;
+                }
+            }
+        }
+        let came = state.queue.size() - before;
+        wake(state);
+        Some(came)
+    }
+
+    /// As much as may wait; the reason for which the process ends when that is exceeded.
+    fn within(&self, limit: MaxMailbox, state: &mut State, batch: &mut Queue) -> Option<Term> {
+        let taken = self.taken.load(Ordering::Relaxed);
+        let taken_bytes = self.taken_bytes.load(Ordering::Relaxed);
+        let left = limit.messages.saturating_sub(taken + state.queue.len());
+        let left_bytes = limit.bytes.saturating_sub(taken_bytes + state.queue.size());
+        if batch.len() <= left && batch.size() <= left_bytes {
+            state.queue.append(batch);
+            return None;
+        }
+        match limit.when_full {
+            WhenFull::DropNew => {
+                state.dropped += state.queue.append_some(batch, left, left_bytes);
+                None
+            }
+            WhenFull::Kill => {
+                let messages = taken + state.queue.len() + batch.len();
+                let bytes = taken_bytes + state.queue.size() + batch.size();
+                let max = atom!("max_mailbox").into();
+                Some(Term::tuple([max, Term::from(messages), bytes.into()]))
+            }
+        }
+    }
+
+    /// A message by way of an alias: only as long as that is one.
+    pub(crate) fn aliased(&self, alias: &Reference, body: Body, then: &mut Vec<Outgoing>) -> bool {
+        let mut state = self.state();
+        match state.aliases.get(alias) {
+            None => return false,
+            Some(AliasMode::Reply) => {
+                state.aliases.remove(alias);
+            }
+            Some(AliasMode::ReplyDemonitor) => {
+                state.aliases.remove(alias);
+                then.extend(state.demonitor(&self.pid, alias));
+            }
+            Some(AliasMode::Explicit | AliasMode::Demonitor) => {}
+        }
+        let mut one = Queue::default();
+        one.push_body(body);
+        self.messages_to(state, &mut one, then).is_some()
+    }
+
+    // ---- exits ----
+
+    /// An exit signal.
+    pub(crate) fn exit(&self, from: Pid, reason: Body, by: By, then: &mut Vec<Outgoing>) {
+        let mut state = self.state();
+        // A link that broke counts only where there is one.
+        if state.life != Life::Running || (by == By::Link && !state.links.remove(&from)) {
+            return;
+        }
+        if state.trap && by == By::Link {
+            state.queue.push_event(Event::Exit { from, reason });
+            return wake(state);
+        }
+        let reason = reason.into_term();
+        match effect(by, from == self.pid, state.trap, &reason) {
+            Effect::Nothing => {}
+            Effect::Message => {
+                let reason = reason.into();
+                state.queue.push_event(Event::Exit { from, reason });
+                wake(state);
+            }
+            Effect::Ends(reason) => self.end_by(state, reason, then),
+        }
+    }
+
+    /// Ends the process, whatever it traps.
+    pub(crate) fn end(&self, reason: Term, then: &mut Vec<Outgoing>) {
+        let state = self.state();
+        if state.life == Life::Running {
+            self.end_by(state, reason, then);
+        }
+    }
+
+    /// Ends the process: at once, or where it is a task at the next point where that waits.
+    fn end_by(&self, mut state: MutexGuard<'_, State>, reason: Term, then: &mut Vec<Outgoing>) {
+        if self.task {
+            state.life = Life::Doomed(reason);
+            drop(state);
+            if let Some(abort) = self.abort.get() {
+                abort.abort();
+            }
+        } else {
+            then.push(Outgoing::Ended(self.pid.clone(), reason));
+            // Nobody else ends it meanwhile.
+            state.life = Life::Doomed(Term::nil());
+            wake(state);
+        }
+    }
+
+    /// The process has ended: its state is taken out, and for which reason it ended. `None` the
+    /// second time.
+    pub(crate) fn finish(&self, reason: Term) -> Option<(State, Term)> {
+        let mut state = self.state();
+        let reason = match mem::replace(&mut state.life, Life::Ended) {
+            Life::Ended => return None,
+            Life::Doomed(doom) if self.task => doom,
+            _ => reason,
+        };
+        let left = mem::take(&mut *state);
+        state.life = Life::Ended;
+        Some((left, reason))
+    }
+
+    // ---- links and monitors ----
+
+    /// Somebody links to this process; `false` when it is gone.
+    pub(crate) fn linked(&self, from: Pid) -> bool {
+        let mut state = self.state();
+        if state.life == Life::Ended {
+            return false;
+        }
+        // One that crosses our own unlink is undone by it.
+        if !state.unlinking.contains_key(&from) {
+            state.links.insert(from);
+        }
+        true
+    }
+
+    /// Somebody monitors this process; gives it back when the process is gone.
+    pub(crate) fn watched(&self, reference: Reference, watcher: Watcher) -> Result<(), Watcher> {
+        let mut state = self.state();
+        if state.life == Life::Ended {
+            return Err(watcher);
+        }
+        state.watchers.insert(reference, watcher);
+        Ok(())
+    }
+
+    /// Somebody unlinks from this process.
+    pub(crate) fn unlinked(&self, from: &Pid) {
+        self.state().links.remove(from);
+    }
+
+    /// The other side has seen that this process unlinked.
+    pub(crate) fn unlink_acknowledged(&self, id: u64, from: &Pid) {
+        let mut state = self.state();
+        if state.unlinking.get(from) == Some(&id) {
+            state.unlinking.remove(from);
+        }
+    }
+
+    /// A process that this one monitors ended; gives that back when it monitors no such thing.
+    pub(crate) fn down(
+        &self,
+        reference: &Reference,
+        from: PidOrName,
+        reason: Body,
+    ) -> Result<(), Body> {
+        let mut state = self.state();
+        if state.monitors.remove(reference).is_none() {
+            return Err(reason);
+        }
+        state.alias_with_monitor_ends(reference);
+        let reference = reference.clone();
+        state.queue.push_event(Event::Down {
+            reference,
+            from,
+            reason,
+        });
+        wake(state);
+        Ok(())
+    }
+
+    /// The connection to a node is lost, and with it everything there.
+    pub(crate) fn node_down(&self, node: &Atom, then: &mut Vec<Outgoing>) {
+        let mut state = self.state();
+        if state.life == Life::Ended {
+            return;
+        }
+        let lost = || Body::Term(atom!("noconnection").into());
+        state
+            .watchers
+            .retain(|_, watcher| watcher.pid.node != *node);
+        state.unlinking.retain(|pid, _| pid.node != *node);
+        let here = |watched: &Monitored| watched.node == *node;
+        let monitors: Vec<_> = state.monitors.extract_if(|_, m| here(m)).collect();
+        for (reference, watched) in monitors {
+            state.alias_with_monitor_ends(&reference);
+            let from = watched.target;
+            let reason = lost();
+            state.queue.push_event(Event::Down {
+                reference,
+                from,
+                reason,
+            });
+        }
+        for _ in 0..state.nodes.remove(node).unwrap_or(0) {
+            let node = node.clone();
+            state.queue.push_event(Event::NodeDown { node });
+        }
+        let broken = |pid: &Pid| pid.node == *node;
+        let links: Vec<_> = state
+            .links
+            .iter()
+            .filter(|pid| broken(pid))
+            .cloned()
+            .collect();
+        wake(state);
+        for from in links {
+            self.exit(from, lost(), By::Link, then);
+        }
+    }
+}
+
+impl State {
+    /// The process no longer monitors; what to send, if it did.
+    pub(crate) fn demonitor(&mut self, pid: &Pid, reference: &Reference) -> Option<Outgoing> {
+        let Monitored { node, target } = self.monitors.remove(reference)?;
+        self.alias_with_monitor_ends(reference);
+        let control = Control::DemonitorP {
+            from: pid.clone(),
+            to: target,
+            reference: reference.clone(),
+        };
+        Some(Outgoing::Signal(node, control))
+    }
+
+    /// An alias that lives as long as its monitor.
+    fn alias_with_monitor_ends(&mut self, reference: &Reference) {
+        if let Some(AliasMode::Demonitor | AliasMode::ReplyDemonitor) = self.aliases.get(reference)
+        {
+            self.aliases.remove(reference);
+        }
+    }
+}
+
+/// Something came: whoever waits for it hears so, after the lock.
+pub(crate) fn wake(mut state: MutexGuard<'_, State>) {
+    let waker = state.waker.take();
+    drop(state);
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}

@@ -1,0 +1,297 @@
+//! All processes of a node: by pid, by name, by alias.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use trunkline_etf::{Atom, Pid, Reference};
+use trunkline_proto::Creation;
+use trunkline_proto::control::PidOrName;
+
+use super::state::{Inner, Life};
+use crate::slot::Slot;
+
+/// All processes of a node.
+pub(crate) struct Processes {
+    node: Atom,
+    creation: u32,
+    next_pid: AtomicU64,
+    next_reference: AtomicU64,
+    pids: [RwLock<Numbers<Arc<Inner>>>; SHARDS],
+    names: RwLock<HashMap<Atom, Arc<Inner>>>,
+    references: [Mutex<Numbers<Via>>; SHARDS],
+}
+
+/// How many there are: what they have is theirs.
+impl fmt::Debug for Processes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let references = (0..SHARDS as u64).map(|n| self.references(n).len());
+        f.debug_struct("Processes")
+            .field("processes", &self.all().len())
+            .field("names", &self.names())
+            .field("calls_and_aliases", &references.sum::<usize>())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Who gets what comes for a reference of ours.
+#[derive(Clone, Debug)]
+pub(crate) enum Via {
+    /// Somebody waits for one answer.
+    Slot(Arc<Slot>),
+    /// It is an alias of this process.
+    Alias(Arc<Inner>),
+}
+
+type Numbers<T> = HashMap<u64, T, BuildHasherDefault<NumberHasher>>;
+
+/// So many locks share the processes: readers of connections and processes rarely meet.
+const SHARDS: usize = 32;
+
+/// The group leader of what is spawned elsewhere; see [`Processes::group_leader`].
+const GROUP_LEADER: u64 = 1;
+
+/// Pids for calls that no process makes: these numbers from 2 on. More than one, because what has one
+/// sender waits behind its large messages.
+const CALLERS: u64 = 15;
+
+/// Numbers of pids have 28 bits where a peer knows no larger ones.
+const PID_BITS: u32 = 28;
+
+impl Processes {
+    pub(crate) fn new(node: Atom, creation: Creation) -> Self {
+        Self {
+            node,
+            creation: creation.0,
+            next_pid: AtomicU64::new(GROUP_LEADER + 1 + CALLERS),
+            next_reference: AtomicU64::new(1),
+            pids: Default::default(),
+            names: RwLock::default(),
+            references: Default::default(),
+        }
+    }
+
+    /// The process that every process spawned from here gets as its group leader: it takes output
+    /// and drops it. There is none behind it; the node answers for it.
+    pub(crate) fn group_leader(&self) -> Pid {
+        self.pid_of(GROUP_LEADER)
+    }
+
+    /// Whose calls those are that no process makes.
+    pub(crate) fn caller(&self) -> Pid {
+        let n = self.next_reference.load(Ordering::Relaxed) % CALLERS;
+        self.pid_of(GROUP_LEADER + 1 + n)
+    }
+
+    /// Whether a pid lives as long as the node, and is nobody.
+    pub(crate) fn is_immortal(&self, pid: &Pid) -> bool {
+        self.is_ours(pid) && number(pid) <= GROUP_LEADER + CALLERS
+    }
+
+    /// A new process.
+    pub(crate) fn add(&self, task: bool) -> Arc<Inner> {
+        let n = self.next_pid.fetch_add(1, Ordering::Relaxed);
+        let inner = Arc::new(Inner::new(self.pid_of(n), task));
+        let mut shard = write(self.shard(n));
+        shard.insert(n, Arc::clone(&inner));
+        inner
+    }
+
+    /// A process is gone.
+    pub(crate) fn remove(&self, pid: &Pid) {
+        let n = number(pid);
+        write(self.shard(n)).remove(&n);
+    }
+
+    /// The process that has this pid. An id with another creation belongs to an earlier incarnation
+    /// of this node: it is dead. One of another node is nobody's here, whatever its number.
+    pub(crate) fn find(&self, pid: &Pid) -> Option<Arc<Inner>> {
+        if !self.is_ours(pid) {
+            return None;
+        }
+        let n = number(pid);
+        let shard = self.shard(n).read();
+        shard
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&n)
+            .cloned()
+    }
+
+    pub(crate) fn find_any(&self, who: &PidOrName) -> Option<Arc<Inner>> {
+        match who {
+            PidOrName::Pid(pid) => self.find(pid),
+            PidOrName::Name(name) => self.find_name(name),
+        }
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<Inner>> {
+        let mut all = Vec::new();
+        for shard in &self.pids {
+            let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
+            all.extend(shard.values().cloned());
+        }
+        all
+    }
+
+    // ---- names ----
+
+    pub(crate) fn find_name(&self, name: &Atom) -> Option<Arc<Inner>> {
+        let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
+        names.get(name).cloned()
+    }
+
+    pub(crate) fn names(&self) -> Vec<Atom> {
+        let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
+        names.keys().cloned().collect()
+    }
+
+    /// Gives a process a name. `false` when it has one already or is gone, or another has it.
+    pub(crate) fn register(&self, name: Atom, inner: &Arc<Inner>) -> bool {
+        let mut names = write(&self.names);
+        let mut state = inner.state();
+        if state.life == Life::Ended || state.name.is_some() || names.contains_key(&name) {
+            return false;
+        }
+        state.name = Some(name.clone());
+        names.insert(name, Arc::clone(inner));
+        true
+    }
+
+    /// Takes a name from whoever has it; `false` when nobody has.
+    pub(crate) fn unregister(&self, name: &Atom) -> bool {
+        let mut names = write(&self.names);
+        match names.remove(name) {
+            Some(inner) => {
+                inner.state().name = None;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// The process that had the name is gone.
+    pub(crate) fn release_name(&self, name: &Atom, pid: &Pid) {
+        let mut names = write(&self.names);
+        if names.get(name).is_some_and(|inner| inner.pid == *pid) {
+            names.remove(name);
+        }
+    }
+
+    // ---- references ----
+
+    /// A reference that this node has not used before.
+    pub(crate) fn reference(&self) -> Reference {
+        let n = self.next_reference.fetch_add(1, Ordering::Relaxed);
+        // 18 bits in the first word, as in all releases; 64 are enough for ever.
+        let words = [low(n, 18), low(n >> 18, 32), low(n >> 50, 14)];
+        Reference::new(self.node.clone(), self.creation, &words).expect("three words")
+    }
+
+    /// A number that was not used before: for acknowledgements.
+    pub(crate) fn unique(&self) -> u64 {
+        self.next_reference.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// From now on this is what comes for the reference.
+    pub(crate) fn route(&self, reference: &Reference, via: Via) {
+        if let Some(n) = self.reference_number(reference) {
+            self.references(n).insert(n, via);
+        }
+    }
+
+    pub(crate) fn unroute(&self, reference: &Reference) {
+        if let Some(n) = self.reference_number(reference) {
+            self.references(n).remove(&n);
+        }
+    }
+
+    pub(crate) fn via(&self, reference: &Reference) -> Option<Via> {
+        let n = self.reference_number(reference)?;
+        self.references(n).get(&n).cloned()
+    }
+
+    /// Everybody who waits for an answer of this node.
+    pub(crate) fn slots_of(&self, node: &Atom) -> Vec<Arc<Slot>> {
+        let mut found = Vec::new();
+        for shard in &self.references {
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            found.extend(shard.values().filter_map(|via| match via {
+                Via::Slot(slot) if slot.node == *node => Some(Arc::clone(slot)),
+                _ => None,
+            }));
+        }
+        found
+    }
+
+    fn references(&self, n: u64) -> MutexGuard<'_, Numbers<Via>> {
+        let shard = &self.references[n as usize % SHARDS];
+        shard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn reference_number(&self, reference: &Reference) -> Option<u64> {
+        let [first, second, third] = *reference.words() else {
+            return None;
+        };
+        let ours = *reference.node() == self.node
+            && (reference.creation() == self.creation || reference.creation() == 0);
+        ours.then(|| u64::from(first) | u64::from(second) << 18 | u64::from(third) << 50)
+    }
+
+    // ---- helpers ----
+
+    fn is_ours(&self, pid: &Pid) -> bool {
+        (pid.creation == self.creation || pid.creation == 0) && pid.node == self.node
+    }
+
+    fn shard(&self, n: u64) -> &RwLock<Numbers<Arc<Inner>>> {
+        &self.pids[n as usize % SHARDS]
+    }
+
+    fn pid_of(&self, n: u64) -> Pid {
+        Pid {
+            node: self.node.clone(),
+            id: low(n, PID_BITS),
+            serial: low(n >> PID_BITS, 32),
+            creation: self.creation,
+        }
+    }
+}
+
+/// What its id and its serial say. An id beyond 28 bits is nobody's here.
+pub(crate) fn number(pid: &Pid) -> u64 {
+    u64::from(pid.id) | u64::from(pid.serial) << PID_BITS
+}
+
+fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The lowest `bits` bits, 32 at most.
+fn low(n: u64, bits: u32) -> u32 {
+    u32::try_from(n & ((1 << bits) - 1)).expect("masked to 32 bits at most")
+}
+
+/// Numbers that this node gave out itself need no defence against those who choose them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct NumberHasher(u64);
+
+impl Hasher for NumberHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, n: u64) {
+        // Fibonacci hashing: the table looks at the upper bits and at the lower ones.
+        self.0 = (self.0 ^ n)
+            .wrapping_mul(0x9E37_79B9_7F4A_7C15)
+            .rotate_left(26);
+    }
+}
