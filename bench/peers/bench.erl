@@ -8,6 +8,7 @@
 start() ->
     spawn(fun() ->
         register(echo, spawn(fun echo/0)),
+        register(store, spawn(fun echo/0)),
         {ok, _} = gen_server:start({local, adder}, ?MODULE, [], []),
         say("ready", []),
         commands()
@@ -37,6 +38,8 @@ command("ping", #{to := To, count := Count}) ->
     ping(list_to_atom(To), int(Count));
 command("call", #{to := To, callers := Callers, count := Count}) ->
     call(list_to_atom(To), int(Callers), int(Count));
+command("transfer", #{to := To, count := Count, size := Size, transfers := Transfers}) ->
+    transfer(list_to_atom(To), int(Count), int(Size), int(Transfers));
 command("connect", #{to := To, count := Count}) ->
     quantiles("connected", [connect(list_to_atom(To)) || _ <- lists:seq(1, int(Count))]).
 
@@ -84,8 +87,7 @@ content({msg, Sender, Seq}, 0) -> {Sender, Seq};
 content({msg, Sender, Seq, Binary}, Size) when byte_size(Binary) =:= Size -> {Sender, Seq}.
 
 send(To, Senders, Count, Size) ->
-    {sink, To} ! {hello, self()},
-    Sink = receive {welcome, Pid} -> Pid end,
+    Sink = meet(sink, To),
     Binary = binary:copy(<<7>>, Size),
     Asker = self(),
     Pids = [spawn_link(fun() ->
@@ -97,6 +99,10 @@ send(To, Senders, Count, Size) ->
     end) || S <- lists:seq(1, Senders)],
     [receive {sent, P} -> ok end || P <- Pids],
     say("sent", []).
+
+meet(Name, To) ->
+    {Name, To} ! {hello, self()},
+    receive {welcome, Pid} -> Pid end.
 
 small(_, _, Seq, Count) when Seq > Count -> ok;
 small(Sink, Sender, Seq, Count) ->
@@ -113,15 +119,15 @@ large(Sink, Sender, Seq, Count, Binary) ->
 echo() ->
     receive
         {hello, From} -> From ! {welcome, self()};
-        {ping, From, Seq} -> From ! {pong, Seq}
+        {ping, From, Seq} -> From ! {pong, Seq};
+        {blob, From, Binary} -> From ! {size, byte_size(Binary)}
     end,
     echo().
 
 ping(To, Count) ->
     Asker = self(),
     spawn_link(fun() ->
-        {echo, To} ! {hello, self()},
-        Echo = receive {welcome, Pid} -> Pid end,
+        Echo = meet(echo, To),
         Asker ! {times, pings(Echo, 1, Count, [])}
     end),
     receive {times, Times} -> quantiles("pinged", Times) end.
@@ -134,12 +140,52 @@ pings(Echo, Seq, Count, Times) ->
     pings(Echo, Seq + 1, Count, [erlang:monotonic_time() - Begun | Times]).
 
 quantiles(Word, Times) ->
+    {P50, P99, _} = at(Times),
+    say("~s p50=~b p99=~b ns=~b", [Word, P50, P99, ns(lists:sum(Times))]).
+
+at(Times) ->
     Sorted = list_to_tuple(lists:sort(Times)),
     Count = tuple_size(Sorted),
     At = fun(Q) -> ns(element(min(Count, trunc(Count * Q) + 1), Sorted)) end,
-    say("~s p50=~b p99=~b ns=~b", [Word, At(0.5), At(0.99), ns(lists:sum(Times))]).
+    {At(0.5), At(0.99), Count}.
 
 ns(Native) -> erlang:convert_time_unit(Native, native, nanosecond).
+
+%% Pings while another process sends large binaries, one after another.
+
+transfer(To, Count, Size, Transfers) ->
+    Asker = self(),
+    spawn_link(fun() ->
+        Echo = meet(echo, To),
+        Idle = pings(Echo, 1, Count, []),
+        Self = self(),
+        spawn_link(fun() ->
+            Store = meet(store, To),
+            Binary = binary:copy(<<7>>, Size),
+            Self ! begun,
+            Begun = erlang:monotonic_time(),
+            [begin
+                Store ! {blob, self(), Binary},
+                receive {size, Size} -> ok end
+            end || _ <- lists:seq(1, Transfers)],
+            Self ! {ended, erlang:monotonic_time() - Begun}
+        end),
+        receive begun -> ok end,
+        Asker ! {Idle, meanwhile(Echo, 1, [])}
+    end),
+    receive
+        {Idle, {Busy, Took}} ->
+            {P50, P99, _} = at(Idle),
+            {Busy50, Busy99, Pings} = at(Busy),
+            say("transferred ns=~b pings=~b idle50=~b idle99=~b p50=~b p99=~b", [ns(Took), Pings, P50, P99, Busy50, Busy99])
+    end.
+
+meanwhile(Echo, Seq, Times) ->
+    receive
+        {ended, Took} -> {Times, Took}
+    after 0 ->
+        meanwhile(Echo, Seq + 1, pings(Echo, Seq, Seq, Times))
+    end.
 
 connect(To) ->
     Begun = erlang:monotonic_time(),

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <arpa/inet.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "ei.h"
@@ -163,6 +165,108 @@ static void send_all(const char *line) {
     ei_x_free(&x);
 }
 
+/* What the other side can take: messages that were encoded before, in writes of many. Of a frame only the last four bytes
+ * change, since the number goes as INTEGER_EXT however small it is. */
+static void blast(const char *line) {
+    enum { BATCH = 500 };
+    long count = number(line, "count"), seq = 1;
+    int fd = dial(field(line, "to")), frame, i;
+    ei_x_buff x, control, message;
+    erlang_pid sink;
+    char *batch;
+    ei_x_new(&x);
+    sink = meet(fd, "sink", &x);
+    ei_x_new_with_version(&control);
+    ei_x_encode_tuple_header(&control, 3);
+    ei_x_encode_long(&control, 2);
+    ei_x_encode_atom(&control, "");
+    ei_x_encode_pid(&control, &sink);
+    ei_x_new(&message);
+    begin(&message, 3, "msg");
+    ei_x_encode_ulong(&message, 1);
+    ei_x_encode_ulong(&message, 0x01020304);
+    frame = 5 + control.index + message.index;
+    batch = malloc((size_t)frame * BATCH);
+    for (i = 0; i < BATCH; i++) {
+        char *at = batch + (size_t)frame * i;
+        uint32_t length = htonl((uint32_t)frame - 4);
+        memcpy(at, &length, 4);
+        at[4] = 112;
+        memcpy(at + 5, control.buff, control.index);
+        memcpy(at + 5 + control.index, message.buff, message.index);
+    }
+    while (seq <= count) {
+        size_t done = 0, all;
+        for (i = 0; i < BATCH && seq <= count; i++, seq++) {
+            uint32_t value = htonl((uint32_t)seq);
+            memcpy(batch + (size_t)frame * (i + 1) - 4, &value, 4);
+        }
+        all = (size_t)frame * i;
+        while (done < all) {
+            ssize_t wrote = write(fd, batch + done, all - done);
+            if (wrote <= 0) fail("write");
+            done += (size_t)wrote;
+        }
+    }
+    puts("@ sent");
+    /* What the other side sent meanwhile (ticks) would make it a reset. */
+    shutdown(fd, SHUT_WR);
+    while (read(fd, batch, frame) > 0) {
+    }
+    close(fd);
+    free(batch);
+    ei_x_free(&x);
+    ei_x_free(&control);
+    ei_x_free(&message);
+}
+
+/* What the other side can send: frames are told apart and their numbers read, nothing else. */
+static void drain(const char *line) {
+    enum { ROOM = 1 << 20 };
+    long left = number(line, "count");
+    unsigned char *room = malloc(ROOM);
+    size_t filled = 0;
+    unsigned long sum = 0;
+    uint64_t begun = 0;
+    char tag[MAXATOMLEN];
+    int index, arity, fd;
+    ei_x_buff in, out;
+    ei_x_new(&in);
+    ei_x_new(&out);
+    puts("@ taking");
+    fd = taken();
+    if (!receive(fd, &in, &index, &arity, tag)) fail("no hello");
+    welcome(fd, &in, index, &out);
+    while (left > 0) {
+        size_t at = 0;
+        ssize_t got = read(fd, room + filled, ROOM - filled);
+        if (got <= 0) fail("the connection ends");
+        filled += (size_t)got;
+        while (filled - at >= 4) {
+            uint32_t length;
+            const unsigned char *end;
+            memcpy(&length, room + at, 4);
+            length = ntohl(length);
+            if (filled - at - 4 < length) break;
+            at += 4 + length;
+            if (length < 8) continue;
+            if (!begun) begun = now();
+            end = room + at;
+            /* SMALL_INTEGER_EXT or INTEGER_EXT; a small one's last bytes cannot look like the other. */
+            sum += end[-2] == 97 && end[-5] != 98 ? end[-1]
+                                                  : (unsigned long)end[-4] << 24 | end[-3] << 16 | end[-2] << 8 | end[-1];
+            left--;
+        }
+        memmove(room, room + at, filled - at);
+        filled -= at;
+    }
+    printf("@ took ns=%llu sum=%lu\n", (unsigned long long)(now() - begun), sum);
+    close(fd);
+    free(room);
+    ei_x_free(&in);
+    ei_x_free(&out);
+}
+
 /* As many connections as the command says, one after another; on each pings are answered until it ends. */
 static void serve(const char *line) {
     long connections = number(line, "connections");
@@ -251,13 +355,14 @@ static void connect_often(const char *line) {
     free(times);
 }
 
-/* NAME */
+/* NAME [raw]: with that, one-way messages are written and read as bytes. */
 int main(int argc, char **argv) {
     char line[600], alive[200], *at;
     int port = 0;
     struct in_addr address;
     const char *cookie = getenv("BENCH_COOKIE");
-    if (argc != 2 || !cookie || strlen(argv[1]) >= sizeof alive) fail("NAME, and BENCH_COOKIE");
+    int raw = argc == 3 && !strcmp(argv[2], "raw");
+    if (argc < 2 || !cookie || strlen(argv[1]) >= sizeof alive) fail("NAME [raw], and BENCH_COOKIE");
     strcpy(alive, argv[1]);
     at = strchr(alive, '@');
     if (!at) fail("a name with a host");
@@ -270,7 +375,9 @@ int main(int argc, char **argv) {
     if (ei_publish(&node, port) < 0) fail("ei_publish");
     puts("@ ready");
     while (fgets(line, sizeof line, stdin)) {
-        if (!strncmp(line, "take ", 5)) take(line);
+        if (raw && !strncmp(line, "take ", 5)) drain(line);
+        else if (raw && !strncmp(line, "send ", 5)) blast(line);
+        else if (!strncmp(line, "take ", 5)) take(line);
         else if (!strncmp(line, "send ", 5)) send_all(line);
         else if (!strncmp(line, "serve ", 6)) serve(line);
         else if (!strncmp(line, "ping ", 5)) ping(line);

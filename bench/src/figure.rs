@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// One figure of the page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Figure {
     /// Small messages from one sender.
     OneWay,
@@ -21,6 +24,10 @@ pub(crate) enum Figure {
     Call8,
     /// Connections, one after another.
     Connect,
+    /// Round trips while another process sends binaries of 100 MB.
+    Transfer,
+    /// Memory of connections on which nothing happens.
+    Idle,
 }
 
 /// In which direction a figure is good.
@@ -41,6 +48,10 @@ pub(crate) enum Kind {
     Call { callers: u64 },
     /// Connects, and ends the connection.
     Connect,
+    /// One process sends and another answers, while large binaries pass.
+    Transfer,
+    /// Many nodes connect to one.
+    Idle,
 }
 
 impl Figure {
@@ -53,6 +64,8 @@ impl Figure {
         Self::Call,
         Self::Call8,
         Self::Connect,
+        Self::Transfer,
+        Self::Idle,
     ];
 
     /// What it is called on the command line and in JSON.
@@ -66,6 +79,8 @@ impl Figure {
             Self::Call => "call",
             Self::Call8 => "call8",
             Self::Connect => "connect",
+            Self::Transfer => "transfer",
+            Self::Idle => "idle",
         }
     }
 
@@ -80,6 +95,8 @@ impl Figure {
             Self::Call => "Calls of a gen_server, 1 caller",
             Self::Call8 => "Calls of a gen_server, 8 callers",
             Self::Connect => "Connect and handshake",
+            Self::Transfer => "Ping-pong during transfers of 100 MB by another process",
+            Self::Idle => "Memory of an idle connection",
         }
     }
 
@@ -89,12 +106,14 @@ impl Figure {
             Self::PingPong | Self::Connect => "µs p50",
             Self::Bin64k | Self::Bin16m => "GB/s",
             Self::Call | Self::Call8 => "k calls/s",
+            Self::Transfer => "× the p99 without a transfer",
+            Self::Idle => "KiB",
         }
     }
 
     pub(crate) const fn better(self) -> Better {
         match self {
-            Self::PingPong | Self::Connect => Better::Lower,
+            Self::PingPong | Self::Connect | Self::Transfer | Self::Idle => Better::Lower,
             _ => Better::Higher,
         }
     }
@@ -121,6 +140,8 @@ impl Figure {
             Self::Call => Kind::Call { callers: 1 },
             Self::Call8 => Kind::Call { callers: 8 },
             Self::Connect => Kind::Connect,
+            Self::Transfer => Kind::Transfer,
+            Self::Idle => Kind::Idle,
         }
     }
 
@@ -136,6 +157,10 @@ impl Figure {
             Self::Call => (2_000, 100_000),
             Self::Call8 => (500, 25_000),
             Self::Connect => (20, 100),
+            // Round trips before the transfers.
+            Self::Transfer => (3_000, 3_000),
+            // Connections.
+            Self::Idle => (1_000, 1_000),
         }
     }
 }

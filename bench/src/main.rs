@@ -5,6 +5,7 @@
 
 mod figure;
 mod line;
+mod machine;
 mod options;
 mod pair;
 mod peer;
@@ -12,6 +13,8 @@ mod place;
 mod process;
 mod run;
 mod stats;
+mod syscalls;
+mod turn;
 
 use std::process::ExitCode;
 

@@ -15,6 +15,8 @@ pub(crate) struct Options {
     pub(crate) rounds: usize,
     /// This many messages in each run, and no run before to find out how many.
     pub(crate) count: Option<u64>,
+    /// Whether system calls are counted, in a run of their own.
+    pub(crate) syscalls: bool,
     /// Where the report goes, beside the tables on standard output.
     pub(crate) json: Option<PathBuf>,
 }
@@ -30,6 +32,7 @@ usage: trunkline-bench FIGURE… [OPTION…]
   --rounds N       how often each pair has its turn; default: 5
   --quick          3 rounds
   --count N        messages per sender in each run; default: as many as fill a third of a second
+  --syscalls       count system calls, too, in a run of their own (wants perf)
   --json FILE      write the report there too
 ",
         figures.join(", "),
@@ -47,6 +50,7 @@ pub(crate) fn parse(args: &[String]) -> Result<Option<Options>> {
         pairs: Vec::new(),
         rounds: 5,
         count: None,
+        syscalls: false,
         json: None,
     };
     let mut args = args.iter();
@@ -58,6 +62,7 @@ pub(crate) fn parse(args: &[String]) -> Result<Option<Options>> {
             "--rounds" => options.rounds = value()?.parse()?,
             "--quick" => options.rounds = 3,
             "--count" => options.count = Some(value()?.parse()?),
+            "--syscalls" => options.syscalls = true,
             "--json" => options.json = Some(value()?.into()),
             "--help" | "-h" => return Ok(None),
             "all" => figures.extend(Figure::ALL),

@@ -41,6 +41,8 @@ pub(crate) enum Peer {
     Tokio,
     /// OTP's C library.
     Libei,
+    /// Bytes that were encoded before, or are not decoded: what the other side can take or send.
+    Raw,
     /// The crates `erl_dist` and `eetf`.
     ErlDist,
     /// The crate `ractor_cluster`, which speaks a protocol of its own.
@@ -55,6 +57,7 @@ impl Peer {
     const fn has(self, figure: Figure) -> bool {
         match self {
             Self::Rust | Self::Otp => true,
+            Self::Raw => matches!(figure, Figure::OneWay),
             // All senders would share one connection.
             Self::Tokio => matches!(
                 figure.kind(),
@@ -65,7 +68,7 @@ impl Peer {
                 Kind::Stream { senders: 1, .. } | Kind::RoundTrip | Kind::Connect
             ),
             // It does not tell when a connection is ready.
-            Self::Ractor => !matches!(figure.kind(), Kind::Connect),
+            Self::Ractor => !matches!(figure.kind(), Kind::Connect | Kind::Transfer | Kind::Idle),
         }
     }
 }
@@ -91,6 +94,8 @@ pub(crate) const NAMES: &[&str] = &[
     "erl_dist",
     "erl_dist-otp",
     "ractor",
+    "raw-otp",
+    "otp-raw",
     "tokio",
 ];
 
@@ -108,6 +113,8 @@ impl Pair {
             "libei-otp" => (Peer::Libei, Peer::Otp),
             "erl_dist" => (Peer::ErlDist, Peer::ErlDist),
             "erl_dist-otp" => (Peer::ErlDist, Peer::Otp),
+            "raw-otp" => (Peer::Raw, Peer::Otp),
+            "otp-raw" => (Peer::Otp, Peer::Raw),
             "ractor" => (Peer::Ractor, Peer::Ractor),
             "tokio" => (Peer::Tokio, Peer::Tokio),
             _ => (Peer::Otp, Peer::Otp),
@@ -126,7 +133,8 @@ impl Pair {
 
     /// Whether both of its peers can do it.
     pub(crate) const fn has(&self, figure: Figure) -> bool {
-        self.sender.has(figure) && self.receiver.has(figure)
+        let dials = matches!(self.sender, Peer::Rust) || !matches!(figure, Figure::Idle);
+        self.sender.has(figure) && self.receiver.has(figure) && dials
     }
 
     pub(crate) fn is_of(&self, peer: Peer) -> bool {

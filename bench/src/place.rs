@@ -72,7 +72,7 @@ impl Place {
         let mut command = match peer {
             Peer::Rust | Peer::Tokio => Command::new(std::env::current_exe()?),
             Peer::Otp => Command::new("erl"),
-            Peer::Libei => Command::new(self.folder.join("libei")),
+            Peer::Libei | Peer::Raw => Command::new(self.folder.join("libei")),
             Peer::ErlDist => Command::new(foreign()?.join("release/erl_dist")),
             Peer::Ractor => Command::new(foreign()?.join("release/ractor")),
         };
@@ -84,6 +84,7 @@ impl Place {
                 .args(["-start_epmd", "false", "-s", "bench", "-pa"])
                 .arg(&self.folder),
             Peer::Libei | Peer::ErlDist => command.arg(name),
+            Peer::Raw => command.args([name, "raw"]),
             Peer::Ractor => command.args([name, flavour.name()]),
         };
         Ok(command)
@@ -111,7 +112,7 @@ fn compile(pairs: &[Pair], folder: &Path) -> Result<()> {
             "apt-get install erlang-nox",
         )?;
     }
-    if any(Peer::Libei) {
+    if any(Peer::Libei) || any(Peer::Raw) {
         let mut cc = Command::new("cc");
         cc.args(["-O2", "-D_REENTRANT", "-o"])
             .args([folder.join("libei"), source("libei.c")])

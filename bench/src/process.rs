@@ -56,6 +56,19 @@ impl Process {
         self.answer("ready", START)
     }
 
+    /// Its id, for what the kernel knows of it.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Memory that is resident, in KiB.
+    pub(crate) fn resident(&self) -> Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let number = line.and_then(|line| line.split_whitespace().next());
+        Ok(number.context("no VmRSS")?.parse()?)
+    }
+
     /// Says a command.
     pub(crate) fn ask(&mut self, line: &Line) -> Result<()> {
         let stdin = self.stdin.as_mut().context("it is ending")?;
@@ -91,6 +104,11 @@ impl Process {
         }
     }
 
+    /// The end of its input is its end.
+    pub(crate) fn end(&mut self) {
+        self.stdin = None;
+    }
+
     fn said(&self) -> String {
         if self.chatter.is_empty() {
             return String::new();
@@ -101,8 +119,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // The end of its input is its end.
-        self.stdin = None;
+        self.end();
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
             if !matches!(self.child.try_wait(), Ok(None)) {

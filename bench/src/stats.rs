@@ -12,6 +12,13 @@ pub(crate) fn median(values: &[f64]) -> f64 {
     }
 }
 
+/// The least and the most.
+pub(crate) fn span(values: &[f64]) -> (f64, f64) {
+    let least = values.iter().copied().fold(f64::INFINITY, f64::min);
+    let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    (least, most)
+}
+
 /// The value below which the part `q` of all lies, of values that are sorted here.
 pub(crate) fn quantile(values: &mut [u64], q: f64) -> u64 {
     values.sort_unstable();
@@ -29,6 +36,7 @@ mod tests {
         assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
         assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), 2.5);
         assert!(median(&[]).is_nan());
+        assert_eq!(span(&[3.0, 1.0, 2.0]), (1.0, 3.0));
         let mut values: Vec<u64> = (0..100).rev().collect();
         assert_eq!(quantile(&mut values, 0.5), 50);
         assert_eq!(quantile(&mut values, 0.99), 99);

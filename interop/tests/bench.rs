@@ -7,7 +7,7 @@ use serde_json::Value;
 use trunkline_interop::process::run;
 use trunkline_interop::workspace;
 
-const PAIRS: &str = "rust,rust-otp,otp-rust,otp,libei,libei-otp,tokio";
+const PAIRS: &str = "rust,rust-otp,otp-rust,otp,libei,libei-otp,raw-otp,otp-raw,tokio";
 
 #[test]
 fn every_figure_has_a_row_of_every_pair_that_can() {
@@ -42,5 +42,7 @@ fn every_figure_has_a_row_of_every_pair_that_can() {
             assert!(all.iter().any(|row| row == pair), "{figure}: no {pair}");
         }
     }
+    assert_eq!(rows("transfer"), nodes);
+    assert_eq!(rows("idle"), nodes[..4]);
     assert!(rows("pingpong").contains(&"tokio current".to_owned()));
 }

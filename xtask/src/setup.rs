@@ -81,8 +81,8 @@ const NEEDS: &[Need] = &[
         purpose: "certificates for nodes over TLS",
     },
     Need {
-        program: "strace",
-        package: "strace",
+        program: "perf",
+        package: "linux-perf",
         purpose: "counting the system calls of what is measured",
     },
 ];

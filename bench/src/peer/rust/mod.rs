@@ -1,6 +1,7 @@
 //! Our node.
 
 mod calls;
+mod load;
 
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
@@ -8,49 +9,61 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use bytes::Bytes;
 use trunkline_etf::{Atom, Pid, Term, atom};
-use trunkline_node::{Message, Node, Process, Target};
+use trunkline_node::{Message, Node, NodeBuilder, Process, Target};
 use trunkline_proto::{Cookie, NodeName};
 
 use super::{commands, done, quantiles, say};
 use crate::line::Line;
 
 pub(super) async fn run(name: &str) -> Result<()> {
-    let cookie = std::env::var("BENCH_COOKIE").context("BENCH_COOKIE")?;
-    let epmd_port = std::env::var("ERL_EPMD_PORT").context("ERL_EPMD_PORT")?;
-    let node = Node::builder(name.parse()?)
-        .cookie(Cookie::new(cookie)?)
+    let node = builder(name)?
         .listen([Ipv4Addr::LOCALHOST.into()], 0)
-        .epmd_port(epmd_port.parse()?)
         .start()
         .await?;
-    tokio::spawn(echo(node.process()));
+    tokio::spawn(echo(node.process(), atom!("echo")));
+    tokio::spawn(echo(node.process(), atom!("store")));
     tokio::spawn(calls::serve(node.process()));
     say(&Line::new("ready"))?;
     let mut commands = commands();
+    let mut dialled = Vec::new();
     while let Some(line) = commands.recv().await {
         // In a task: what is measured runs where a program's own tasks would.
-        done(tokio::spawn(command(node.clone(), line))).await?;
+        let nodes = done(tokio::spawn(command(node.clone(), line))).await?;
+        dialled.extend(nodes);
     }
     Ok(())
 }
 
-async fn command(node: Node, line: Line) -> Result<()> {
+/// A node that only dials, so far.
+fn builder(name: &str) -> Result<NodeBuilder<Cookie>> {
+    let cookie = std::env::var("BENCH_COOKIE").context("BENCH_COOKIE")?;
+    let epmd_port = std::env::var("ERL_EPMD_PORT").context("ERL_EPMD_PORT")?;
+    Ok(Node::builder(name.parse()?)
+        .cookie(Cookie::new(cookie)?)
+        .epmd_port(epmd_port.parse()?))
+}
+
+/// Nodes that are to live on.
+async fn command(node: Node, line: Line) -> Result<Vec<Node>> {
     match line.word.as_str() {
         "take" => {
             let sink = Sink::new(&node, &line)?;
             say(&Line::new("taking"))?;
-            sink.run().await
+            sink.run().await?;
         }
-        "send" => send(node, &line).await,
-        "serve" => say(&Line::new("serving")),
-        "ping" => ping(node, &line).await,
-        "call" => calls::call(node, &line).await,
-        "connect" => connect(node, &line).await,
+        "send" => send(node, &line).await?,
+        "serve" => say(&Line::new("serving"))?,
+        "ping" => ping(node, &line).await?,
+        "call" => calls::call(node, &line).await?,
+        "connect" => connect(node, &line).await?,
+        "transfer" => load::transfer(node, &line).await?,
+        "dial" => return load::dial(&line).await,
         other => bail!("there is no command {other:?}"),
     }
+    Ok(Vec::new())
 }
 
-/// Takes messages from its process, checks their order, counts the time from the first to the last.
+/// Takes messages from its mailbox, checks their order, counts the time from the first to the last.
 struct Sink {
     process: Process,
     left: u64,
@@ -143,9 +156,9 @@ fn message(sender: u64, seq: u64, binary: &Bytes) -> Term {
     }
 }
 
-/// Answers pings for ever.
-async fn echo(mut process: Process) -> Result<()> {
-    process.register(&atom!("echo"));
+/// Answers pings for ever, and says of large binaries how large they are.
+async fn echo(mut process: Process, name: Atom) -> Result<()> {
+    process.register(&name);
     loop {
         let message = received(&mut process).await?;
         match message.as_tuple() {
@@ -153,6 +166,12 @@ async fn echo(mut process: Process) -> Result<()> {
                 let from = from.as_pid().context("no pid")?;
                 let pong = Term::tuple([Term::atom("pong"), seq.clone()]);
                 process.send(from, &pong).await?;
+            }
+            Some([tag, from, binary]) if tag.is_atom("blob") => {
+                let from = from.as_pid().context("no pid")?;
+                let size = binary.as_binary().context("no binary")?.len();
+                let answer = Term::tuple([Term::atom("size"), Term::from(size)]);
+                process.send(from, &answer).await?;
             }
             _ => {
                 let from = hello(&message).context("neither ping nor hello")?;
@@ -168,21 +187,26 @@ async fn ping(node: Node, line: &Line) -> Result<()> {
     let echo = meet(&node, &mut process, line.text("to")?, atom!("echo")).await?;
     let mut times = Vec::with_capacity(usize::try_from(count)?);
     for seq in 1..=count {
-        let begun = Instant::now();
-        let ping = [
-            Term::atom("ping"),
-            Term::from(&process.pid()),
-            Term::from(seq),
-        ];
-        process.send(&echo, &Term::tuple(ping)).await?;
-        let pong = received(&mut process).await?;
-        times.push(u64::try_from(begun.elapsed().as_nanos())?);
-        match pong.as_tuple() {
-            Some([tag, back]) if tag.is_atom("pong") && back.as_u64() == Some(seq) => {}
-            _ => bail!("{pong} is no answer to {seq}"),
-        }
+        times.push(one_ping(&mut process, &echo, seq).await?);
     }
     say(&quantiles("pinged", times))
+}
+
+/// In nanoseconds.
+async fn one_ping(process: &mut Process, echo: &Pid, seq: u64) -> Result<u64> {
+    let begun = Instant::now();
+    let ping = [
+        Term::atom("ping"),
+        Term::from(&process.pid()),
+        Term::from(seq),
+    ];
+    process.send(echo, &Term::tuple(ping)).await?;
+    let pong = received(process).await?;
+    let took = u64::try_from(begun.elapsed().as_nanos())?;
+    match pong.as_tuple() {
+        Some([tag, back]) if tag.is_atom("pong") && back.as_u64() == Some(seq) => Ok(took),
+        _ => bail!("{pong} is no answer to {seq}"),
+    }
 }
 
 async fn connect(node: Node, line: &Line) -> Result<()> {
