@@ -1,7 +1,7 @@
 //! What a message from another node does here.
 
 mod answering;
-mod batch;
+pub(crate) mod batch;
 
 use std::collections::VecDeque;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use trunkline_etf::{Atom, Limits as TermLimits, Pid, Sink, Term};
 use trunkline_proto::conn::{
-    ConnectionError, DEFAULT_TICK_TIME, Inbound, Limits, Outbound, Payload, PushError, Signal,
+    ConnectionError, DEFAULT_TICK_TIME, Inbound, Limits, Lost, Outbound, Payload, PushError, Signal,
 };
 use trunkline_proto::control::{Control, ControlError};
 use trunkline_proto::{Flags, Instant};
@@ -168,18 +168,6 @@ fn fragments_out_of_order_end_the_connection() {
 #[test]
 fn limits_end_the_connection() {
     let part = vec![0; 600];
-    let mut small = inbound(Limits::default().with_message(1000));
-    feed(&mut small, &first(7, 9, &send(7), &part)).unwrap();
-    assert_eq!(
-        feed(&mut small, &next(7, 8, &part)).unwrap_err(),
-        ConnectionError::FragmentsTooLarge { limit: 1000 }
-    );
-    let mut small = inbound(Limits::default().with_unfinished(3000));
-    feed(&mut small, &first(7, 9, &send(7), &part)).unwrap();
-    assert_eq!(
-        feed(&mut small, &first(8, 9, &send(7), &part)).unwrap_err(),
-        ConnectionError::FragmentsTooLarge { limit: 3000 }
-    );
     let mut small = inbound(Limits::default().with_sequences(1));
     feed(&mut small, &first(7, 9, &send(7), &part)).unwrap();
     feed(&mut small, &first(7, 9, &send(7), &part)).unwrap();
@@ -192,6 +180,68 @@ fn limits_end_the_connection() {
         feed(&mut small, &part).unwrap_err(),
         ConnectionError::FrameTooLarge { len: 600 }
     );
+}
+
+/// What one message brings too much of fails that message: it comes without its payload, and the
+/// connection goes on. However much of it follows takes no memory.
+#[test]
+fn limits_on_payloads_fail_the_message_only() {
+    let part = vec![106; 600];
+    let lost = |signals: Vec<Signal>| {
+        let [signal] = &signals[..] else {
+            panic!("one message");
+        };
+        assert_eq!(signal.control, send(7));
+        assert!(signal.payload.is_none());
+        signal.lost
+    };
+    let mut small = inbound(Limits::default().with_message(1000));
+    feed(&mut small, &first(7, 4, &send(7), &part)).unwrap();
+    for fragment in [3, 2] {
+        assert!(
+            feed(&mut small, &next(7, fragment, &part))
+                .unwrap()
+                .is_empty()
+        );
+    }
+    let end = feed(&mut small, &next(7, 1, &part)).unwrap();
+    assert_eq!(
+        lost(end),
+        Some(Lost {
+            len: 2400,
+            limit: 1000
+        })
+    );
+    // A large fragment of it is not even gathered.
+    feed(&mut small, &first(7, 2, &send(7), &part)).unwrap();
+    let large = next(7, 1, &vec![106; 1 << 20]);
+    let mut wire = u32::try_from(large.len()).unwrap().to_be_bytes().to_vec();
+    wire.extend(large);
+    let mut end = Vec::new();
+    for part in wire.chunks(10_000) {
+        small.read_buf().extend_from_slice(part);
+        end.extend(small.by_ref().map(Result::unwrap));
+    }
+    assert_eq!(lost(end).map(|lost| lost.limit), Some(1000));
+    assert_eq!(
+        feed(&mut small, &whole(&send(9), &part[..1]))
+            .unwrap()
+            .len(),
+        1
+    );
+
+    // The one that goes beyond what all may hold is lost, the others are not; and what it gave up is
+    // free for those after it.
+    let mut small = inbound(Limits::default().with_unfinished(3000));
+    feed(&mut small, &first(1, 2, &send(1), &part[..500])).unwrap();
+    feed(&mut small, &first(7, 2, &send(7), &part)).unwrap();
+    let end = feed(&mut small, &next(7, 1, &part)).unwrap();
+    assert_eq!(lost(end).map(|lost| lost.limit), Some(3000));
+    let end = feed(&mut small, &next(1, 1, &part[..500])).unwrap();
+    assert_eq!(end[0].payload.as_ref().unwrap().bytes().len(), 1000);
+    feed(&mut small, &first(7, 2, &send(7), &part)).unwrap();
+    let end = feed(&mut small, &next(7, 1, &part)).unwrap();
+    assert!(end[0].payload.is_some());
 }
 
 /// The payload is not all that an unfinished message holds.
@@ -212,7 +262,7 @@ fn control_messages_of_unfinished_messages_are_counted() {
         assert_eq!(feed(&mut small, &next(1, 1, &[106])).unwrap().len(), 1);
     }
     let refused = (1..20).find_map(|n| feed(&mut small, &begin(n)).err());
-    assert_eq!(refused, Some(ConnectionError::FragmentsTooLarge { limit }));
+    assert_eq!(refused, Some(ConnectionError::UnfinishedTooLarge { limit }));
 }
 
 #[test]
@@ -441,4 +491,37 @@ fn what_waits_shows_as_sizes_only() {
         // Neither as text nor as numbers.
         assert!(!shown.contains("word") && !shown.contains("119"), "{shown}");
     }
+}
+
+/// A busy connection reads more at once, a quiet one holds nothing.
+#[test]
+fn the_read_buffer_follows_the_traffic() {
+    let room = |inbound: &mut Inbound| {
+        let buffer = inbound.read_buf();
+        buffer.capacity() - buffer.len()
+    };
+    let mut inbound = inbound(Limits::default());
+    let small = room(&mut inbound);
+    assert!((4 << 10..8 << 10).contains(&small), "{small}");
+    let tick = [0; 4];
+    for second in 0..10 {
+        let now = Instant::at(Duration::from_millis(100 * second));
+        let most = room(&mut inbound);
+        let ticks = tick.repeat(most / 4);
+        inbound.read_buf().extend_from_slice(&ticks);
+        inbound.advance(now);
+        assert!(inbound.next().is_none());
+    }
+    let large = room(&mut inbound);
+    assert!(large >= 128 << 10, "{large}");
+    let due = inbound.poll_timeout().unwrap();
+    assert_eq!(due, Instant::at(Duration::from_millis(1900)));
+    inbound.handle_timeout(due);
+    assert_eq!(room(&mut inbound), small);
+    // What is in it stays.
+    inbound.read_buf().extend_from_slice(&[0, 0]);
+    inbound.advance(due);
+    inbound.handle_timeout(Instant::at(Duration::from_secs(5)));
+    inbound.read_buf().extend_from_slice(&[0, 0]);
+    assert!(inbound.next().is_none());
 }

@@ -315,6 +315,9 @@ fn every_operation_has_the_bytes_of_the_specification() {
         let term = Term::decode(&bytes.clone().into(), &TermLimits::default()).unwrap();
         assert_eq!(Control::from_term(&term).as_ref(), Ok(&control), "{op}");
         assert_eq!(control.to_term().to_vec(), bytes, "{op}");
+        let mut bare = Vec::new();
+        control.encode_bare(&mut bare);
+        assert_eq!(bare, bytes[1..], "{op}");
         assert_eq!(
             control.has_payload(),
             matches!(op, 2 | 6 | 12 | 16 | 22..=30 | 33 | 34 | 37),
@@ -544,7 +547,11 @@ proptest! {
         let mut outbound = Outbound::new(Instant::ZERO, flags, flags, DEFAULT_TICK_TIME);
         let mut inbound = Inbound::new(Instant::ZERO, flags, DEFAULT_TICK_TIME, Limits::default());
         for (control, payload) in &messages {
-            prop_assert_eq!(Control::from_term(&control.to_term()), Ok(control.clone()));
+            let term = control.to_term();
+            prop_assert_eq!(Control::from_term(&term), Ok(control.clone()));
+            let mut bare = Vec::new();
+            control.encode_bare(&mut bare);
+            prop_assert_eq!(&bare, &term.to_vec()[1..]);
             let with = if control.has_payload() { Payload::Term(payload) } else { Payload::None };
             outbound.push(Instant::ZERO, control, with).unwrap();
         }

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use trunkline_etf::{Atom, Pid, RawTerm};
+use trunkline_etf::{Atom, Pid, RawTerm, Reference, Term};
 use trunkline_proto::conn::Signal;
 use trunkline_proto::control::Control;
 
@@ -13,8 +13,9 @@ use crate::link::Link;
 use crate::mailbox::{Body, Queue};
 use crate::process::Outgoing;
 use crate::process::state::Inner;
-use crate::process::table::number;
+use crate::process::table::{Via, number};
 use crate::shared::Shared;
+use crate::slot::Answer;
 
 /// The messages of one read. Each mailbox is locked once, and its process woken at most once, for all
 /// of them. What a message changes elsewhere (links, monitors, exits) has happened when
@@ -78,7 +79,9 @@ impl Batch<'_> {
             return;
         }
         tracing::trace!(peer = %self.link.info.peer, control = ?signal.control, "in");
-        let Signal { control, payload } = signal;
+        let Signal {
+            control, payload, ..
+        } = signal;
         match (control, payload) {
             (Control::Send { to, .. } | Control::SendSender { to, .. }, Some(payload)) => {
                 self.message(&to, payload);
@@ -95,6 +98,13 @@ impl Batch<'_> {
                 self.shared.deliver(control, body, &mut self.then);
                 self.carry_out();
             }
+        }
+    }
+
+    /// The answer to a call was too long to be held: whoever waits for it hears so.
+    pub(crate) fn answer_lost(&self, alias: &Reference, reason: Term) {
+        if let Some(Via::Slot(slot)) = self.shared.processes.via(alias) {
+            slot.put(Answer::Down(reason.into()));
         }
     }
 

@@ -1,11 +1,13 @@
 //! One live connection. `reader` and `writer` are its two tasks; `queue` is between the writer and
 //! everybody who sends.
 
+mod clock;
 mod queue;
 mod reader;
 mod writer;
 
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -41,6 +43,8 @@ pub(crate) struct Link {
     tick_intensity: u32,
     /// Nothing follows what is queued.
     closing: CancellationToken,
+    /// Messages that were dropped because they were too long.
+    lost: AtomicU64,
     /// Why the tasks end, when somebody else than they found out.
     failed: OnceLock<DownReason>,
 }
@@ -68,6 +72,7 @@ impl Link {
             tick_time: watch::Sender::new(ticks.time),
             tick_intensity: ticks.intensity,
             closing: CancellationToken::new(),
+            lost: AtomicU64::new(0),
             failed: OnceLock::new(),
             info,
         })
@@ -109,6 +114,19 @@ impl Link {
             *current = tick_time;
             changed
         });
+    }
+
+    /// A message was dropped because it was too long; the first one is said.
+    fn count_lost(&self, say: impl FnOnce()) {
+        if self.lost.fetch_add(1, Ordering::Relaxed) == 0 {
+            say();
+        }
+    }
+
+    /// When a tick may be due.
+    fn tick_due(&self) -> Option<Instant> {
+        let due = self.queue.lock().poll_timeout();
+        due.and_then(|due| self.moment(due))
     }
 
     /// The time of the halves: since the connection began.

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use trunkline_etf::Pid;
 use trunkline_proto::Instant;
-use trunkline_proto::conn::{Outbound, Payload, PushError};
+use trunkline_proto::conn::{Outbound, Payload, Portion, PushError};
 use trunkline_proto::control::Control;
 
 /// With so much before its message a sender that can wait waits; OTP's `+zdbbl` is 1 MiB too.
@@ -81,15 +81,20 @@ impl Queue {
         self.filled.notified().await;
     }
 
-    /// Something was written.
-    pub(super) fn got_shorter(&self, out: MutexGuard<'_, Outbound>) {
-        if self.is_busy() {
-            if out.queued() <= BUSY {
-                self.busy.store(false, Ordering::Relaxed);
-            }
-            drop(out);
+    /// Takes what is to be written next, when all that was taken before is written; whether there
+    /// is something.
+    pub(super) fn take(&self, portion: &mut Portion) -> bool {
+        let mut out = self.lock();
+        out.take(portion);
+        let busy = self.is_busy();
+        if busy && out.queued() <= BUSY {
+            self.busy.store(false, Ordering::Relaxed);
+        }
+        drop(out);
+        if busy {
             self.shorter.notify_waiters();
         }
+        !portion.is_empty()
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Outbound> {

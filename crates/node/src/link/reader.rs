@@ -1,29 +1,38 @@
 //! The task that reads.
 
-use std::io;
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use tokio::time::sleep_until;
-use trunkline_proto::conn::{ConnectionError, Inbound, Limits};
+use trunkline_etf::{RawTerm, Term};
+use trunkline_proto::conn::{ConnectionError, Inbound, Limits, Lost, Signal};
+use trunkline_proto::control::{AltactTo, Control};
 
+use super::clock::Clock;
 use super::{Link, broken};
 use crate::DownReason;
+use crate::dispatch::batch::Batch;
 use crate::shared::Shared;
 use crate::transport::ReadHalf;
+
+/// How much is read before others get a turn: those whose messages these are, before all. A peer that
+/// writes faster than this reads is always ready.
+const READ_TURN: usize = 64 << 10;
 
 /// Reads until the connection ends.
 pub(super) async fn run(
     shared: &Arc<Shared>,
     link: &Arc<Link>,
-    stream: ReadHalf,
+    mut stream: ReadHalf,
     rest: BytesMut,
 ) -> DownReason {
     let mut tick_time = link.tick_time.subscribe();
     let current = *tick_time.borrow_and_update();
     let mut inbound = Inbound::new(link.now(), link.info.flags, current, Limits::default())
         .with_tick_intensity(link.tick_intensity)
+        .with_names([shared.atom.clone(), link.atom.clone()])
         .with_rest(rest);
+    let mut clock = Clock::new();
+    let mut turn = 0;
     loop {
         if let Err(why) = deliver(shared, link, &mut inbound) {
             return why;
@@ -33,40 +42,42 @@ pub(super) async fn run(
             // The silence was ours.
             inbound.advance(link.now());
         }
+        if turn >= READ_TURN {
+            turn = 0;
+            tokio::task::yield_now().await;
+        }
+        clock.set(inbound.poll_timeout().and_then(|due| link.moment(due)));
         tokio::select! {
             // What has come counts before the clock: after a pause of this whole process both
             // are due.
             biased;
-            ready = stream.readable() => {
-                let read = ready.and_then(|()| stream.try_read_buf(inbound.read_buf()));
-                match read {
-                    Ok(0) => return DownReason::Closed,
-                    Ok(_) => {
-                        inbound.advance(link.now());
-                        // A peer that writes faster than this reads is always ready. Its answers,
-                        // a disconnect and every other task have to have their turn.
-                        tokio::task::yield_now().await;
-                    }
-                    Err(why) if why.kind() == io::ErrorKind::WouldBlock => {}
-                    Err(why) => return broken(&why),
+            read = stream.read_buf(inbound.read_buf()) => match read {
+                Ok(0) => return DownReason::Closed,
+                Ok(count) => {
+                    inbound.advance(link.now());
+                    turn += count;
                 }
-            }
+                Err(why) => return broken(&why),
+            },
             Ok(()) = tick_time.changed() => {
                 let tick_time = *tick_time.borrow_and_update();
                 inbound.set_tick_time(tick_time);
             }
-            () = silent(link, &inbound) => inbound.handle_timeout(link.now()),
+            () = clock.reached() => inbound.handle_timeout(link.now()),
         }
     }
 }
 
-/// Hands over all that has come.
+/// Hands over all that one read brought, before anybody else has a turn.
 fn deliver(shared: &Shared, link: &Arc<Link>, inbound: &mut Inbound) -> Result<(), DownReason> {
     let mut batch = shared.batch(link);
     let mut end = Ok(());
     for signal in inbound {
         match signal {
-            Ok(signal) => batch.signal(signal),
+            Ok(signal) => match signal.lost {
+                None => batch.signal(signal),
+                Some(lost) => too_long(link, &mut batch, signal, lost),
+            },
             Err(ConnectionError::TickTimeout) => end = Err(DownReason::TickTimeout),
             Err(why) => end = Err(DownReason::Protocol(why.to_string())),
         }
@@ -75,10 +86,38 @@ fn deliver(shared: &Shared, link: &Arc<Link>, inbound: &mut Inbound) -> Result<(
     end
 }
 
-/// Waits as long as the peer may be silent.
-async fn silent(link: &Link, inbound: &Inbound) {
-    match inbound.poll_timeout().and_then(|due| link.moment(due)) {
-        Some(due) => sleep_until(due).await,
-        None => std::future::pending().await,
+/// A message whose payload was longer than we are willing to hold. Its receiver is not told, but what
+/// ends a link or a monitor does so, for another reason, and whoever waits for an answer hears that
+/// there is none.
+fn too_long(link: &Link, batch: &mut Batch<'_>, mut signal: Signal, lost: Lost) {
+    link.count_lost(|| {
+        let Lost { len, limit, .. } = lost;
+        tracing::warn!(
+            "a message of {len} bytes is dropped · from {} · {limit} at most: send it in parts · \
+             said once for each connection",
+            link.info.peer
+        );
+    });
+    let reason = Term::atom("system_limit");
+    let ends = match &signal.control {
+        Control::PayloadExit { .. }
+        | Control::PayloadExit2 { .. }
+        | Control::PayloadMonitorPExit { .. }
+        | Control::SpawnRequest { .. } => true,
+        Control::AltactSend { flags, to, .. } => {
+            if let AltactTo::Alias(alias) = to {
+                batch.answer_lost(alias, reason.clone());
+            }
+            flags & Control::ALTACT_EXIT != 0
+        }
+        Control::AliasSend { alias, .. } => {
+            batch.answer_lost(alias, reason.clone());
+            false
+        }
+        _ => false,
+    };
+    if ends {
+        signal.payload = Some(RawTerm::from(&reason));
+        batch.signal(signal);
     }
 }

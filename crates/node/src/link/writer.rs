@@ -2,9 +2,11 @@
 
 use std::future::pending;
 use std::io::{self, IoSlice};
+use std::pin::pin;
 
-use tokio::time::sleep_until;
+use trunkline_proto::conn::Portion;
 
+use super::clock::Clock;
 use super::{Link, broken};
 use crate::DownReason;
 use crate::transport::WriteHalf;
@@ -12,65 +14,92 @@ use crate::transport::WriteHalf;
 /// How much is written before others get a turn.
 const WRITE_TURN: usize = 4 << 20;
 
-/// How many segments one system call takes; `IOV_MAX` is 1024.
+/// How many segments one system call takes; `IOV_MAX` is 1024. With a large binary in each message
+/// that is enough for 2 MiB in pieces of 64 KiB.
 const SEGMENTS: usize = 64;
 
 /// Writes until the connection ends.
 pub(super) async fn run(link: &Link, stream: WriteHalf) -> DownReason {
     let mut tick_time = link.tick_time.subscribe();
+    let mut closing = pin!(link.closing.cancelled());
+    let mut clock = Clock::new();
+    clock.set(link.tick_due());
+    let mut portion = Portion::default();
     loop {
-        match flush(link, &stream) {
-            Ok(true) if link.closing.is_cancelled() => {
+        match flush(link, &stream, &mut portion) {
+            Ok(Flushed::All) if link.closing.is_cancelled() => {
                 // The peer reads what it was sent, and hangs up; until then the reader reads.
                 drop(stream);
                 return pending().await;
             }
-            Ok(true) => {}
-            Ok(false) => {
-                match stream.writable().await {
-                    Ok(()) => tokio::task::yield_now().await,
-                    Err(why) => return broken(&why),
-                }
+            Ok(Flushed::All) => {}
+            Ok(Flushed::Turn) => {
+                tokio::task::yield_now().await;
                 continue;
             }
+            Ok(Flushed::Full) => match stream.writable().await {
+                Ok(()) => continue,
+                Err(why) => return broken(&why),
+            },
             Err(why) => return broken(&why),
         }
-        let due = link.queue.lock().poll_timeout();
-        let due = due.and_then(|due| link.moment(due));
         tokio::select! {
+            biased;
             () = link.queue.filled() => {}
-            () = link.closing.cancelled() => {}
+            () = &mut closing => {}
             Ok(()) = tick_time.changed() => {
                 let tick_time = *tick_time.borrow_and_update();
                 link.queue.lock().set_tick_time(tick_time);
+                clock.set(link.tick_due());
             }
-            () = async {
-                match due {
-                    Some(due) => sleep_until(due).await,
-                    None => pending().await,
-                }
-            } => link.queue.lock().handle_timeout(link.now()),
+            () = clock.reached() => {
+                link.queue.lock().handle_timeout(link.now());
+                portion.release();
+                clock.set(link.tick_due());
+            }
         }
     }
 }
 
-/// Writes what the transport takes; whether all is written.
-fn flush(link: &Link, stream: &WriteHalf) -> io::Result<bool> {
+/// What came of an attempt to write.
+enum Flushed {
+    /// There is nothing more.
+    All,
+    /// There is more, and others have waited.
+    Turn,
+    /// There is more, and the transport takes none of it now.
+    Full,
+}
+
+/// Writes what there is. Nobody who sends waits for a system call: the next portion fills meanwhile.
+fn flush(link: &Link, stream: &WriteHalf, portion: &mut Portion) -> io::Result<Flushed> {
     let mut written = 0;
-    let mut out = link.queue.lock();
-    while !out.is_empty() && written < WRITE_TURN {
-        let slices: Vec<IoSlice<'_>> = out.segments().take(SEGMENTS).map(IoSlice::new).collect();
-        match stream.try_write_vectored(&slices) {
+    loop {
+        if portion.is_empty() && !link.queue.take(portion) {
+            let flushed = stream.try_flush()?;
+            return Ok(if flushed { Flushed::All } else { Flushed::Full });
+        }
+        if written >= WRITE_TURN {
+            return Ok(Flushed::Turn);
+        }
+        match write(stream, portion) {
             Ok(count) => {
-                drop(slices);
+                portion.sent(count);
                 written += count;
-                out.sent(count);
             }
-            Err(why) if why.kind() == io::ErrorKind::WouldBlock => break,
+            Err(why) if why.kind() == io::ErrorKind::WouldBlock => return Ok(Flushed::Full),
             Err(why) => return Err(why),
         }
     }
-    let empty = out.is_empty();
-    link.queue.got_shorter(out);
-    Ok(empty && stream.try_flush()?)
+}
+
+/// One system call.
+fn write(stream: &WriteHalf, portion: &Portion) -> io::Result<usize> {
+    let mut slices = [IoSlice::new(&[]); SEGMENTS];
+    let mut count = 0;
+    for (slice, segment) in slices.iter_mut().zip(portion.segments()) {
+        *slice = IoSlice::new(segment);
+        count += 1;
+    }
+    stream.try_write_vectored(slices.get(..count).unwrap_or_default())
 }

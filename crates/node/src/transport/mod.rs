@@ -14,6 +14,7 @@ use std::io::{self, IoSlice};
 use std::sync::Arc;
 
 use bytes::BytesMut;
+use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
@@ -130,6 +131,22 @@ impl Transport {
 }
 
 impl ReadHalf {
+    /// Appends what there is to `buf`, as far as it has room, or waits for something. 0 is the end.
+    /// Safe to drop. After a read that brought all there was a socket is not asked again, as
+    /// [`try_read_buf`](Self::try_read_buf) would ask: one system call less.
+    pub(crate) async fn read_buf(&mut self, buf: &mut BytesMut) -> io::Result<usize> {
+        if let Self::Tcp(half) = self {
+            return half.read_buf(buf).await;
+        }
+        loop {
+            self.readable().await?;
+            match self.try_read_buf(buf) {
+                Err(why) if why.kind() == io::ErrorKind::WouldBlock => {}
+                read => return read,
+            }
+        }
+    }
+
     /// Waits until there may be something to read, or the end. Safe to drop.
     pub(crate) async fn readable(&self) -> io::Result<()> {
         match self {

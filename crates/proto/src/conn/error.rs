@@ -51,10 +51,9 @@ pub enum ConnectionError {
     /// More unfinished messages than [`Limits::sequences`](super::Limits::sequences).
     #[error("too many unfinished messages")]
     TooManySequences,
-    /// Fragments beyond [`Limits::message`](super::Limits::message) or
-    /// [`Limits::unfinished`](super::Limits::unfinished).
-    #[error("fragments of more than {limit} bytes")]
-    FragmentsTooLarge {
+    /// Control messages of unfinished messages beyond [`Limits::unfinished`](super::Limits::unfinished).
+    #[error("control messages of unfinished messages take more than {limit} bytes")]
+    UnfinishedTooLarge {
         /// The limit that was broken.
         limit: usize,
     },

@@ -5,10 +5,10 @@ use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use core::fmt;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use trunkline_etf::{Atom, RawTerm};
 
-use super::{ConnectionError, Limits, Signal};
+use super::{ConnectionError, Limits, Lost, Signal};
 use crate::control::Control;
 
 /// Which fragment of which message.
@@ -24,8 +24,10 @@ pub(super) struct FragmentId {
 #[derive(Clone, Default)]
 pub(super) struct Fragments {
     open: BTreeMap<u64, Unfinished>,
-    /// Bytes in all of them, each with its head.
+    /// Bytes of their payloads.
     held: usize,
+    /// What their control messages and atoms take.
+    heads: usize,
 }
 
 /// Sizes only: these are somebody's messages.
@@ -45,7 +47,14 @@ struct Unfinished {
     /// What control message and atoms take.
     head: usize,
     next: u64,
-    payload: BytesMut,
+    payload: Payload,
+}
+
+#[derive(Clone)]
+enum Payload {
+    Kept(BytesMut),
+    /// It went beyond a limit: the rest of it comes and is dropped.
+    Lost(Lost),
 }
 
 /// What a byte of a header or a control message takes when it is decoded, at most.
@@ -58,7 +67,7 @@ impl Fragments {
         &mut self,
         id: FragmentId,
         (control, atoms, head): (Control, Arc<[Atom]>, usize),
-        part: &Bytes,
+        part: &[u8],
         limits: &Limits,
     ) -> Result<(), ConnectionError> {
         let next = id
@@ -67,7 +76,7 @@ impl Fragments {
             .filter(|next| *next > 0)
             .ok_or_else(|| id.error())?;
         if let Some(abandoned) = self.open.remove(&id.sequence) {
-            self.held = self.held.saturating_sub(abandoned.held());
+            self.forget(&abandoned);
         }
         if self.open.len() >= limits.sequences {
             return Err(ConnectionError::TooManySequences);
@@ -76,15 +85,24 @@ impl Fragments {
             return Err(ConnectionError::Trailing);
         }
         let head = head.saturating_mul(GROWTH);
-        self.hold(head.saturating_add(part.len()), part.len(), limits)?;
+        self.heads = self.heads.saturating_add(head);
+        if self.heads > limits.unfinished {
+            return Err(ConnectionError::UnfinishedTooLarge {
+                limit: limits.unfinished,
+            });
+        }
         let unfinished = Unfinished {
             control,
             atoms,
             head,
             next,
-            payload: BytesMut::from(&part[..]),
+            payload: Payload::Kept(BytesMut::new()),
         };
         self.open.insert(id.sequence, unfinished);
+        self.hold(id, part.len(), limits);
+        if let Some(payload) = self.payload(id) {
+            payload.extend_from_slice(part);
+        }
         Ok(())
     }
 
@@ -92,7 +110,7 @@ impl Fragments {
     pub(super) fn next(
         &mut self,
         id: FragmentId,
-        part: &Bytes,
+        part: &[u8],
         limits: &Limits,
     ) -> Result<Option<Signal>, ConnectionError> {
         self.expect(id, part.len(), limits)?;
@@ -114,14 +132,16 @@ impl Fragments {
         if unfinished.next != id.fragment {
             return Err(id.error());
         }
-        let total = unfinished.payload.len().saturating_add(len);
-        self.hold(len, total, limits)
+        self.hold(id, len, limits);
+        Ok(())
     }
 
-    /// What has come of a message.
+    /// What has come of a message; none of one that is lost.
     pub(super) fn payload(&mut self, id: FragmentId) -> Option<&mut BytesMut> {
-        let unfinished = self.open.get_mut(&id.sequence)?;
-        Some(&mut unfinished.payload)
+        match &mut self.open.get_mut(&id.sequence)?.payload {
+            Payload::Kept(payload) => Some(payload),
+            Payload::Lost(_) => None,
+        }
     }
 
     /// All bytes of a fragment have come. The last one gives the message.
@@ -137,35 +157,56 @@ impl Fragments {
 
     fn finish(&mut self, sequence: u64) -> Option<Signal> {
         let unfinished = self.open.remove(&sequence)?;
-        self.held = self.held.saturating_sub(unfinished.held());
+        self.forget(&unfinished);
         let Unfinished {
             control,
             atoms,
             payload,
             ..
         } = unfinished;
-        let payload = RawTerm::with_atoms(payload.freeze(), atoms);
+        let (payload, lost) = match payload {
+            Payload::Kept(bytes) => (Some(RawTerm::with_atoms(bytes.freeze(), atoms)), None),
+            Payload::Lost(lost) => (None, Some(lost)),
+        };
         Some(Signal {
             control,
-            payload: Some(payload),
+            payload,
+            lost,
         })
     }
 
-    /// Counts `more` bytes, after which the payload of their message has `len`.
-    fn hold(&mut self, more: usize, len: usize, limits: &Limits) -> Result<(), ConnectionError> {
-        self.held = self.held.saturating_add(more);
-        for (bytes, limit) in [(len, limits.message), (self.held, limits.unfinished)] {
-            if bytes > limit {
-                return Err(ConnectionError::FragmentsTooLarge { limit });
-            }
-        }
-        Ok(())
+    /// A message is held no longer.
+    fn forget(&mut self, message: &Unfinished) {
+        let payload = match &message.payload {
+            Payload::Kept(payload) => payload.len(),
+            Payload::Lost(_) => 0,
+        };
+        self.held = self.held.saturating_sub(payload);
+        self.heads = self.heads.saturating_sub(message.head);
     }
-}
 
-impl Unfinished {
-    fn held(&self) -> usize {
-        self.head.saturating_add(self.payload.len())
+    /// Counts `more` bytes of a message, or gives up its payload where that goes beyond a limit.
+    fn hold(&mut self, id: FragmentId, more: usize, limits: &Limits) {
+        let Some(unfinished) = self.open.get_mut(&id.sequence) else {
+            return;
+        };
+        match &mut unfinished.payload {
+            Payload::Kept(payload) => {
+                let there = payload.len();
+                let len = there.saturating_add(more);
+                let held = self.held.saturating_add(more);
+                let all = held.saturating_add(self.heads);
+                for (bytes, limit) in [(len, limits.message), (all, limits.unfinished)] {
+                    if bytes > limit {
+                        self.held = self.held.saturating_sub(there);
+                        unfinished.payload = Payload::Lost(Lost { len, limit });
+                        return;
+                    }
+                }
+                self.held = held;
+            }
+            Payload::Lost(lost) => lost.len = lost.len.saturating_add(more),
+        }
     }
 }
 

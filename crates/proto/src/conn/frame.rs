@@ -1,7 +1,5 @@
 //! The kinds of frames (`erl_ext_dist`, "Distribution Header"), told apart by their first bytes.
 
-use bytes::Bytes;
-
 use super::ConnectionError;
 use super::fragments::FragmentId;
 use crate::wire::Reader;
@@ -18,37 +16,37 @@ pub(super) const FIRST_FRAGMENT: u8 = 69;
 pub(super) const NEXT_FRAGMENT: u8 = 70;
 
 /// One frame; the bytes begin where the kind and the numbers end.
-#[derive(Clone)]
-pub(super) enum Frame {
-    PassThrough(Bytes),
-    Whole(Bytes),
-    FirstFragment(FragmentId, Bytes),
-    NextFragment(FragmentId, Bytes),
+#[derive(Clone, Copy)]
+pub(super) enum Frame<'a> {
+    PassThrough(&'a [u8]),
+    Whole(&'a [u8]),
+    FirstFragment(FragmentId, &'a [u8]),
+    NextFragment(FragmentId, &'a [u8]),
 }
 
-impl Frame {
+impl<'a> Frame<'a> {
     /// Tells a frame's kind. Where a header was negotiated each frame has one, else none.
-    pub(super) fn parse(body: &Bytes, headers: bool) -> Result<Self, ConnectionError> {
+    pub(super) fn parse(body: &'a [u8], headers: bool) -> Result<Self, ConnectionError> {
         let mut reader = Reader::new(body);
         let first = reader.u8().ok_or(ConnectionError::Truncated)?;
         match (first, headers) {
-            (PASS_THROUGH, false) => Ok(Self::PassThrough(rest(body, reader))),
-            (VERSION, true) => Self::with_header(body, reader),
+            (PASS_THROUGH, false) => Ok(Self::PassThrough(reader.rest())),
+            (VERSION, true) => Self::with_header(reader),
             _ => Err(ConnectionError::UnexpectedFrame(first)),
         }
     }
 
-    fn with_header(body: &Bytes, mut reader: Reader<'_>) -> Result<Self, ConnectionError> {
+    fn with_header(mut reader: Reader<'a>) -> Result<Self, ConnectionError> {
         let kind = reader.u8().ok_or(ConnectionError::Truncated)?;
         match kind {
-            HEADER => Ok(Self::Whole(rest(body, reader))),
+            HEADER => Ok(Self::Whole(reader.rest())),
             FIRST_FRAGMENT => {
                 let id = fragment_id(&mut reader)?;
-                Ok(Self::FirstFragment(id, rest(body, reader)))
+                Ok(Self::FirstFragment(id, reader.rest()))
             }
             NEXT_FRAGMENT => {
                 let id = fragment_id(&mut reader)?;
-                Ok(Self::NextFragment(id, rest(body, reader)))
+                Ok(Self::NextFragment(id, reader.rest()))
             }
             other => Err(ConnectionError::UnexpectedFrame(other)),
         }
@@ -67,9 +65,4 @@ pub(super) fn next_fragment(bytes: &[u8]) -> Option<(FragmentId, Reader<'_>)> {
     let mut reader = Reader::new(bytes.strip_prefix(&[VERSION, NEXT_FRAGMENT])?);
     let id = fragment_id(&mut reader).ok()?;
     Some((id, reader))
-}
-
-/// What a reader over `body` has not taken.
-pub(super) fn rest(body: &Bytes, reader: Reader<'_>) -> Bytes {
-    body.slice_ref(reader.rest())
 }

@@ -1,36 +1,25 @@
 //! The receiving half.
 
-use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
-use trunkline_etf::{Atom, DecodeError, Decoder, RawTerm};
+use bytes::BytesMut;
+use trunkline_etf::Atom;
 
-use super::atom_cache::AtomCache;
-use super::fragments::{FragmentId, Fragments};
-use super::frame::{Frame, VERSION, next_fragment, rest};
+use super::buffer::{Buffer, MAX_READ};
+use super::frame::next_fragment;
+use super::messages::Messages;
 use super::reassembly::Reassembly;
 use super::{ConnectionError, Limits, Signal, TICK_INTENSITY, tick_interval};
-use crate::control::Control;
-use crate::wire::Reader;
 use crate::{Flags, Instant};
-
-/// The least that is read at once: many connections are quiet, and each holds this much.
-const MIN_READ: usize = 4 << 10;
-
-/// The most that is read at once. What a frame claims is not taken in advance.
-const MAX_READ: usize = 256 << 10;
-
-/// A buffer that grew beyond this for one frame is given back when that is done.
-const MAX_KEPT: usize = 1 << 20;
 
 /// From so many missing bytes on a fragment is read straight to where it belongs. Less is mostly
 /// there with the next read, together with what follows it.
 const STRAIGHT_FROM: usize = 16 << 10;
 
-/// A length of four bytes precedes each frame.
-const LENGTH: usize = 4;
+/// After so long a silence the buffer is given back.
+const IDLE: Duration = Duration::from_secs(1);
 
 /// The receiving half of a connection.
 ///
@@ -48,14 +37,10 @@ const LENGTH: usize = 4;
 /// assert!(inbound.next().is_none(), "a tick is no signal");
 /// ```
 pub struct Inbound {
-    buffer: BytesMut,
-    /// `DIST_HDR_ATOM_CACHE` holds.
-    headers: bool,
-    cache: AtomCache,
-    fragments: Fragments,
+    buffer: Buffer,
+    messages: Messages,
     /// The fragment that is being read, when it is a large one.
     reassembly: Option<Reassembly>,
-    limits: Limits,
     tick_time: Duration,
     intensity: u32,
     /// When something was read last.
@@ -69,10 +54,7 @@ impl fmt::Debug for Inbound {
         f.debug_struct("Inbound")
             .field("bytes", &self.buffer.len())
             .field("reassembly", &self.reassembly)
-            .field("headers", &self.headers)
-            .field("cache", &self.cache)
-            .field("fragments", &self.fragments)
-            .field("limits", &self.limits)
+            .field("messages", &self.messages)
             .field("tick_time", &self.tick_time)
             .field("heard", &self.heard)
             .field("state", &self.state)
@@ -94,12 +76,9 @@ impl Inbound {
     /// `net_ticktime`.
     pub fn new(now: Instant, flags: Flags, tick_time: Duration, limits: Limits) -> Self {
         Self {
-            buffer: BytesMut::new(),
-            headers: flags.contains(Flags::DIST_HDR_ATOM_CACHE),
-            cache: AtomCache::default(),
-            fragments: Fragments::default(),
+            buffer: Buffer::new(),
+            messages: Messages::new(flags, limits),
             reassembly: None,
-            limits,
             tick_time,
             intensity: TICK_INTENSITY,
             heard: now,
@@ -113,40 +92,35 @@ impl Inbound {
         Self { intensity, ..self }
     }
 
+    /// Names of nodes that are in most messages, the own one and the peer's: they are compared
+    /// instead of made anew.
+    #[must_use]
+    pub fn with_names(mut self, names: impl IntoIterator<Item = Atom>) -> Self {
+        self.messages.known = names.into_iter().collect::<Vec<_>>();
+        self
+    }
+
     /// Begins with what came right behind the handshake
     /// ([`HandshakeFramer::into_rest`](crate::handshake::HandshakeFramer::into_rest)).
     #[must_use]
     pub fn with_rest(mut self, rest: BytesMut) -> Self {
-        if self.buffer.is_empty() {
-            self.buffer = rest;
-        } else {
-            self.buffer.extend_from_slice(&rest);
-        }
+        self.buffer.extend(rest);
         self
     }
 
     /// Where to read into. Its spare capacity is what a read should ask for: the rest of a large
     /// fragment goes to its place without another copy.
     pub fn read_buf(&mut self) -> &mut BytesMut {
-        let Self {
-            buffer, reassembly, ..
-        } = self;
-        if let Some(reassembly) = reassembly {
-            return reassembly.read_buf(&mut self.fragments, MAX_READ);
+        match &mut self.reassembly {
+            Some(reassembly) => reassembly.read_buf(&mut self.messages.fragments, MAX_READ),
+            None => self.buffer.read_buf(),
         }
-        if buffer.is_empty() && buffer.try_reclaim(MAX_KEPT) {
-            *buffer = BytesMut::new();
-        }
-        let missing = claimed(buffer).map_or(0, |len| {
-            len.saturating_add(LENGTH).saturating_sub(buffer.len())
-        });
-        buffer.reserve(missing.clamp(MIN_READ, MAX_READ));
-        buffer
     }
 
     /// Something was put into [`read_buf`](Self::read_buf): the peer lives.
     pub fn advance(&mut self, now: Instant) {
         self.heard = self.heard.max(now);
+        self.buffer.advance();
     }
 
     /// Follows another tick time of the peer.
@@ -157,22 +131,30 @@ impl Inbound {
     /// When [`handle_timeout`](Self::handle_timeout) is due; later after each
     /// [`advance`](Self::advance). `None` when the connection has failed.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        // OTP counts four intervals in which nothing came, the first of them begun already.
-        let patience = self
-            .tick_time
-            .saturating_add(tick_interval(self.tick_time, self.intensity));
-        (self.state == State::Open).then(|| self.heard.saturating_add(patience))
+        let silence = self.silence();
+        (self.state == State::Open).then(|| {
+            if self.buffer.is_idle() {
+                silence.min(self.heard.saturating_add(IDLE))
+            } else {
+                silence
+            }
+        })
     }
 
-    /// Looks whether the peer was silent for too long; [`next`](Iterator::next) says so then.
+    /// Looks whether the peer was silent for too long; [`next`](Iterator::next) says so then. After
+    /// a second of silence it gives the buffer back.
     ///
     /// A call that comes a whole tick late says that the caller was stopped, and perhaps the peer
     /// with it, as all processes of a host are: silence counts anew then. OTP, which counts ticks
     /// and not time, does the same.
     pub fn handle_timeout(&mut self, now: Instant) {
-        let Some(due) = self.poll_timeout().filter(|due| now >= *due) else {
+        if now >= self.heard.saturating_add(IDLE) {
+            self.buffer.release();
+        }
+        let due = self.silence();
+        if self.state != State::Open || now < due {
             return;
-        };
+        }
         if now >= due.saturating_add(tick_interval(self.tick_time, self.intensity)) {
             self.heard = now;
         } else {
@@ -180,29 +162,38 @@ impl Inbound {
         }
     }
 
-    /// The next frame that is whole, but no tick.
-    fn next_frame(&mut self) -> Result<Option<Bytes>, ConnectionError> {
-        while let Some(len) = claimed(&self.buffer) {
-            if len > self.limits.frame {
-                return Err(ConnectionError::FrameTooLarge { len });
-            }
-            if self.buffer.len() < LENGTH.saturating_add(len) {
-                self.begin_reassembly(len)?;
-                break;
-            }
-            self.buffer.advance(LENGTH);
-            if len > 0 {
-                return Ok(Some(self.buffer.split_to(len).freeze()));
+    /// When the peer has been silent for too long.
+    fn silence(&self) -> Instant {
+        // OTP counts four intervals in which nothing came, the first of them begun already.
+        let patience = self
+            .tick_time
+            .saturating_add(tick_interval(self.tick_time, self.intensity));
+        self.heard.saturating_add(patience)
+    }
+
+    fn next_signal(&mut self) -> Result<Option<Signal>, ConnectionError> {
+        match self.reassemble() {
+            Some(None) => {}
+            Some(signal) => return Ok(signal),
+            None => return Ok(None),
+        }
+        while let Some(len) = self.buffer.next_frame(self.messages.limits.frame)? {
+            let signal = self.messages.frame(self.buffer.whole(), len)?;
+            self.buffer.taken(len);
+            if signal.is_some() {
+                return Ok(signal);
             }
         }
+        self.begin_reassembly()?;
         Ok(None)
     }
 
-    /// The rest of a large fragment is read straight to where it belongs. `len` is the length of
-    /// its frame.
-    fn begin_reassembly(&mut self, len: usize) -> Result<(), ConnectionError> {
-        let body = self.buffer.get(LENGTH..).unwrap_or_default();
-        let Some((id, there)) = next_fragment(body).filter(|_| self.headers) else {
+    /// The rest of a large fragment is read straight to where it belongs.
+    fn begin_reassembly(&mut self) -> Result<(), ConnectionError> {
+        let Some((body, len)) = self.buffer.partial() else {
+            return Ok(());
+        };
+        let Some((id, there)) = next_fragment(body).filter(|_| self.messages.headers) else {
             return Ok(());
         };
         let missing = len.saturating_sub(body.len());
@@ -210,12 +201,14 @@ impl Inbound {
             return Ok(());
         }
         let there = there.rest();
-        self.fragments
-            .expect(id, there.len().saturating_add(missing), &self.limits)?;
-        if let Some(payload) = self.fragments.payload(id) {
+        let Messages {
+            fragments, limits, ..
+        } = &mut self.messages;
+        fragments.expect(id, there.len().saturating_add(missing), limits)?;
+        if let Some(payload) = fragments.payload(id) {
             payload.extend_from_slice(there);
         }
-        self.buffer.clear();
+        self.buffer.drop_partial();
         self.reassembly = Some(Reassembly::new(id, missing));
         Ok(())
     }
@@ -225,78 +218,10 @@ impl Inbound {
         let Some(reassembly) = &mut self.reassembly else {
             return Some(None);
         };
-        let id = reassembly.take(&mut self.fragments, &mut self.buffer)?;
+        let fragments = &mut self.messages.fragments;
+        let id = reassembly.take(fragments, self.buffer.beyond())?;
         self.reassembly = None;
-        Some(self.fragments.complete(id))
-    }
-
-    fn next_signal(&mut self) -> Result<Option<Signal>, ConnectionError> {
-        match self.reassemble() {
-            Some(None) => {}
-            Some(signal) => return Ok(signal),
-            None => return Ok(None),
-        }
-        while let Some(body) = self.next_frame()? {
-            let signal = match Frame::parse(&body, self.headers)? {
-                Frame::PassThrough(body) => Some(self.pass_through(&body)?),
-                Frame::Whole(body) => Some(self.whole(&body)?),
-                Frame::FirstFragment(id, body) => self.first_fragment(id, &body)?,
-                Frame::NextFragment(id, part) => self.fragments.next(id, &part, &self.limits)?,
-            };
-            if signal.is_some() {
-                return Ok(signal);
-            }
-        }
-        Ok(None)
-    }
-
-    fn pass_through(&self, body: &Bytes) -> Result<Signal, ConnectionError> {
-        let (control, left) = self.control(versioned(body)?, &[])?;
-        let left = if left.is_empty() {
-            left
-        } else {
-            versioned(&left)?
-        };
-        signal(control, left, Arc::default())
-    }
-
-    fn whole(&mut self, body: &Bytes) -> Result<Signal, ConnectionError> {
-        let (control, atoms, left) = self.headed(body)?;
-        signal(control, left, atoms)
-    }
-
-    fn first_fragment(
-        &mut self,
-        id: FragmentId,
-        body: &Bytes,
-    ) -> Result<Option<Signal>, ConnectionError> {
-        let (control, atoms, left) = self.headed(body)?;
-        if id.fragment == 1 {
-            return signal(control, left, atoms).map(Some);
-        }
-        let head = body.len().saturating_sub(left.len());
-        self.fragments
-            .first(id, (control, atoms, head), &left, &self.limits)?;
-        Ok(None)
-    }
-
-    /// Reads header and control message, which are never split.
-    fn headed(&mut self, body: &Bytes) -> Result<(Control, Arc<[Atom]>, Bytes), ConnectionError> {
-        let mut reader = Reader::new(body);
-        let atoms = self.cache.header(&mut reader, self.limits.atoms)?;
-        let atoms: Arc<[Atom]> = if atoms.is_empty() {
-            Arc::default()
-        } else {
-            atoms.into()
-        };
-        let (control, left) = self.control(rest(body, reader), &atoms)?;
-        Ok((control, atoms, left))
-    }
-
-    fn control(&self, terms: Bytes, atoms: &[Atom]) -> Result<(Control, Bytes), ConnectionError> {
-        let mut decoder = Decoder::new(terms, &self.limits.control).atoms(atoms);
-        let tuple = decoder.term()?;
-        Ok((Control::from_term(&tuple)?, decoder.remaining()))
+        Some(fragments.complete(id))
     }
 }
 
@@ -316,31 +241,5 @@ impl Iterator for Inbound {
             State::Failing(error) => Some(Err(error)),
             State::Open | State::Closed => None,
         }
-    }
-}
-
-fn signal(control: Control, left: Bytes, atoms: Arc<[Atom]>) -> Result<Signal, ConnectionError> {
-    let payload = match (control.has_payload(), left.is_empty()) {
-        (true, false) => Some(RawTerm::with_atoms(left, atoms)),
-        (false, true) => None,
-        (true, true) => return Err(ConnectionError::NoPayload),
-        (false, false) => return Err(ConnectionError::Trailing),
-    };
-    Ok(Signal { control, payload })
-}
-
-/// The length that the next frame says it has.
-fn claimed(buffer: &[u8]) -> Option<usize> {
-    let len = u32::from_be_bytes(*buffer.first_chunk()?);
-    Some(usize::try_from(len).unwrap_or(usize::MAX))
-}
-
-/// The term without its version byte.
-fn versioned(body: &Bytes) -> Result<Bytes, ConnectionError> {
-    let mut reader = Reader::new(body);
-    match reader.u8() {
-        Some(VERSION) => Ok(rest(body, reader)),
-        Some(other) => Err(ConnectionError::Term(DecodeError::Version(other))),
-        None => Err(ConnectionError::Truncated),
     }
 }

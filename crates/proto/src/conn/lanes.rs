@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use bytes::{BufMut, Bytes};
 use trunkline_etf::Pid;
 
+use super::chunks::Mark;
 use super::fragments::FragmentId;
 use super::frame::{FIRST_FRAGMENT, HEADER, NEXT_FRAGMENT, VERSION};
 use super::own_atoms::{Entry, OwnAtoms};
@@ -125,16 +126,16 @@ impl Waiting {
     /// Moves the next frame: the whole message, or the next of its fragments.
     fn next_frame(&mut self, piece: usize, atoms: &mut OwnAtoms, ready: &mut Ready) {
         let Some(id) = self.cut else {
-            let begun = ready.frame(self.len, |out| {
+            let mark = ready.begin_with(|out| {
                 out.put_slice(&[VERSION, HEADER]);
                 atoms.header(&self.atoms, out);
             });
-            return self.move_parts(if begun.is_ok() { self.len } else { 0 }, ready);
+            return self.move_parts(self.len, mark, ready);
         };
         // The control message goes with the first piece; header and control message are never cut.
         let len = piece.saturating_add(self.control).min(self.len);
         let first = self.control > 0;
-        let begun = ready.frame(len, |out| {
+        let mark = ready.begin_with(|out| {
             out.put_slice(&[VERSION, if first { FIRST_FRAGMENT } else { NEXT_FRAGMENT }]);
             out.put_u64(id.sequence);
             out.put_u64(id.fragment);
@@ -147,23 +148,26 @@ impl Waiting {
             fragment: id.fragment.saturating_sub(1),
             ..id
         });
-        self.move_parts(if begun.is_ok() { len } else { 0 }, ready);
+        self.move_parts(len, mark, ready);
     }
 
-    /// Moves so many bytes; nothing is copied but what is small.
-    fn move_parts(&mut self, len: usize, ready: &mut Ready) {
+    /// Moves so many bytes to the frame that began at `mark`; nothing is copied but what is small.
+    fn move_parts(&mut self, len: usize, mark: Mark, ready: &mut Ready) {
         let mut left = len;
         while let Some(part) = self.parts.front_mut().filter(|_| left > 0) {
             let taken = left.min(part.len());
             left = left.saturating_sub(taken);
             if taken == part.len() {
-                ready.share(core::mem::take(part));
+                ready.chunks.share(core::mem::take(part));
                 self.parts.pop_front();
             } else {
-                ready.share(part.split_to(taken));
+                ready.chunks.share(part.split_to(taken));
             }
         }
         self.len = self.len.saturating_sub(len);
+        // That a frame holds it was checked before it came to wait.
+        let whole = ready.end(mark);
+        debug_assert!(whole.is_ok());
     }
 }
 

@@ -10,13 +10,17 @@
 //! Both are driven alike: `poll_timeout` says when to call `handle_timeout`.
 
 mod atom_cache;
+mod buffer;
+mod chunks;
 mod error;
 mod fragments;
 mod frame;
 mod inbound;
 mod lanes;
+mod messages;
 mod outbound;
 mod own_atoms;
+mod portion;
 mod ready;
 mod reassembly;
 mod scratch;
@@ -26,6 +30,7 @@ mod slots;
 pub use error::{ConnectionError, PushError};
 pub use inbound::Inbound;
 pub use outbound::{Outbound, Payload, Queued};
+pub use portion::Portion;
 pub use sending::Sending;
 
 use core::time::Duration;
@@ -46,11 +51,25 @@ pub struct Signal {
     /// What it does.
     pub control: Control,
     /// What it carries, not decoded yet: a payload that breaks a limit concerns its receiver, not
-    /// the connection. Present exactly where [`Control::has_payload`] says so.
+    /// the connection. Present exactly where [`Control::has_payload`] says so, unless it is
+    /// [lost](Self::lost).
     pub payload: Option<RawTerm>,
+    /// The payload was longer than we are willing to hold: all of it came, and was dropped.
+    pub lost: Option<Lost>,
 }
 
-/// How much a peer may make us hold. Breaking one of these ends the connection.
+/// How long a payload was that went beyond a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// Its bytes.
+    pub len: usize,
+    /// The limit: [`Limits::message`], or what [`Limits::unfinished`] allows all together.
+    pub limit: usize,
+}
+
+/// How much a peer may make us hold. Breaking one of these ends the connection, except for the limits
+/// on payloads, [`message`](Self::message) and [`unfinished`](Self::unfinished): these fail the
+/// message alone ([`Signal::lost`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {

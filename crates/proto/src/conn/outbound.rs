@@ -1,15 +1,18 @@
 //! The sending half.
 
+use alloc::collections::VecDeque;
 use core::fmt;
 use core::time::Duration;
 
 use bytes::{BufMut, Bytes};
 use trunkline_etf::{Pid, Sink, Term};
 
+use super::chunks::Chunks;
 use super::fragments::FragmentId;
-use super::frame::{HEADER, PASS_THROUGH, VERSION};
+use super::frame::{HEADER, VERSION};
 use super::lanes::{Lanes, Waiting};
 use super::own_atoms::OwnAtoms;
+use super::portion::{KEPT, Portion};
 use super::ready::Ready;
 use super::scratch::Scratch;
 use super::{PushError, Sending, TICK_INTENSITY, tick_interval};
@@ -72,6 +75,10 @@ pub struct Outbound {
     peer_hidden: bool,
     sending: Sending,
     ready: Ready,
+    /// What [`segments`](Self::segments) shows.
+    portion: Portion,
+    /// Bytes of the portion that a writer has taken last.
+    taken: usize,
     lanes: Lanes,
     /// Bytes that went past the lanes since one of them had a turn.
     past: usize,
@@ -95,6 +102,8 @@ impl Outbound {
             peer_hidden: !peer_flags.contains(Flags::PUBLISHED),
             sending: Sending::default(),
             ready: Ready::default(),
+            portion: Portion::default(),
+            taken: 0,
             lanes: Lanes::default(),
             past: 0,
             atoms: OwnAtoms::default(),
@@ -127,21 +136,19 @@ impl Outbound {
         if control.has_payload() == matches!(payload, Payload::None) {
             return Err(PushError::Payload);
         }
-        let before = self.before_of(control.sender());
-        self.scratch.refer = self.headers && self.sending.atom_cache;
-        self.encode(&control.to_term());
-        let head = self.scratch.len();
-        match payload {
-            Payload::None => {}
-            Payload::Term(term) => self.encode(term),
-            Payload::Encoded(bytes) => {
-                self.version();
-                self.scratch.put_shared(bytes, || bytes.clone());
-            }
+        let sender = control.sender();
+        let before = self.before_of(sender);
+        if sender == Sender::Unknown {
+            while self.advance() {}
         }
-        let placed = self.place(control, head);
-        self.scratch.clear();
-        placed?;
+        let sender = sender.pid();
+        if self.refers() || self.lanes.has(sender) {
+            let placed = self.place(sender, control, payload);
+            self.scratch.clear();
+            placed?;
+        } else {
+            self.write(sender, control, payload)?;
+        }
         if !self.peer_hidden {
             self.quiet_since = self.quiet_since.max(now);
         }
@@ -151,24 +158,41 @@ impl Outbound {
 
     /// What is to be written next, in order. There is something as long as the queue is not
     /// [empty](Self::is_empty), though not always all of it.
-    pub fn segments(&self) -> impl Iterator<Item = &[u8]> {
-        self.ready.segments()
+    ///
+    /// Who fills the queue while another writes takes [portions](Self::take) instead.
+    pub fn segments(&mut self) -> impl Iterator<Item = &[u8]> {
+        if self.portion.is_empty() {
+            self.refill();
+            self.portion.fill(&mut self.ready.chunks);
+        }
+        self.portion.segments()
     }
 
     /// The first `count` bytes of [`segments`](Self::segments) were written.
     pub fn sent(&mut self, count: usize) {
-        self.ready.sent(count);
-        self.refill();
+        self.portion.sent(count);
     }
 
-    /// Whether there is nothing to send.
+    /// Takes what is to be written next: `portion` gets it, which is empty because all that was
+    /// taken before is sent. It stays empty when there is nothing to send.
+    pub fn take(&mut self, portion: &mut Portion) {
+        if self.portion.is_empty() {
+            self.refill();
+            portion.fill(&mut self.ready.chunks);
+        } else {
+            core::mem::swap(&mut self.portion, portion);
+        }
+        self.taken = portion.len();
+    }
+
+    /// Whether there is nothing to send, and all that was taken is sent.
     pub fn is_empty(&self) -> bool {
-        self.ready.bytes == 0
+        self.queued() == 0
     }
 
     /// How many bytes wait to be sent.
     pub fn queued(&self) -> usize {
-        self.ready.bytes.saturating_add(self.lanes.bytes)
+        self.next_up().saturating_add(self.lanes.bytes)
     }
 
     /// How many bytes would go before a message of `sender`, others' turns left out: what is ready,
@@ -185,7 +209,13 @@ impl Outbound {
             Sender::Node => self.lanes.waiting(None),
             Sender::Unknown => self.lanes.bytes,
         };
-        self.ready.bytes.saturating_add(waiting)
+        self.next_up().saturating_add(waiting)
+    }
+
+    /// Bytes that no other message can come before.
+    fn next_up(&self) -> usize {
+        let portion = self.portion.len().saturating_add(self.taken);
+        self.ready.chunks.len().saturating_add(portion)
     }
 
     /// Follows another tick time of the peer.
@@ -206,6 +236,10 @@ impl Outbound {
             return;
         }
         self.quiet_since = now;
+        if self.ready.chunks.is_empty() {
+            self.ready.chunks.clear(KEPT);
+        }
+        self.portion.release();
         // A full pipe says by itself that this side lives.
         if self.is_empty() {
             self.ready.tick();
@@ -217,86 +251,100 @@ impl Outbound {
         self.quiet_since.saturating_add(interval)
     }
 
-    fn encode(&mut self, term: &Term) {
-        self.version();
-        term.encode_bare(&mut self.scratch);
+    /// Whether atoms go through the cache.
+    fn refers(&self) -> bool {
+        self.headers && self.sending.atom_cache
     }
 
-    fn version(&mut self) {
-        if !self.headers {
-            self.scratch.put(&[VERSION]);
-        }
-    }
-
-    /// Puts the encoded message, `head` bytes of which are the control message, where it belongs.
-    fn place(&mut self, control: &Control, head: usize) -> Result<(), PushError> {
-        let payload = self.scratch.len().saturating_sub(head);
-        let cut = self.fragments && payload > self.sending.whole;
-        if !cut && self.lanes.is_empty() {
-            return self.move_whole();
-        }
-        let sender = match control.sender() {
-            Sender::Process(pid) => Some(pid),
-            Sender::Node => None,
-            Sender::Unknown => {
-                while self.advance() {}
-                None
-            }
-        };
-        if cut || self.lanes.has(sender) {
-            let waiting = self.waiting(head, cut.then_some(payload))?;
+    /// Encodes a message behind all that is ready; one that has to be cut is moved to its sender's
+    /// lane, which is empty.
+    fn write(
+        &mut self,
+        sender: Option<&Pid>,
+        control: &Control,
+        payload: Payload<'_>,
+    ) -> Result<(), PushError> {
+        let frame = self.ready.begin(self.headers);
+        let begin = self.ready.chunks.mark();
+        let head = encode(control, payload, self.headers, &mut self.ready.chunks);
+        let len = self.ready.chunks.len_since(begin);
+        if self.cuts(len.saturating_sub(head)) {
+            let parts = self.ready.chunks.split_off(begin);
+            self.ready.chunks.truncate(frame);
+            let waiting = self.waiting(parts, len, head, true)?;
             self.lanes.push(sender, waiting);
-        } else {
-            self.past = self.past.saturating_add(self.scratch.len());
-            self.move_whole()?;
-            // Whoever sends without end shall not keep the others from their turns.
-            if self.past >= self.sending.piece {
-                self.past = 0;
-                self.advance();
-            }
+            return Ok(());
         }
-        self.refill();
+        self.ready.end(frame)?;
+        self.went_past(len);
         Ok(())
     }
 
-    /// Behind everything that is ready.
-    fn move_whole(&mut self) -> Result<(), PushError> {
-        let Self {
-            ready,
-            scratch,
-            atoms,
-            headers,
-            ..
-        } = self;
-        ready.frame(scratch.len(), |out| {
-            if *headers {
-                out.put_slice(&[VERSION, HEADER]);
-                atoms.header(scratch.atoms.entries(), out);
-            } else {
-                out.put_u8(PASS_THROUGH);
-            }
-        })?;
-        scratch.move_to(ready);
-        Ok(())
-    }
-
-    /// The message as one that waits; in fragments when `cut` says how long the payload is.
-    fn waiting(&mut self, head: usize, cut: Option<usize>) -> Result<Waiting, PushError> {
+    /// Encodes a message beside what is ready, and puts it where it belongs.
+    fn place(
+        &mut self,
+        sender: Option<&Pid>,
+        control: &Control,
+        payload: Payload<'_>,
+    ) -> Result<(), PushError> {
+        self.scratch.refer = self.refers();
+        let begin = self.scratch.chunks.mark();
+        let head = encode(control, payload, self.headers, &mut self.scratch);
         let len = self.scratch.len();
+        let cut = self.cuts(len.saturating_sub(head));
+        if cut || self.lanes.has(sender) {
+            let parts = self.scratch.chunks.split_off(begin);
+            let waiting = self.waiting(parts, len, head, cut)?;
+            self.lanes.push(sender, waiting);
+            return Ok(());
+        }
+        Ready::check(len)?;
+        let frame = self.ready.begin_with(|out| {
+            out.put_slice(&[VERSION, HEADER]);
+            self.atoms.header(self.scratch.atoms.entries(), out);
+        });
+        self.ready.chunks.append(&mut self.scratch.chunks);
+        self.ready.end(frame)?;
+        self.went_past(len);
+        Ok(())
+    }
+
+    fn cuts(&self, payload: usize) -> bool {
+        self.fragments && payload > self.sending.whole
+    }
+
+    /// So many bytes went past the lanes. Whoever sends without end shall not keep the others from
+    /// their turns.
+    fn went_past(&mut self, len: usize) {
+        if self.lanes.is_empty() {
+            return;
+        }
+        self.past = self.past.saturating_add(len);
+        if self.past >= self.sending.piece {
+            self.past = 0;
+            self.advance();
+        }
+    }
+
+    /// A message of `len` bytes, `head` of them the control message, as one that waits.
+    fn waiting(
+        &mut self,
+        parts: VecDeque<Bytes>,
+        len: usize,
+        head: usize,
+        cut: bool,
+    ) -> Result<Waiting, PushError> {
+        let piece = self.sending.piece.max(1);
         // What one frame has to hold.
-        let frame = match cut {
-            Some(_) => head.saturating_add(self.sending.piece),
-            None => len,
-        };
-        Ready::check(frame)?;
-        let cut = cut.map(|payload| FragmentId {
+        Ready::check(if cut { head.saturating_add(piece) } else { len })?;
+        let payload = len.saturating_sub(head);
+        let cut = cut.then(|| FragmentId {
             sequence: self.lanes.sequence(),
-            fragment: u64::try_from(payload.div_ceil(self.sending.piece.max(1)))
-                .unwrap_or(u64::MAX),
+            fragment: u64::try_from(payload.div_ceil(piece)).unwrap_or(u64::MAX),
         });
         Ok(Waiting {
             atoms: self.scratch.atoms.take(),
-            parts: self.scratch.take(),
+            parts,
             len,
             control: head,
             cut,
@@ -305,12 +353,55 @@ impl Outbound {
 
     /// Gives as many turns as it takes to keep a writer busy.
     fn refill(&mut self) {
-        while self.ready.bytes < self.sending.piece && self.advance() {}
+        while self.ready.chunks.len() < self.sending.piece && self.advance() {}
     }
 
     fn advance(&mut self) -> bool {
         let piece = self.sending.piece.max(1);
         self.lanes.advance(piece, &mut self.atoms, &mut self.ready)
+    }
+}
+
+/// Writes control message and payload; how long the control message is.
+fn encode(
+    control: &Control,
+    payload: Payload<'_>,
+    headers: bool,
+    out: &mut (impl Sink + Length),
+) -> usize {
+    let begin = out.length();
+    let version: &[u8] = if headers { &[] } else { &[VERSION] };
+    out.put(version);
+    control.encode_bare(out);
+    let head = out.length().saturating_sub(begin);
+    match payload {
+        Payload::None => {}
+        Payload::Term(term) => {
+            out.put(version);
+            term.encode_bare(out);
+        }
+        Payload::Encoded(bytes) => {
+            out.put(version);
+            out.put_shared(bytes, || bytes.clone());
+        }
+    }
+    head
+}
+
+/// How much was written.
+trait Length {
+    fn length(&self) -> usize;
+}
+
+impl Length for Chunks {
+    fn length(&self) -> usize {
+        self.len()
+    }
+}
+
+impl Length for Scratch {
+    fn length(&self) -> usize {
+        self.len()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use bytes::{BufMut, BytesMut};
+use bytes::BufMut;
 use trunkline_etf::Atom;
 
 use super::atom_cache::{LONG_ATOMS, NEW_ENTRY};
@@ -121,7 +121,7 @@ pub(super) struct OwnAtoms {
 
 impl OwnAtoms {
     /// Writes a header's part about atoms: how many, their flags, the references.
-    pub(super) fn header(&mut self, entries: &[Entry], out: &mut BytesMut) {
+    pub(super) fn header(&mut self, entries: &[Entry], out: &mut Vec<u8>) {
         let count = u8::try_from(entries.len()).unwrap_or(u8::MAX);
         out.put_u8(count);
         if count == 0 {
@@ -204,7 +204,7 @@ fn mark(used: &mut [u8; 256], slot: Slot) {
 }
 
 /// The low half of a byte comes first.
-fn set_nibble(out: &mut BytesMut, flags: usize, position: usize, value: u8) {
+fn set_nibble(out: &mut [u8], flags: usize, position: usize, value: u8) {
     if let Some(byte) = out.get_mut(flags.saturating_add(position >> 1)) {
         *byte |= if position & 1 == 0 { value } else { value << 4 };
     }

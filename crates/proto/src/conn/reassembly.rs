@@ -31,10 +31,15 @@ impl Reassembly {
         let missing = self.missing.saturating_sub(self.window.len());
         if self.window.len() == self.window.capacity() && missing > 0 {
             self.missing = missing;
-            if let Some(payload) = fragments.payload(self.id) {
-                payload.unsplit(core::mem::take(&mut self.window));
-                self.window = window(payload, missing.min(max));
-            }
+            let read = core::mem::take(&mut self.window);
+            self.window = match fragments.payload(self.id) {
+                Some(payload) => {
+                    payload.unsplit(read);
+                    window(payload, missing.min(max))
+                }
+                // A message that nobody keeps.
+                None => BytesMut::with_capacity(missing.min(max)),
+            };
         }
         &mut self.window
     }

@@ -1,23 +1,16 @@
-//! A message in the making.
-
-use alloc::collections::VecDeque;
-use alloc::vec::Vec;
+//! A message in the making, where it cannot go straight to what is ready: its atoms are references
+//! to a header that goes before it, or it has to wait.
 
 use bytes::Bytes;
 use trunkline_etf::{Atom, Sink};
 
+use super::chunks::Chunks;
 use super::own_atoms::FrameAtoms;
-use super::ready::{Ready, SHARED_FROM};
 
 /// Control message and payload, encoded: small parts are copied, large binaries are not.
 #[derive(Default)]
 pub(super) struct Scratch {
-    copied: Vec<u8>,
-    /// Binaries, each with the number of copied bytes between it and the one before it.
-    shared: Vec<(usize, Bytes)>,
-    /// Copied bytes up to the last of `shared`.
-    marked: usize,
-    shared_len: usize,
+    pub(super) chunks: Chunks,
     /// Whether atoms become references to a table.
     pub(super) refer: bool,
     pub(super) atoms: FrameAtoms,
@@ -30,62 +23,23 @@ const KEPT_CAPACITY: usize = 64 << 10;
 
 impl Scratch {
     pub(super) fn clear(&mut self) {
-        self.copied.clear();
-        self.copied.shrink_to(KEPT_CAPACITY);
-        self.shared.clear();
-        self.marked = 0;
-        self.shared_len = 0;
+        self.chunks.clear(KEPT_CAPACITY);
         self.atoms.clear();
         self.in_full = 0;
     }
 
     pub(super) fn len(&self) -> usize {
-        self.copied.len().saturating_add(self.shared_len)
-    }
-
-    /// Appends all of it to a frame.
-    pub(super) fn move_to(&mut self, ready: &mut Ready) {
-        let mut copied = &self.copied[..];
-        for (before, shared) in self.shared.drain(..) {
-            let (head, rest) = copied.split_at_checked(before).unwrap_or((copied, &[]));
-            copied = rest;
-            ready.copy(head);
-            ready.share(shared);
-        }
-        ready.copy(copied);
-    }
-
-    /// All of it, for a message that has to wait.
-    pub(super) fn take(&mut self) -> VecDeque<Bytes> {
-        let mut copied = if self.copied.len() < KEPT_CAPACITY {
-            Bytes::copy_from_slice(&self.copied)
-        } else {
-            Bytes::from(core::mem::take(&mut self.copied))
-        };
-        let mut parts =
-            VecDeque::with_capacity(self.shared.len().saturating_mul(2).saturating_add(1));
-        for (before, shared) in self.shared.drain(..) {
-            parts.push_back(copied.split_to(before.min(copied.len())));
-            parts.push_back(shared);
-        }
-        parts.push_back(copied);
-        parts
+        self.chunks.len()
     }
 }
 
 impl Sink for Scratch {
     fn put(&mut self, bytes: &[u8]) {
-        self.copied.extend_from_slice(bytes);
+        self.chunks.put(bytes);
     }
 
     fn put_shared(&mut self, bytes: &[u8], shared: impl FnOnce() -> Bytes) {
-        if bytes.len() < SHARED_FROM {
-            return self.put(bytes);
-        }
-        let before = self.copied.len().saturating_sub(self.marked);
-        self.marked = self.copied.len();
-        self.shared_len = self.shared_len.saturating_add(bytes.len());
-        self.shared.push((before, shared()));
+        self.chunks.put_shared(bytes, shared);
     }
 
     fn place_of(&mut self, atom: &Atom) -> Option<u8> {

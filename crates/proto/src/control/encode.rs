@@ -2,19 +2,30 @@
 
 use alloc::vec::Vec;
 
-use trunkline_etf::{Atom, Pid, Reference, Term};
+use trunkline_etf::{Sink, Term};
 
-use super::{AltactTo, Control, PidOrName, op};
+use super::fields::{Count, Fields, Terms, Write};
+use super::{AltactTo, Control, op};
 
 impl Control {
     /// The tuple of the specification; with a token the form that has one.
     pub fn to_term(&self) -> Term {
-        let mut tuple = Tuple(Vec::with_capacity(7));
+        let mut tuple = Terms(Vec::with_capacity(7));
         self.fields(&mut tuple);
         Term::tuple(tuple.0)
     }
 
-    fn fields(&self, t: &mut Tuple) {
+    /// Appends the encoded tuple without a version byte. Nothing is allocated.
+    pub fn encode_bare(&self, out: &mut impl Sink) {
+        let mut count = Count(0);
+        self.fields(&mut count);
+        let mut tuple = Write(out);
+        tuple.begin(count.0);
+        self.fields(&mut tuple);
+    }
+
+    #[inline]
+    fn fields(&self, t: &mut impl Fields) {
         match self {
             Self::Link { from, to } => t.op(op::LINK).pid(from).pid(to),
             Self::Send { to, token } => t
@@ -128,7 +139,7 @@ impl Control {
         };
     }
 
-    fn spawn_fields<'t>(&self, t: &'t mut Tuple) -> &'t mut Tuple {
+    fn spawn_fields<'t, F: Fields>(&self, t: &'t mut F) -> &'t mut F {
         match self {
             Self::SpawnRequest {
                 request,
@@ -179,73 +190,4 @@ pub(super) fn altact_flags(flags: u32, to: &AltactTo, token: &Option<Term>) -> u
         0
     };
     others | receiver | token
-}
-
-/// A tuple in the making.
-struct Tuple(Vec<Term>);
-
-impl Tuple {
-    fn term(&mut self, term: &Term) -> &mut Self {
-        self.0.push(term.clone());
-        self
-    }
-
-    fn op(&mut self, op: i64) -> &mut Self {
-        self.0.push(op.into());
-        self
-    }
-
-    fn op_of(&mut self, plain: i64, traced: i64, token: &Option<Term>) -> &mut Self {
-        self.op(if token.is_some() { traced } else { plain })
-    }
-
-    fn token(&mut self, token: &Option<Term>) -> &mut Self {
-        self.0.extend(token.clone());
-        self
-    }
-
-    fn pid(&mut self, pid: &Pid) -> &mut Self {
-        self.0.push(pid.clone().into());
-        self
-    }
-
-    fn atom(&mut self, atom: &Atom) -> &mut Self {
-        self.0.push(atom.clone().into());
-        self
-    }
-
-    fn reference(&mut self, reference: &Reference) -> &mut Self {
-        self.0.push(reference.clone().into());
-        self
-    }
-
-    fn number(&mut self, number: u64) -> &mut Self {
-        self.0.push(number.into());
-        self
-    }
-
-    fn process(&mut self, process: &PidOrName) -> &mut Self {
-        self.0.push(process.clone().into());
-        self
-    }
-
-    fn function(&mut self, module: &Atom, function: &Atom, arity: u32) -> &mut Self {
-        let mfa: [Term; 3] = [module.clone().into(), function.clone().into(), arity.into()];
-        self.0.push(Term::tuple(mfa));
-        self
-    }
-
-    fn altact_to(&mut self, to: &AltactTo) -> &mut Self {
-        match to {
-            AltactTo::Pid(pid) => self.pid(pid),
-            AltactTo::Alias(alias) => self.reference(alias),
-            AltactTo::Name(name) => self.atom(name),
-        }
-    }
-
-    /// The place where a cookie was, long ago.
-    fn unused(&mut self) -> &mut Self {
-        self.0.push(Term::atom(""));
-        self
-    }
 }

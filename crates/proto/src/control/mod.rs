@@ -3,10 +3,13 @@
 
 mod decode;
 mod encode;
+mod fields;
 mod fit;
+mod hot;
 mod sender;
 
 pub use fit::Fitted;
+pub(crate) use hot::Names;
 pub(crate) use sender::Sender;
 
 use thiserror::Error;

@@ -15,6 +15,16 @@ pub(crate) enum Sender<'a> {
     Unknown,
 }
 
+impl<'a> Sender<'a> {
+    /// The process; none for the node, and for what does not say.
+    pub(crate) const fn pid(self) -> Option<&'a Pid> {
+        match self {
+            Self::Process(pid) => Some(pid),
+            Self::Node | Self::Unknown => None,
+        }
+    }
+}
+
 impl Control {
     /// Who sends it.
     pub(crate) const fn sender(&self) -> Sender<'_> {

@@ -1,0 +1,175 @@
+//! Where bytes are read to, and the frames in them.
+
+use core::fmt;
+
+use bytes::{Buf, Bytes, BytesMut};
+
+use super::ConnectionError;
+
+/// The least that is read at once: many connections are quiet, and each holds this much.
+const MIN_READ: usize = 4 << 10;
+
+/// The most that is read at once. What a frame claims is not taken in advance.
+pub(super) const MAX_READ: usize = 256 << 10;
+
+/// A buffer that grew beyond this for one frame is given back when that is done.
+const MAX_KEPT: usize = 1 << 20;
+
+/// A length of four bytes precedes each frame.
+const LENGTH: usize = 4;
+
+/// Bytes as they come. Whole frames are cut off all at once, so that what many small messages cost
+/// together is one counter.
+pub(super) struct Buffer {
+    /// What has come, behind the whole frames.
+    read: BytesMut,
+    /// Whole frames that were not taken yet.
+    whole: Bytes,
+    /// How much is read at once: more with each read that brings all that was asked for.
+    size: usize,
+}
+
+impl Buffer {
+    pub(super) fn new() -> Self {
+        Self {
+            read: BytesMut::new(),
+            whole: Bytes::new(),
+            size: MIN_READ,
+        }
+    }
+
+    /// Where to read into.
+    pub(super) fn read_buf(&mut self) -> &mut BytesMut {
+        if self.read.is_empty() && self.read.try_reclaim(MAX_KEPT) {
+            self.read = BytesMut::new();
+        }
+        let missing = claimed(&self.read).map_or(0, |len| {
+            len.saturating_add(LENGTH).saturating_sub(self.read.len())
+        });
+        let wanted = missing.clamp(self.size, MAX_READ);
+        let spare = self.read.capacity().saturating_sub(self.read.len());
+        // A new buffer where slices of this one are alive; no sooner than a good part of it is full.
+        if spare < wanted && !self.read.try_reclaim(wanted) {
+            let least = missing.clamp(self.size.div_euclid(4), MAX_READ);
+            if spare < least {
+                self.read.reserve(wanted);
+            }
+        }
+        &mut self.read
+    }
+
+    /// Something was read.
+    pub(super) fn advance(&mut self) {
+        if self.read.len() == self.read.capacity() {
+            self.size = self.size.saturating_mul(2).min(MAX_READ);
+        }
+    }
+
+    /// Whether it holds memory that a quiet connection does not need.
+    pub(super) fn is_idle(&self) -> bool {
+        self.is_empty() && self.read.capacity() > 0
+    }
+
+    /// Gives its memory back, if nothing is in it.
+    pub(super) fn release(&mut self) {
+        if self.is_empty() {
+            *self = Self::new();
+        }
+    }
+
+    /// Puts what came otherwise behind what is there.
+    pub(super) fn extend(&mut self, bytes: BytesMut) {
+        if self.is_empty() {
+            self.read = bytes;
+        } else {
+            self.read.extend_from_slice(&bytes);
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.read.len().saturating_add(self.whole.len())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The length of the next frame that is whole and no tick. It is at the front of
+    /// [`whole`](Self::whole) then, without the bytes that say its length.
+    pub(super) fn next_frame(&mut self, limit: usize) -> Result<Option<usize>, ConnectionError> {
+        loop {
+            while let Some(len) = claimed(&self.whole) {
+                self.whole.advance(LENGTH);
+                if len > 0 {
+                    return Ok(Some(len));
+                }
+            }
+            // Nothing of it must keep the memory from being used again.
+            self.whole = Bytes::new();
+            match whole_frames(&self.read, limit)? {
+                0 => return Ok(None),
+                len => self.whole = self.read.split_to(len).freeze(),
+            }
+        }
+    }
+
+    /// Whole frames, the next one first.
+    pub(super) fn whole(&self) -> &Bytes {
+        &self.whole
+    }
+
+    /// The next frame, of `len` bytes, was taken.
+    pub(super) fn taken(&mut self, len: usize) {
+        self.whole.advance(len.min(self.whole.len()));
+    }
+
+    /// What there is of the body of a frame that is not whole, and how long it will be.
+    pub(super) fn partial(&self) -> Option<(&[u8], usize)> {
+        let len = claimed(&self.read)?;
+        Some((self.read.get(LENGTH..)?, len))
+    }
+
+    /// Forgets the frame that is not whole.
+    pub(super) fn drop_partial(&mut self) {
+        self.read.clear();
+    }
+
+    /// Where to put what was read beyond the end of a fragment.
+    pub(super) fn beyond(&mut self) -> &mut BytesMut {
+        &mut self.read
+    }
+}
+
+/// What waits in it is somebody's message: its size only.
+impl fmt::Debug for Buffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Buffer")
+            .field("bytes", &self.len())
+            .finish()
+    }
+}
+
+/// The length that the next frame says it has.
+fn claimed(buffer: &[u8]) -> Option<usize> {
+    let len = u32::from_be_bytes(*buffer.first_chunk()?);
+    Some(usize::try_from(len).unwrap_or(usize::MAX))
+}
+
+/// How many bytes the whole frames at the front take. An error is about the first one: what comes
+/// before is good.
+fn whole_frames(buffer: &[u8], limit: usize) -> Result<usize, ConnectionError> {
+    let mut rest = buffer;
+    while let Some(len) = claimed(rest) {
+        if len > limit {
+            if rest.len() == buffer.len() {
+                return Err(ConnectionError::FrameTooLarge { len });
+            }
+            break;
+        }
+        match rest.get(len.saturating_add(LENGTH)..) {
+            Some(after) => rest = after,
+            None => break,
+        }
+    }
+    Ok(buffer.len().saturating_sub(rest.len()))
+}
