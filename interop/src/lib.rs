@@ -5,11 +5,12 @@
 //! OTP 27 from the next Debian ([`otp27`]), and the `trunkline` binary; [`fleet`] puts them together into the
 //! stories of Droplets, [`fly`] into those of Fly Machines.
 //!
-//! Everything here needs Linux, root, and Debian's `iproute2`, `nftables`, `erlang`, `elixir`, `mmdebstrap`, `knot`, `unbound`; a test says which one
+//! Everything here needs Linux, root, and Debian's `iproute2`, `nftables`, `erlang`, `elixir`, `mmdebstrap`, `openssl`, `knot`, `unbound`; a test says which one
 //! is missing. Nothing outlives a test: namespaces, their processes and files go when the [`netns::Lab`] is dropped, and
 //! those of a test process that was killed go when the next one starts.
 
 pub mod agent;
+pub mod certificates;
 pub mod digitalocean;
 pub mod dns;
 pub mod fleet;

@@ -145,7 +145,8 @@ impl Otp {
         cookie: &str,
         args: &[&str],
     ) -> Result<Self> {
-        let mut command = release.command("erl", &[])?;
+        // Certificates and option files of a test.
+        let mut command = release.command("erl", &[std::env::temp_dir()])?;
         command.args(args).args(["-eval", CONTROL]);
         Self::on_loopback(command, epmd, name, cookie, tempfile::tempdir()?)
     }

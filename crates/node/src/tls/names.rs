@@ -39,7 +39,8 @@ impl Names {
     /// Whether the certificate is for this host, the part of a node's name behind the `@`.
     ///
     /// As OTP: the text must be one of the DNS names; without any alternative name the common name,
-    /// in which the first label may be a wildcard. Beyond OTP: an address may also stand as one.
+    /// in which the first label may be a wildcard. An address may stand among the DNS names, where
+    /// OTP 25 looks for it, or among the addresses, where OTP 27 does.
     pub(crate) fn include(&self, host: &str) -> bool {
         let address: Option<IpAddr> = host.parse().ok();
         if self.dns.iter().any(|name| name.eq_ignore_ascii_case(host)) {
