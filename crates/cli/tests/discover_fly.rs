@@ -113,8 +113,8 @@ fn the_machines_of_the_app() {
     assert_snapshot!(discover("", &server, ""), @r"
     exit 0
     stdout: fly (fly): 2 nodes
-    stdout:   hello-01H9RK9EYO9@fdaa:0:1da8:a7b:ab2:a8e:6666:2
-    stdout:   hello-01H9RK9EYO9@fdaa:0:1da8:a7b:ac4:b204:7e29:2  (this node)
+    stdout:   hello-01H9RK9EYO9@fdaa:0:1da8:a7b:ab2:a8e:6666:2  app=hello machine_id=0e2869ea63d486 region=ewr
+    stdout:   hello-01H9RK9EYO9@fdaa:0:1da8:a7b:ac4:b204:7e29:2  (this node)  app=hello machine_id=6e82dd00f75687 region=sea
     ");
 }
 

@@ -138,14 +138,23 @@ fn a_line_for_each_change_and_none_without() {
         "",
     );
     assert_eq!(watching.line(), "off: off, hosts is empty\n");
-    assert_eq!(watching.line(), "web: found app@127.0.0.2\n");
-    assert_eq!(watching.line(), "web: found app@127.0.0.9  (this node)\n");
+    assert_eq!(
+        watching.line(),
+        "web: found app@127.0.0.2  id=2 name=web-2 region=fra1\n"
+    );
+    assert_eq!(
+        watching.line(),
+        "web: found app@127.0.0.9  (this node)  id=9 name=web-9 region=fra1\n"
+    );
     api.say(500, "{}".into());
     let line = watching.line();
     assert!(line.starts_with("web/droplets: error: "), "{line}");
     api.say(200, droplets(&[3, 9]));
     assert_eq!(watching.line(), "web/droplets: answers again\n");
-    assert_eq!(watching.line(), "web: found app@127.0.0.3\n");
+    assert_eq!(
+        watching.line(),
+        "web: found app@127.0.0.3  id=3 name=web-3 region=fra1\n"
+    );
     assert_eq!(watching.line(), "web: gone app@127.0.0.2\n");
     assert_eq!(watching.end("-TERM"), Some(0));
 }
@@ -181,7 +190,10 @@ fn names_as_elixir_terms() {
     let api = Api::start();
     api.say(200, droplets(&[2]));
     let mut watching = Watching::start(&api, "", "--elixir");
-    assert_eq!(watching.line(), "web: found :\"app@127.0.0.2\"\n");
+    assert_eq!(
+        watching.line(),
+        "web: found :\"app@127.0.0.2\"  id=2 name=web-2 region=fra1\n"
+    );
     assert_eq!(watching.end("-TERM"), Some(0));
     let both = trunkline("discover --elixir --json").output().unwrap();
     assert_eq!(both.status.code(), Some(2));

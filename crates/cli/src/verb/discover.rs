@@ -200,6 +200,7 @@ fn text(look: &Look, syntax: SyntaxFlag) -> String {
         if peer.is_self {
             out.push_str("  (this node)");
         }
+        out.push_str(&shown(&peer.labels));
         match health {
             None => {}
             Some(Verdict::Pass) => out.push_str("  passing"),
@@ -218,4 +219,52 @@ fn text(look: &Look, syntax: SyntaxFlag) -> String {
         writeln!(out, "  note: {note}").expect("a String takes everything");
     }
     out
+}
+
+/// `  region=nyc3 tags.role=web`, by name; nothing when there are none. What others wrote is quoted
+/// where it could be taken for something else, or do something to a terminal.
+fn shown(labels: &BTreeMap<String, String>) -> String {
+    let plain = |text: &str| {
+        !text.is_empty()
+            && text
+                .chars()
+                .all(|c| c.is_ascii_graphic() && !"\"=".contains(c))
+    };
+    let word = |text: &str| {
+        if plain(text) {
+            text.to_owned()
+        } else {
+            format!("{text:?}")
+        }
+    };
+    let all = labels.iter();
+    let all: Vec<_> = all
+        .map(|(key, value)| format!("{}={}", word(key), word(value)))
+        .collect();
+    if all.is_empty() {
+        String::new()
+    } else {
+        format!("  {}", all.join(" "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_wrote_cannot_be_taken_for_something_else() {
+        let all = [
+            ("name", "web 1\u{1b}[31m"),
+            ("region", "fra1"),
+            ("tags.a=b", ""),
+            ("x", "a\"b"),
+        ];
+        let all = all.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        assert_eq!(
+            shown(&BTreeMap::from(all)),
+            "  name=\"web 1\\u{1b}[31m\" region=fra1 \"tags.a=b\"=\"\" x=\"a\\\"b\""
+        );
+        assert_eq!(shown(&BTreeMap::new()), "");
+    }
 }

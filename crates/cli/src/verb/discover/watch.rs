@@ -16,7 +16,7 @@ use trunkline_discovery::strategies::Topology;
 use trunkline_proto::NodeName;
 
 use super::super::run::listen;
-use super::{PeerOut, ReasonOut, who_am_i, word};
+use super::{PeerOut, ReasonOut, shown, who_am_i, word};
 use crate::failure::Failure;
 use crate::output::{self, JsonFlag, SyntaxFlag};
 
@@ -80,7 +80,8 @@ fn line(change: &Change, syntax: SyntaxFlag) -> String {
                 ""
             };
             let node = syntax.node(peer.peer.node.as_str());
-            format!("{topology}: found {node}{own}\n")
+            let labels = shown(&peer.peer.labels);
+            format!("{topology}: found {node}{own}{labels}\n")
         }
         Change::Gone { topology, node } => {
             format!("{topology}: gone {}\n", syntax.node(node.as_str()))
