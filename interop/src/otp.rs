@@ -29,14 +29,15 @@ const EPMD_PORT: u16 = 4369;
 /// How long an expression may take.
 const EVAL: Duration = Duration::from_secs(60);
 
-/// Answers one expression per connection, beside distribution: what a test asks a node must not disturb what it measures.
+/// Answers one expression per connection, beside distribution: what a test asks a node must not disturb what it measures. A stranger may
+/// come, too: a test that proves a port closed, a moment after it was given to this one. That must not be an error report of the node's.
 const CONTROL: &str = r#"spawn(fun() ->
     {ok, L} = gen_tcp:listen(0, [{ip, {127,0,0,1}}, binary, {packet, line}, {active, false}, {recbuf, 65536}]),
     {ok, P} = inet:port(L),
     io:format("control ~b~n", [P]),
     Serve = fun(S) ->
-        {ok, Line} = gen_tcp:recv(S, 0),
         Answer = try
+            {ok, Line} = gen_tcp:recv(S, 0),
             {ok, T, _} = erl_scan:string(unicode:characters_to_list(Line)),
             {ok, E} = erl_parse:parse_exprs(T),
             {value, V, _} = erl_eval:exprs(E, []),
@@ -316,4 +317,32 @@ fn control(name: &str, process: &mut Process) -> Result<SocketAddr> {
 fn control_port(output: &str) -> Option<u16> {
     let line = output.lines().find_map(|l| l.strip_prefix("control "))?;
     line.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stranger_at_the_control_port_is_no_error_of_the_node() {
+        let epmd = Epmd::start().expect("an epmd");
+        let node = Otp::start(&epmd, "quiet@127.0.0.1", "monster", &[]).expect("a node");
+        let processes = || node.eval("length(processes())").ok();
+        let before = processes();
+        for said in [
+            &b""[..],
+            b"GET / HTTP/1.1\r\n",
+            &[0, 5, b'n'],
+            &[255, b'\n'],
+        ] {
+            let mut stranger = TcpStream::connect(node.control).expect("it listens");
+            stranger.write_all(said).expect("it reads");
+        }
+        wait::until("all were served", START, || {
+            (processes() == before).then_some(())
+        });
+        let written = node.eval("logger_std_h:filesync(default)");
+        assert_eq!(written.expect("an answer"), "ok");
+        assert!(!node.output().contains("REPORT"), "{}", node.output());
+    }
 }
