@@ -1,12 +1,16 @@
 //! Trunkline measured side by side with OTP and others: `bench/README.md` says how it is run and by which rules.
 //!
+//! `cargo xtask bench` makes `docs/performance.md` of its report and that of `trunkline-bench-agent`.
+//!
 //! One program has both sides: the harness starts peers, each an OS process of its own, and itself
 //! as one (`trunkline-bench peer rust …`).
 
 mod figure;
+mod goal;
 mod line;
 mod machine;
 mod options;
+mod page;
 mod pair;
 mod peer;
 mod place;
@@ -24,6 +28,12 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let result = match args.first().map(String::as_str) {
         Some("peer") => peer::run(args.get(1..).unwrap_or_default()),
+        Some("page") => match args.get(1..) {
+            Some([wire, agent]) => page::run(wire, agent),
+            _ => Err(anyhow::anyhow!(
+                "page wants the wire's report and the agent's"
+            )),
+        },
         _ => measure(&args),
     };
     match result {
@@ -40,8 +50,11 @@ fn measure(args: &[String]) -> Result<()> {
         print!("{}", options::usage());
         return Ok(());
     };
-    let report = run::run(&options)?;
+    let mut report = run::run(&options)?;
     if let Some(path) = &options.json {
+        if let Ok(earlier) = std::fs::read(path) {
+            report.keep(serde_json::from_slice(&earlier)?);
+        }
         std::fs::write(path, serde_json::to_vec_pretty(&report)?)?;
     }
     Ok(())

@@ -33,7 +33,7 @@ usage: trunkline-bench FIGURE… [OPTION…]
   --quick          3 rounds
   --count N        messages per sender in each run; default: as many as fill a third of a second
   --syscalls       count system calls, too, in a run of their own (wants perf)
-  --json FILE      write the report there too
+  --json FILE      write the report there too; other figures that it has stay
 ",
         figures.join(", "),
         pair::NAMES.join(", "),

@@ -17,7 +17,6 @@ use crate::{machine, syscalls};
 pub(crate) struct Report {
     /// What the machine and the peers are, in words.
     pub(crate) machine: Vec<String>,
-    pub(crate) rounds: usize,
     pub(crate) figures: Vec<Table>,
 }
 
@@ -40,12 +39,24 @@ pub(crate) struct Row {
     pub(crate) syscalls: Option<(f64, f64)>,
 }
 
+impl Report {
+    /// Keeps the figures of an earlier run that were not measured again.
+    pub(crate) fn keep(&mut self, earlier: Self) {
+        let order = |figure| Figure::ALL.iter().position(|known| *known == figure);
+        for table in earlier.figures {
+            if !self.figures.iter().any(|new| new.figure == table.figure) {
+                self.figures.push(table);
+            }
+        }
+        self.figures.sort_by_key(|table| order(table.figure));
+    }
+}
+
 /// Measures and prints.
 pub(crate) fn run(options: &Options) -> Result<Report> {
     let place = Place::new(&options.pairs)?;
     let mut report = Report {
         machine: machine::describe(),
-        rounds: options.rounds,
         figures: Vec::new(),
     };
     for figure in &options.figures {
@@ -128,5 +139,44 @@ fn print(table: &Table) {
             print!("  system calls per 1,000: {sender:.0} + {receiver:.0}");
         }
         println!();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(figures: &[(Figure, &str)]) -> Report {
+        let table = |(figure, pair): &(Figure, &str)| Table {
+            figure: *figure,
+            rows: vec![Row::new((*pair).to_owned())],
+        };
+        Report {
+            machine: Vec::new(),
+            figures: figures.iter().map(table).collect(),
+        }
+    }
+
+    #[test]
+    fn what_was_measured_again_takes_the_place_of_the_old() {
+        let mut new = report(&[(Figure::PingPong, "new")]);
+        new.keep(report(&[
+            (Figure::Idle, "old"),
+            (Figure::PingPong, "old"),
+            (Figure::OneWay, "old"),
+        ]));
+        let kept: Vec<_> = new
+            .figures
+            .iter()
+            .map(|table| (table.figure, table.rows[0].pair.as_str()))
+            .collect();
+        assert_eq!(
+            kept,
+            [
+                (Figure::OneWay, "old"),
+                (Figure::PingPong, "new"),
+                (Figure::Idle, "old")
+            ]
+        );
     }
 }

@@ -1,21 +1,78 @@
 //! `cargo xtask bench`: measures, and writes `docs/performance.md`.
 
 use std::fs;
+use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
-use crate::run::{cargo, output, root};
+use crate::run::{cargo, output, root, shown};
 use crate::{dist, setup};
 
-/// Measures the binary that users run. Takes some minutes; wants root, as the tests do.
-pub(crate) fn run() -> Result<()> {
+/// Measures the wire (some six minutes) and the binary that users run (some four; it wants root, as the tests do), and makes the page of
+/// both. With `wire`, `agent` or `page` that step alone: what the others found the last time lies in `target/bench`.
+pub(crate) fn run(rest: &[String]) -> Result<()> {
     setup::run()?;
+    match rest.first().map(String::as_str) {
+        None => {
+            // Nothing of an earlier run is to stay.
+            fs::write(report("wire")?, NOTHING)?;
+            wire(&[])?;
+            agent()?;
+            page()
+        }
+        Some("wire") => wire(&rest[1..]),
+        Some("agent") => agent(),
+        Some("page") => page(),
+        Some(other) => bail!("there is no step {other:?}: wire, agent, page"),
+    }
+}
+
+/// A report without figures.
+const NOTHING: &str = r#"{"machine": [], "figures": []}"#;
+
+/// `rest` goes to the harness: figures to measure again, `--quick`.
+fn wire(rest: &[String]) -> Result<()> {
+    let mut bench = harness();
+    bench.args(["--syscalls", "--json"]).arg(report("wire")?);
+    match rest {
+        [] => bench.arg("all"),
+        some => bench.args(some),
+    };
+    shown(&mut bench)
+}
+
+fn agent() -> Result<()> {
     let binary = dist::run()?;
     let mut bench = cargo();
     bench.args(["run", "--package", "trunkline-bench-agent"]);
-    let page = output(bench.env("TRUNKLINE_BINARY", binary))?;
-    let file = root().join("docs/performance.md");
-    fs::write(&file, &page)?;
+    let found = output(bench.env("TRUNKLINE_BINARY", binary))?;
+    Ok(fs::write(report("agent")?, found)?)
+}
+
+fn page() -> Result<()> {
+    let mut bench = harness();
+    bench.arg("page").args([report("wire")?, report("agent")?]);
+    let page = output(&mut bench)?;
+    fs::write(root().join("docs/performance.md"), &page)?;
     print!("{page}");
     Ok(())
+}
+
+fn harness() -> std::process::Command {
+    let mut bench = cargo();
+    bench.args([
+        "run",
+        "--quiet",
+        "--release",
+        "--package",
+        "trunkline-bench",
+        "--",
+    ]);
+    bench
+}
+
+fn report(name: &str) -> Result<PathBuf> {
+    let folder = root().join("target/bench");
+    fs::create_dir_all(&folder)?;
+    Ok(folder.join(format!("{name}.json")))
 }

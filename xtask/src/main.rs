@@ -19,7 +19,7 @@ usage: cargo xtask VERB
   test    setup, then every test
   lint    formatting, clippy, docs, and the house rules that no compiler knows
   ci      what a change must pass: lint, then test
-  bench   measure, and write docs/performance.md
+  bench   measure, and write docs/performance.md (or one step: wire, agent, page)
   dist    build the static binary into dist/";
 
 fn main() -> ExitCode {
@@ -31,7 +31,7 @@ fn main() -> ExitCode {
         Some("test") => test::run(&rest),
         Some("lint") => lint::run(),
         Some("ci") => ci(),
-        Some("bench") => bench::run(),
+        Some("bench") => bench::run(&rest),
         Some("dist") => dist::run().map(|path| println!("{}", path.display())),
         _ => {
             eprintln!("{USAGE}");

@@ -6,6 +6,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use serde::Serialize;
 use trunkline_interop::fleet::{Fleet, Settings};
 use trunkline_interop::workspace;
 
@@ -16,7 +17,22 @@ const QUIET: Duration = Duration::from_secs(60);
 const HOSTS: u8 = 3;
 const STARTS: usize = 40;
 
-pub(crate) fn measure() -> Result<String> {
+/// What the agent costs.
+#[derive(Debug, Serialize)]
+pub(crate) struct Cost {
+    hosts: u8,
+    /// Of each host's agent.
+    resident_kib: Vec<u64>,
+    /// Of a quiet minute, the mean of the hosts. The kernel counts in steps of 10 ms.
+    cpu_ms: u128,
+    starts: usize,
+    /// Medians.
+    version_ms: f64,
+    erl_version_ms: f64,
+    binary_bytes: u64,
+}
+
+pub(crate) fn measure() -> Result<Cost> {
     let mut fleet = Fleet::new(Settings::default())?;
     fleet.up(HOSTS)?;
     let pids: Vec<u32> = (1..=HOSTS)
@@ -32,21 +48,15 @@ pub(crate) fn measure() -> Result<String> {
         .collect::<Result<_>>()?;
     let (start, erl) = (start_up("trunkline")?, start_up("erl")?);
     let size = fs::metadata(workspace::trunkline())?.len();
-    Ok(format!(
-        "## The agent\n\n\
-         `trunkline exec` beside a release, attached and polling every 5 s, {HOSTS} hosts.\n\n\
-         | what | figure |\n|---|---|\n\
-         | resident memory | {} KiB (largest of {HOSTS}) |\n\
-         | processor time in a quiet minute | {} ms (mean of {HOSTS}; the kernel counts in steps of 10 ms) |\n\
-         | `trunkline --version`, median of {STARTS} | {:.1} ms |\n\
-         | `erl -version`, median of {STARTS}, for comparison | {:.1} ms |\n\
-         | size of the binary, stripped | {:.1} MiB |\n\n",
-        resident.iter().max().copied().unwrap_or_default(),
-        cpu.as_millis(),
-        millis(start),
-        millis(erl),
-        size as f64 / f64::from(1 << 20),
-    ))
+    Ok(Cost {
+        hosts: HOSTS,
+        resident_kib: resident,
+        cpu_ms: cpu.as_millis(),
+        starts: STARTS,
+        version_ms: millis(start),
+        erl_version_ms: millis(erl),
+        binary_bytes: size,
+    })
 }
 
 fn total_cpu(pids: &[u32]) -> Result<Duration> {

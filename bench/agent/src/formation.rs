@@ -3,31 +3,35 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
+use serde::Serialize;
 use trunkline_interop::fleet::{Fleet, Naming, PATIENCE, Settings};
 use trunkline_interop::wait;
 
 const HOSTS: u8 = 5;
 const ROUNDS: usize = 3;
 
-pub(crate) fn measure() -> Result<String> {
-    let mut fast = Vec::new();
-    let mut default = Vec::new();
+/// How fast a cluster forms.
+#[derive(Debug, Serialize)]
+pub(crate) struct Formation {
+    hosts: u8,
+    /// Seconds from the moment at which the last node has started to the last `nodeup` that a node
+    /// recorded, with `polling_interval` 500 ms.
+    fast: Vec<f64>,
+    /// The same with the default, 5 s.
+    default: Vec<f64>,
+}
+
+pub(crate) fn measure() -> Result<Formation> {
+    let mut formation = Formation {
+        hosts: HOSTS,
+        fast: Vec::new(),
+        default: Vec::new(),
+    };
     for _ in 0..ROUNDS {
-        fast.push(form(Some("500ms"))?);
-        default.push(form(None)?);
+        formation.fast.push(form(Some("500ms"))?.as_secs_f64());
+        formation.default.push(form(None)?.as_secs_f64());
     }
-    Ok(format!(
-        "## Formation\n\n\
-         {HOSTS} hosts, `connect_all false`, so that each of the {} edges is Trunkline's own. Time from the moment at which the last\n\
-         node has started to the last `nodeup` that a node recorded, {ROUNDS} runs each.\n\n\
-         | `polling_interval` | times |\n|---|---|\n| 500 ms | {} |\n| 5 s (default) | {} |\n\n\
-         For comparison, read in their sources:\n\
-         libcluster polls every 5 s and dials one peer after another, up to 7 s for each that does not answer; dns_cluster polls\n\
-         every 5 s and dials all side by side, and gives up its process when one takes longer than 10 s.\n",
-        u32::from(HOSTS) * u32::from(HOSTS - 1) / 2,
-        list(&fast),
-        list(&default),
-    ))
+    Ok(formation)
 }
 
 fn form(polling: Option<&'static str>) -> Result<Duration> {
@@ -55,12 +59,4 @@ fn form(polling: Option<&'static str>) -> Result<Duration> {
         .map(|record| record.at)
         .max();
     Ok(whole.unwrap_or(begun).saturating_sub(begun))
-}
-
-fn list(times: &[Duration]) -> String {
-    let texts: Vec<String> = times
-        .iter()
-        .map(|time| format!("{:.2} s", time.as_secs_f64()))
-        .collect();
-    texts.join(", ")
 }

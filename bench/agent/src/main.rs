@@ -1,21 +1,26 @@
-//! What the agent costs and how fast a cluster forms, as a page of Markdown on standard output.
+//! What the agent costs and how fast a cluster forms, as JSON on standard output.
 //!
-//! `cargo xtask bench` runs it on the static binary and writes `docs/performance.md`.
+//! `cargo xtask bench` runs it on the static binary; `docs/performance.md` has the figures.
 
 mod cost;
 mod formation;
-mod machine;
 mod process;
 
 use anyhow::Result;
+use serde::Serialize;
+
+/// Everything.
+#[derive(Debug, Serialize)]
+struct Agent {
+    cost: cost::Cost,
+    formation: formation::Formation,
+}
 
 fn main() -> Result<()> {
-    let mut page = String::from(
-        "# Performance\n\nMade by `cargo xtask bench`; the machine is shared, so figures vary from run to run.\n\n",
-    );
-    page.push_str(&machine::describe());
-    page.push_str(&cost::measure()?);
-    page.push_str(&formation::measure()?);
-    print!("{page}");
+    let agent = Agent {
+        cost: cost::measure()?,
+        formation: formation::measure()?,
+    };
+    println!("{}", serde_json::to_string_pretty(&agent)?);
     Ok(())
 }
