@@ -161,7 +161,10 @@ listener_lies(Node) ->
     wire:close(Socket),
     wire:close(Listener).
 
-refusals(Node) ->
+%% After `nok` a node may wait for the connection that the other is about to make, as long as a handshake may take.
+refusals(_) ->
+    {Node, _} = launcher:start(refused, [{setuptime, 1}]),
+    true = net_kernel:connect_node(Node),
     Me = launcher:name(raw),
     Listener = wire:listen(Me),
     Pid = puppet:new(Node),
@@ -173,7 +176,8 @@ refusals(Node) ->
         wire:close(Socket),
         ?is(false, puppet:answer(Asked))
     end || Status <- [<<"not_allowed">>, <<"nok">>]],
-    wire:close(Listener).
+    wire:close(Listener),
+    true = erlang:disconnect_node(Node).
 
 %% The time for a handshake of these subjects is short.
 silent_dialler(_) ->

@@ -19,6 +19,16 @@ use subject::Kind;
 use world::run;
 
 #[test]
+fn rust_judged_by_otp25() -> Result<()> {
+    run(Kind::Rust, Otp25)
+}
+
+#[test]
+fn rust_judged_by_otp27() -> Result<()> {
+    run(Kind::Rust, Otp27)
+}
+
+#[test]
 fn otp25_judged_by_otp25() -> Result<()> {
     run(Kind::Otp(Otp25), Otp25)
 }

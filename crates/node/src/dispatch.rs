@@ -98,16 +98,14 @@ impl Shared {
             } => then.extend(self.watched(from, to, reference)),
             Control::DemonitorP { to, reference, .. } => self.unwatched(&to, &reference),
             Control::MonitorPExit {
-                from,
                 to,
                 reference,
                 reason,
-            } => self.down(&to, &reference, from, reason.into()),
-            Control::PayloadMonitorPExit {
-                from,
-                to,
-                reference,
-            } => self.down(&to, &reference, from, body()),
+                ..
+            } => self.down(&to, &reference, reason.into()),
+            Control::PayloadMonitorPExit { to, reference, .. } => {
+                self.down(&to, &reference, body())
+            }
             Control::SpawnReply {
                 request,
                 to,
@@ -195,9 +193,9 @@ impl Shared {
     }
 
     /// A process that one of ours, or a call, monitors has ended.
-    fn down(&self, to: &Pid, reference: &Reference, from: PidOrName, reason: Body) {
+    fn down(&self, to: &Pid, reference: &Reference, reason: Body) {
         let reason = match self.processes.find(to) {
-            Some(inner) => match inner.down(reference, from, reason) {
+            Some(inner) => match inner.down(reference, reason) {
                 Ok(()) => return self.alias_may_end(&inner, reference),
                 Err(reason) => reason,
             },

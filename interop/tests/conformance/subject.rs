@@ -11,6 +11,8 @@ use trunkline_interop::otp::Release;
 pub(crate) enum Kind {
     /// An Erlang node that runs `subject.erl`.
     Otp(Release),
+    /// Our node.
+    Rust,
 }
 
 /// `NAME KEY=VALUE…`, as the suite asks for it.
@@ -28,6 +30,11 @@ impl<'a> Order<'a> {
         self.0.split(' ').next().unwrap_or_default()
     }
 
+    /// All of it.
+    fn words(self) -> impl Iterator<Item = &'a str> {
+        self.0.split(' ')
+    }
+
     /// The value of an option.
     pub(crate) fn get(self, key: &str) -> Option<&'a str> {
         let mut options = self.0.split(' ').filter_map(|word| word.split_once('='));
@@ -38,7 +45,9 @@ impl<'a> Order<'a> {
 impl Kind {
     /// The command that starts it, registered with the port mapper on `epmd_port`.
     pub(crate) fn command(self, order: Order<'_>, beams: &Path, epmd_port: u16) -> Result<Command> {
-        let Self::Otp(release) = self;
+        let Self::Otp(release) = self else {
+            return Ok(ours(order, epmd_port));
+        };
         let mut command = erl(release, beams, epmd_port)?;
         let cookie = order.get("cookie").unwrap_or("monster");
         command
@@ -64,6 +73,15 @@ impl Kind {
         }
         Ok(command)
     }
+}
+
+/// `interop/src/bin/conformance_subject`.
+fn ours(order: Order<'_>, epmd_port: u16) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_conformance_subject"));
+    command
+        .args(order.words())
+        .env("ERL_EPMD_PORT", epmd_port.to_string());
+    command
 }
 
 /// An Erlang that finds the suite and the port mapper.

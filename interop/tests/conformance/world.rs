@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
+use trunkline_interop::certificates::Certificates;
 use trunkline_interop::otp::{Epmd, Release};
 use trunkline_interop::process::{self, Process};
 use trunkline_interop::{wait, workspace};
@@ -24,6 +25,7 @@ pub(crate) fn run(kind: Kind, driver: Release) -> Result<()> {
     let start = Instant::now();
     let epmd = Epmd::start()?;
     let launcher = launcher::start(kind, beams()?, epmd.port)?;
+    let certificates = option_files()?;
     let dir = tempfile::tempdir()?;
     let log = dir.path().join("driver.log");
     let mut command = erl(driver, &beams()?, epmd.port)?;
@@ -32,7 +34,9 @@ pub(crate) fn run(kind: Kind, driver: Release) -> Result<()> {
         .args(["-s", "conform", "start"])
         .args(["-launcher", &launcher.port.to_string()])
         .arg("-vectors")
-        .arg(workspace::root().join("crates/etf/tests/vectors"));
+        .arg(workspace::root().join("crates/etf/tests/vectors"))
+        .arg("-certificates")
+        .arg(certificates.path(""));
     if let Ok(groups) = std::env::var("CONFORMANCE_GROUPS") {
         command.arg("-groups").args(groups.split(','));
     }
@@ -52,6 +56,34 @@ pub(crate) fn run(kind: Kind, driver: Release) -> Result<()> {
         launcher.outputs()
     );
     Ok(())
+}
+
+/// The option files that `tls_cases.erl` names.
+fn option_files() -> Result<Certificates> {
+    const HOST: &str = "127.0.0.1";
+    let ca = Certificates::new("conformance")?;
+    let other = Certificates::new("somebody else")?;
+    ca.issue("node", HOST)?;
+    ca.issue("elsewhere", "elsewhere.example.com")?;
+    ca.issue_expired("expired", HOST)?;
+    other.issue("stranger", HOST)?;
+    ca.take("stranger", &other)?;
+    for name in ["node", "elsewhere", "expired", "stranger"] {
+        let shown = ca.shown(name);
+        let verify = "{verify, verify_peer}";
+        let text = format!(
+            "[{{server, [{shown}, {verify}, {{fail_if_no_peer_cert, true}}]}}, {{client, [{shown}, {verify}]}}]."
+        );
+        ca.options(&format!("{name}.conf"), &text)?;
+    }
+    let (shown, authority) = (ca.shown("node"), ca.ca());
+    let client = format!("{{client, [{authority}, {{verify, verify_peer}}]}}");
+    let demands = "{verify, verify_peer}, {fail_if_no_peer_cert, true}";
+    let bare = format!("[{{server, [{shown}, {demands}]}}, {client}].");
+    ca.options("bare.conf", &bare)?;
+    let open = format!("[{{server, [{shown}, {{secure_renegotiate, true}}]}}, {client}].");
+    ca.options("open.conf", &open)?;
+    Ok(ca)
 }
 
 /// The suite's modules, compiled once by the older release: the newer runs them too.

@@ -59,6 +59,7 @@ pub(crate) enum Event {
     /// A monitor fired.
     Down {
         reference: Reference,
+        node: Atom,
         from: PidOrName,
         reason: Body,
     },

@@ -22,6 +22,8 @@ pub enum Message {
     Down {
         /// Which monitor.
         reference: Reference,
+        /// On which node.
+        node: Atom,
         /// Who, as it was named in the monitor.
         from: PidOrName,
         /// Why; `noproc` when there is none, `noconnection` when its node was lost.
@@ -44,7 +46,8 @@ impl Message {
     }
 
     /// As an Erlang process gets it: `{'EXIT', Pid, Reason}`,
-    /// `{'DOWN', Reference, process, PidOrName, Reason}`, `{nodedown, Node}`, or what was sent.
+    /// `{'DOWN', Reference, process, Who, Reason}` with a pid or `{Name, Node}`, `{nodedown, Node}`, or
+    /// what was sent.
     pub fn into_term(self) -> Term {
         match self {
             Self::Term(term) => term,
@@ -53,13 +56,17 @@ impl Message {
             }
             Self::Down {
                 reference,
+                node,
                 from,
                 reason,
             } => Term::tuple([
                 atom!("DOWN").into(),
                 Term::from(reference),
                 atom!("process").into(),
-                from.into(),
+                match from {
+                    PidOrName::Pid(pid) => pid.into(),
+                    PidOrName::Name(name) => Term::tuple([name, node]),
+                },
                 reason,
             ]),
             Self::NodeDown { node } => Term::tuple([atom!("nodedown"), node]),
@@ -76,10 +83,12 @@ impl From<Event> for Message {
             },
             Event::Down {
                 reference,
+                node,
                 from,
                 reason,
             } => Self::Down {
                 reference,
+                node,
                 from,
                 reason: reason.into_term(),
             },

@@ -89,11 +89,11 @@ impl Process {
         drop(state);
         let control = Control::MonitorP {
             from: self.inner.pid.clone(),
-            to: target.clone(),
+            to: target,
             reference: reference.clone(),
         };
         if self.shared.signal(&node, control).is_err() {
-            self.fires(&reference, target, atom!("noconnection"));
+            self.fires(&reference, atom!("noconnection"));
         }
     }
 
@@ -101,18 +101,18 @@ impl Process {
     fn nobody(&self, reference: &Reference, target: PidOrName) {
         let monitored = Monitored {
             node: self.shared.atom.clone(),
-            target: target.clone(),
+            target,
         };
         let mut state = self.inner.state();
         state.monitors.insert(reference.clone(), monitored);
         drop(state);
-        self.fires(reference, target, atom!("noproc"));
+        self.fires(reference, atom!("noproc"));
     }
 
-    fn fires(&self, reference: &Reference, target: PidOrName, why: Atom) {
+    fn fires(&self, reference: &Reference, why: Atom) {
         let reason = Term::from(why).into();
         // Demonitored meanwhile, it does not.
-        self.inner.down(reference, target, reason).ok();
+        self.inner.down(reference, reason).ok();
     }
 
     /// Ends a monitor, and forgets its [`Message::Down`](crate::Message::Down) if that has come and was

@@ -331,22 +331,19 @@ impl Inner {
         }
     }
 
-    /// A process that this one monitors ended; gives that back when it monitors no such thing.
-    pub(crate) fn down(
-        &self,
-        reference: &Reference,
-        from: PidOrName,
-        reason: Body,
-    ) -> Result<(), Body> {
+    /// A process that this one monitors ended; gives that back when it monitors no such thing. Who it
+    /// was is what the monitor was of, whatever the other side calls it.
+    pub(crate) fn down(&self, reference: &Reference, reason: Body) -> Result<(), Body> {
         let mut state = self.state();
-        if state.monitors.remove(reference).is_none() {
+        let Some(Monitored { node, target }) = state.monitors.remove(reference) else {
             return Err(reason);
-        }
+        };
         state.alias_with_monitor_ends(reference);
         let reference = reference.clone();
         state.queue.push_event(Event::Down {
             reference,
-            from,
+            node,
+            from: target,
             reason,
         });
         wake(state);
@@ -368,12 +365,12 @@ impl Inner {
         let monitors: Vec<_> = state.monitors.extract_if(|_, m| here(m)).collect();
         for (reference, watched) in monitors {
             state.alias_with_monitor_ends(&reference);
-            let from = watched.target;
-            let reason = lost();
+            let Monitored { node, target } = watched;
             state.queue.push_event(Event::Down {
                 reference,
-                from,
-                reason,
+                node,
+                from: target,
+                reason: lost(),
             });
         }
         for _ in 0..state.nodes.remove(node).unwrap_or(0) {
