@@ -11,6 +11,7 @@
 //! | [`identity`] | which node is meant, and with which cookie it is reached |
 //! | [`hosts`] | turning the hosts of node names into addresses |
 //! | [`look`] | one look through every topology |
+//! | [`tls`] | whether the node speaks TLS, and with which files |
 //! | [`watch`] | what changes in every topology |
 //! | [`admin`] | the HTTP address: alive, ready, status; who may ask |
 //! | [`socket`] | the unix socket: one agent for one node, and how other commands find it |
@@ -30,6 +31,7 @@ mod reload;
 pub mod service;
 pub mod socket;
 pub mod status;
+pub mod tls;
 pub mod watch;
 
 pub use config::{AgentConfig, ConfigError};

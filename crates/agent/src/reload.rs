@@ -171,6 +171,9 @@ impl Reloader {
         if self.is_other_cookie(running, &old.node, &new.node) {
             keys.push("[node] cookie");
         }
+        if new.node.tls != old.node.tls {
+            keys.push("[node] tls");
+        }
         if new.engine.connect_timeout != old.engine.connect_timeout {
             keys.push("[engine] connect_timeout");
         }

@@ -57,6 +57,7 @@ impl Agent {
         let epmd_port = identity::epmd_port(env)?;
         let topologies = config.build(&identity::build_cx(env)?)?;
         let folders = Folders::new(env.path("XDG_RUNTIME_DIR"));
+        let tls = crate::tls::tls(env, &config.node)?;
         let (claim, unix) = Claim::take(&identity.node, epmd_port, &folders)?;
         if let Err(error) = &unix {
             say_no_socket(error, &folders);
@@ -71,6 +72,7 @@ impl Agent {
             connect_timeout: config.engine.connect_timeout,
             max_connects: config.engine.max_connects,
             resolver: Arc::clone(&resolver),
+            tls,
             ..AttachConfig::new(identity.node.clone(), cookie.secret_cookie.clone())
         };
         let (attached, events) = Attached::start(attach).await.map_err(|error| {

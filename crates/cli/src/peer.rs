@@ -9,7 +9,7 @@ use trunkline_agent::config::NodeOptions;
 use trunkline_agent::hosts::HostResolver;
 use trunkline_agent::identity;
 use trunkline_agent::socket::{Folders, LocalAgent};
-use trunkline_node::Resolve;
+use trunkline_node::{Resolve, Tls};
 use trunkline_proto::{Cookie, NodeName, Reason};
 
 use crate::context::Context;
@@ -39,6 +39,8 @@ pub(crate) struct Peer {
     pub(crate) timeout: Duration,
     pub(crate) epmd_port: u16,
     pub(crate) resolver: Arc<dyn Resolve>,
+    /// As the configuration says, or the flags in the environment.
+    pub(crate) tls: Option<Tls>,
 }
 
 impl Peer {
@@ -66,12 +68,14 @@ impl Peer {
             None => find_cookie(args, cx, agent.as_ref()).await?,
         };
         let epmd_port = epmd_port(cx, agent.as_ref())?;
+        let tls = trunkline_agent::tls::tls(&cx.env, &cx.node_options()?)?;
         Ok(Self {
             node,
             secret_cookie,
             timeout: args.timeout,
             epmd_port,
             resolver: Arc::new(HostResolver::default()),
+            tls,
         })
     }
 

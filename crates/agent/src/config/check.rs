@@ -88,6 +88,11 @@ pub fn check(file: Option<(&Path, &str)>, env: &Env) -> Checked {
                 let error = OptionError::new("node", Some("cookie"), error.what, error.cure);
                 Finding::option(document.as_ref(), &error)
             }));
+            let tls = crate::tls::tls(env, &written.node).err();
+            warnings.extend(tls.map(|error| {
+                let error = OptionError::new("node.tls", None, error.what, error.cure);
+                Finding::option(document.as_ref(), &error)
+            }));
             understand(
                 written,
                 path,

@@ -12,6 +12,7 @@ mod error;
 mod example;
 mod node;
 mod suspicious;
+mod tls;
 
 use std::fs;
 use std::io::Read as _;
@@ -29,6 +30,7 @@ pub use engine::FIELDS as ENGINE_FIELDS;
 pub use error::ConfigError;
 pub use example::example;
 pub use node::{FIELDS as NODE_FIELDS, NodeOptions};
+pub use tls::{FIELDS as TLS_FIELDS, TlsOptions};
 
 use document::Document;
 

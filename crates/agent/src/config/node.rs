@@ -1,11 +1,13 @@
 //! `[node]`: the node that the agent serves.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Deserializer, de};
 use toml::Table;
-use trunkline_discovery::config::{ConfigError, Field, Secret, check_keys, read};
+use trunkline_discovery::config::{ConfigError, Field, Secret, read};
 use trunkline_proto::NodeName;
+
+use super::TlsOptions;
 
 /// What `[node]` knows.
 pub const FIELDS: &[Field] = &[
@@ -23,19 +25,12 @@ pub const FIELDS: &[Field] = &[
     )
     .secret()
     .example("{ env = \"RELEASE_COOKIE\" }"),
-    Field::new("tls", "a table", "distribution over TLS: not built yet"),
-];
-
-/// What `[node.tls]` knows.
-const TLS_FIELDS: &[Field] = &[
-    Field::new("optfile", "a path", "OTP's own -ssl_dist_optfile"),
     Field::new(
-        "cacertfile",
-        "a path",
-        "the authorities that sign the peers' certificates",
-    ),
-    Field::new("certfile", "a path", "the certificate of this side"),
-    Field::new("keyfile", "a path", "the key of this side"),
+        "tls",
+        "{ optfile = \"/path\" }, or { cacertfile = \"/path\" } with certfile and keyfile",
+        "distribution over TLS; by default as -proto_dist and -ssl_dist_optfile in ELIXIR_ERL_OPTIONS, ERL_AFLAGS, ERL_FLAGS or ERL_ZFLAGS say",
+    )
+    .example("{ optfile = \"/etc/my_app/ssl_dist.conf\" }"),
 ];
 
 /// The node that the agent serves, as far as the configuration says.
@@ -45,6 +40,8 @@ pub struct NodeOptions {
     pub name: Option<NodeName>,
     /// Where its cookie is; `None`: where OTP and releases keep it.
     pub cookie: Option<Secret>,
+    /// How it is spoken to over TLS; `None`: as the environment says, else plain TCP.
+    pub tls: Option<TlsOptions>,
 }
 
 impl NodeOptions {
@@ -75,16 +72,6 @@ impl NodeOptions {
                 "leave it out, or set it to \"attach\"",
             ));
         }
-        if let Some(tls) = &raw.tls {
-            check_keys("node.tls", tls, TLS_FIELDS)?;
-            let _: Tls = read("node.tls", tls, TLS_FIELDS)?;
-            return Err(ConfigError::new(
-                "node",
-                Some("tls"),
-                "distribution over TLS is not built yet",
-                "leave [node.tls] out and start the node without -proto_dist inet_tls",
-            ));
-        }
         if let Some(Secret::Text(_)) = raw.cookie {
             return Err(ConfigError::bad_value(
                 "node",
@@ -96,6 +83,7 @@ impl NodeOptions {
         Ok(Self {
             name: raw.name.map(|Name(name)| name),
             cookie: raw.cookie,
+            tls: raw.tls.as_ref().map(TlsOptions::read).transpose()?,
         })
     }
 }
@@ -114,15 +102,6 @@ struct Raw {
 enum Mode {
     Attach,
     Member,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct Tls {
-    optfile: Option<PathBuf>,
-    cacertfile: Option<PathBuf>,
-    certfile: Option<PathBuf>,
-    keyfile: Option<PathBuf>,
 }
 
 #[derive(Debug)]

@@ -111,7 +111,11 @@ fn bad_values() {
         "[node]\ncookie = 'dop_v1_hush'",
         "[node]\ncookie = { evn = 'RELEASE_COOKIE' }",
         "[node]\ncookie = { env = '' }",
-        "[node.tls]\noptfile = '/etc/app/ssl_dist.conf'",
+        "[node.tls]\noptfile = '/etc/app/ssl_dist.conf'\ncertfile = '/etc/app/cert.pem'",
+        "[node.tls]\ncacertfile = '/etc/app/ca.pem'\nkeyfile = '/etc/app/key.pem'",
+        "[node.tls]\ncertfile = '/etc/app/cert.pem'",
+        "[node.tls]\noptfile = 5",
+        "[node]\ntls = true",
         "[engine]\nconnect_timeout = '5 parsecs'",
         "[engine]\nconnect_timeout = 0",
         "[engine]\nmax_connects = 0",
@@ -133,7 +137,11 @@ fn bad_values() {
     cookie = (hidden) is not allowed · trunkline.toml:2 [node] · allowed is { env = "NAME" } or { file = "/path" }
     cookie = (hidden) is not allowed · trunkline.toml:2 [node] · allowed is { env = "NAME" } or { file = "/path" }
     cookie = (hidden) is not allowed · trunkline.toml:2 [node] · allowed is { env = "NAME" } or { file = "/path" }
-    distribution over TLS is not built yet · trunkline.toml:1 [node] · leave [node.tls] out and start the node without -proto_dist inet_tls
+    optfile stands beside other keys · trunkline.toml:2 [node.tls] · keep it alone, or leave it out
+    keyfile stands without certfile · trunkline.toml:3 [node.tls] · name the certificate too
+    [node.tls] says neither optfile nor cacertfile · trunkline.toml:1 [node.tls] · name the node's own -ssl_dist_optfile, or the CA
+    optfile = 5 is not allowed · trunkline.toml:2 [node.tls] · allowed is a path
+    tls = true is not allowed · trunkline.toml:2 [node] · allowed is { optfile = "/path" }, or { cacertfile = "/path" } with certfile and keyfile
     connect_timeout = "5 parsecs" is not allowed · trunkline.toml:2 [engine] · allowed is a duration above zero such as "5s" or "500ms", or a number of milliseconds
     connect_timeout = 0 is not allowed · trunkline.toml:2 [engine] · allowed is a duration above zero such as "5s" or "500ms", or a number of milliseconds
     max_connects = 0 is not allowed · trunkline.toml:2 [engine] · allowed is a whole number of at least 1

@@ -106,15 +106,16 @@ impl<'a> Asker<'a> {
         let bad = |error: trunkline_node::StartError| Reason::BadName {
             detail: error.to_string(),
         };
-        let me = Node::builder(name)
+        let mut me = Node::builder(name)
             .cookie(cookie)
             .epmd_port(peer.epmd_port)
             .resolver(Arc::clone(&peer.resolver))
             .connect_timeout(peer.timeout)
-            .follow_tick_time(false)
-            .start()
-            .await
-            .map_err(bad)?;
+            .follow_tick_time(false);
+        if let Some(tls) = &peer.tls {
+            me = me.tls(tls.clone());
+        }
+        let me = me.start().await.map_err(bad)?;
         let target = Target::new(peer.node.clone());
         me.connect(&target)
             .await

@@ -55,6 +55,7 @@ pub(crate) fn run(args: Args, cx: &Context) -> Result<ExitCode, Failure> {
                 config.timeout = peer.timeout;
                 config.epmd_port = peer.epmd_port;
                 config.resolver = Arc::clone(&peer.resolver);
+                config.tls = peer.tls.clone();
                 let found = probe(&config, &Target::new(peer.node.clone())).await;
                 match &found.result {
                     Ok(_) => Ok(rtt_us(&found)),

@@ -19,7 +19,7 @@ use futures_util::future::{BoxFuture, FutureExt as _, join_all};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use trunkline_node::probe::ProbeConfig;
-use trunkline_node::{Node, Resolve, StartError, SystemResolver};
+use trunkline_node::{Node, Resolve, StartError, SystemResolver, Tls};
 use trunkline_proto::{Cookie, NameError, NodeName, Reason, Step};
 use trunkline_reconcile::{Attempt, Dial, Proof};
 
@@ -43,6 +43,8 @@ pub struct AttachConfig {
     pub max_connects: usize,
     /// Who resolves the host parts of names. Default: the operating system.
     pub resolver: Arc<dyn Resolve>,
+    /// How the node and its peers are spoken to over TLS. Default: plain TCP.
+    pub tls: Option<Tls>,
 }
 
 impl AttachConfig {
@@ -56,6 +58,7 @@ impl AttachConfig {
             connect_timeout: Duration::from_secs(5),
             max_connects: 64,
             resolver: Arc::new(SystemResolver),
+            tls: None,
         }
     }
 
@@ -97,18 +100,21 @@ impl Attached {
             timeout: config.connect_timeout,
             epmd_port: config.epmd_port,
             resolver: Arc::clone(&config.resolver),
+            tls: config.tls.clone(),
             ..ProbeConfig::new(config.probe_name()?)
         };
-        let node = Node::builder(me)
+        let mut node = Node::builder(me)
             .cookie(config.cookie.clone())
             .epmd_port(config.epmd_port)
             // A second agent must not push the first one out.
             .respect_existing()
             // When to dial is the session's to decide.
             .auto_connect(false)
-            .resolver(Arc::clone(&config.resolver))
-            .start()
-            .await?;
+            .resolver(Arc::clone(&config.resolver));
+        if let Some(tls) = config.tls {
+            node = node.tls(tls);
+        }
+        let node = node.start().await?;
         let (events, received) = mpsc::unbounded_channel();
         let session = Arc::new(RwLock::new(None));
         let stop = CancellationToken::new();

@@ -113,7 +113,12 @@ fn text_for_people(file: Option<&Path>, checked: &Checked) -> String {
     let mut line = |args: std::fmt::Arguments<'_>| {
         writeln!(text, "{args}").expect("a String takes everything");
     };
-    line(format_args!("  node: {node}{cookie}"));
+    let tls = if config.node.tls.is_some() {
+        ", over TLS"
+    } else {
+        ""
+    };
+    line(format_args!("  node: {node}{cookie}{tls}"));
     line(format_args!("  admin: {listen}{token}, ready with {nodes}"));
     for topology in topologies {
         let what = match &topology.off {

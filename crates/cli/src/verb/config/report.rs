@@ -49,6 +49,8 @@ struct NodeOut<'a> {
     name: Option<&'a str>,
     /// Where it comes from; null: where OTP and releases keep it.
     cookie: Option<String>,
+    /// Whether the file sets TLS up; without it the environment may.
+    tls: bool,
 }
 
 /// With the keys of `[engine]`, durations in milliseconds.
@@ -125,6 +127,7 @@ impl<'a> Understood<'a> {
             node: NodeOut {
                 name: config.node.name.as_ref().map(|name| name.as_str()),
                 cookie: config.node.cookie.as_ref().map(|cookie| cookie.source()),
+                tls: config.node.tls.is_some(),
             },
             engine: EngineOut::new(&config.engine),
             topologies: topologies.iter().map(topology).collect(),
