@@ -1,7 +1,5 @@
 //! What is measured.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 
 /// One figure of the page.
@@ -164,6 +162,3 @@ impl Figure {
         }
     }
 }
-
-/// How long one run is to last, so that its ends do not count.
-pub(crate) const RUN: Duration = Duration::from_millis(350);

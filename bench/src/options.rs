@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
@@ -13,6 +14,8 @@ pub(crate) struct Options {
     pub(crate) figures: Vec<Figure>,
     pub(crate) pairs: Vec<Pair>,
     pub(crate) rounds: usize,
+    /// How long a run is to last, so that its ends do not count.
+    pub(crate) run: Duration,
     /// This many messages in each run, and no run before to find out how many.
     pub(crate) count: Option<u64>,
     /// Whether system calls are counted, in a run of their own.
@@ -30,8 +33,8 @@ usage: trunkline-bench FIGURE… [OPTION…]
   --peer LIST      which pairs, with commas; default: all. {}
   --flavour LIST   multi, current: tokio's runtime; default: both
   --rounds N       how often each pair has its turn; default: 5
-  --quick          3 rounds
-  --count N        messages per sender in each run; default: as many as fill a third of a second
+  --quick          3 rounds of shorter runs
+  --count N        messages per sender in each run; default: as many as fill a quarter of a second
   --syscalls       count system calls, too, in a run of their own (wants perf)
   --json FILE      write the report there too; other figures that it has stay
 ",
@@ -49,6 +52,7 @@ pub(crate) fn parse(args: &[String]) -> Result<Option<Options>> {
         figures: Vec::new(),
         pairs: Vec::new(),
         rounds: 5,
+        run: Duration::from_millis(250),
         count: None,
         syscalls: false,
         json: None,
@@ -60,7 +64,10 @@ pub(crate) fn parse(args: &[String]) -> Result<Option<Options>> {
             "--peer" => peers = list(value()?),
             "--flavour" => flavours = each(value()?, Flavour::parse)?,
             "--rounds" => options.rounds = value()?.parse()?,
-            "--quick" => options.rounds = 3,
+            "--quick" => {
+                options.rounds = 3;
+                options.run = Duration::from_millis(60);
+            }
             "--count" => options.count = Some(value()?.parse()?),
             "--syscalls" => options.syscalls = true,
             "--json" => options.json = Some(value()?.into()),

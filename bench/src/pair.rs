@@ -58,12 +58,8 @@ impl Peer {
         match self {
             Self::Rust | Self::Otp => true,
             Self::Raw => matches!(figure, Figure::OneWay),
-            // All senders would share one connection.
-            Self::Tokio => matches!(
-                figure.kind(),
-                Kind::Stream { senders: 1, .. } | Kind::RoundTrip
-            ),
-            Self::Libei | Self::ErlDist => matches!(
+            // For tokio all senders would share one connection, the others have one sender.
+            Self::Tokio | Self::Libei | Self::ErlDist => matches!(
                 figure.kind(),
                 Kind::Stream { senders: 1, .. } | Kind::RoundTrip | Kind::Connect
             ),

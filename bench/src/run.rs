@@ -78,7 +78,9 @@ fn measure(place: &Place, figure: Figure, options: &Options) -> Result<Table> {
         turn.until_ready()?;
         turn.count = match options.count {
             Some(count) => count,
-            None => turn.enough(figure).with_context(|| turn.pair.name())?,
+            None => turn
+                .enough(figure, options.run)
+                .with_context(|| turn.pair.name())?,
         };
     }
     let mut rows: Vec<Row> = turns

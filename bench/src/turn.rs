@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::figure::{Better, Figure, Kind, RUN};
+use crate::figure::{Better, Figure, Kind};
 use crate::line::Line;
 use crate::pair::{Pair, Peer};
 use crate::place::Place;
@@ -79,7 +79,7 @@ impl Turn {
     }
 
     /// How many messages fill a run. Warms up, too.
-    pub(crate) fn enough(&mut self, figure: Figure) -> Result<u64> {
+    pub(crate) fn enough(&mut self, figure: Figure, run: Duration) -> Result<u64> {
         let (first, most) = figure.counts();
         if first == most {
             return Ok(first);
@@ -89,7 +89,7 @@ impl Turn {
         for _ in 0..2 {
             self.count = count;
             let took = self.once(figure, 0)?.took;
-            let factor = RUN.as_secs_f64() / took.as_secs_f64().max(1e-6);
+            let factor = run.as_secs_f64() / took.as_secs_f64().max(1e-6);
             count = ((count as f64 * factor) as u64).clamp(first, most);
         }
         Ok(count)
@@ -119,7 +119,12 @@ impl Turn {
         match figure.kind() {
             Kind::Stream { senders, size } => self.stream(senders, size, strategy),
             Kind::RoundTrip => self.round_trips("ping", "pinged", 1, strategy),
-            Kind::Connect => self.round_trips("connect", "connected", self.count, strategy),
+            Kind::Connect => {
+                // Bare sockets stand for EPMD's connection, too.
+                let each = 1 + u64::from(self.pair.receiver == Peer::Tokio);
+                let connections = each * self.count;
+                self.round_trips("connect", "connected", connections, strategy)
+            }
             Kind::Call { callers } => self.calls(callers),
             Kind::Transfer => self.transfer(),
             Kind::Idle => self.idle(),

@@ -2,7 +2,7 @@
 //! known beforehand is how a program should read best, so there are three strategies and the best of them counts.
 
 use std::net::Ipv4Addr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use bytes::BytesMut;
@@ -36,11 +36,9 @@ async fn command(listener: &TcpListener, line: &Line) -> Result<()> {
             take(accept(listener).await?, line).await
         }
         "send" => send(connect(line).await?, line).await,
-        "serve" => {
-            say(&Line::new("serving"))?;
-            echo(accept(listener).await?, line.number("strategy")?).await
-        }
+        "serve" => serve(listener, line).await,
         "ping" => ping(connect(line).await?, line).await,
+        "connect" => connect_often(line).await,
         other => bail!("there is no command {other:?}"),
     }
 }
@@ -198,6 +196,35 @@ async fn ping(mut stream: TcpStream, line: &Line) -> Result<()> {
         ensure!(back == message, "another message comes back");
     }
     say(&quantiles("pinged", times))
+}
+
+/// As many round trips on new connections as a node that dials has: one with EPMD, two of the handshake.
+async fn connect_often(line: &Line) -> Result<()> {
+    let strategy: u64 = line.number("strategy")?;
+    let mut times = Vec::new();
+    for _ in 0..line.number("count")? {
+        let begun = Instant::now();
+        for rounds in [1, 2] {
+            let mut stream = connect(line).await?;
+            let mut reader = Reader::new(strategy);
+            for _ in 0..rounds {
+                stream.write_all(&[7; SMALL]).await?;
+                reader.next(&mut stream).await?.context("it ends early")?;
+            }
+        }
+        times.push(u64::try_from(begun.elapsed().as_nanos())?);
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    say(&quantiles("connected", times))
+}
+
+async fn serve(listener: &TcpListener, line: &Line) -> Result<()> {
+    say(&Line::new("serving"))?;
+    let strategy = line.number("strategy")?;
+    for _ in 0..line.number("connections")? {
+        tokio::spawn(echo(accept(listener).await?, strategy));
+    }
+    Ok(())
 }
 
 async fn echo(mut stream: TcpStream, strategy: u64) -> Result<()> {
