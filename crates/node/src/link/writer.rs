@@ -26,8 +26,10 @@ pub(super) async fn run(link: &Link, stream: WriteHalf) -> DownReason {
     clock.set(link.tick_due());
     let mut portion = Portion::default();
     loop {
+        // Before the flush: what was sent before the end leaves with this one.
+        let ends = link.closing.is_cancelled();
         match flush(link, &stream, &mut portion) {
-            Ok(Flushed::All) if link.closing.is_cancelled() => {
+            Ok(Flushed::All) if ends => {
                 // The peer reads what it was sent, and hangs up; until then the reader reads.
                 drop(stream);
                 return pending().await;

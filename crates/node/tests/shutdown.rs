@@ -1,0 +1,197 @@
+//! What a node leaves behind when it ends: nothing, and what it said has arrived.
+
+mod support;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use support::{cookie, name, peer};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep, timeout};
+use trunkline_etf::Term;
+use trunkline_node::epmd::client::{self, QueryError};
+use trunkline_node::epmd::server::Server;
+use trunkline_node::{DownReason, Message, Node, NodeEvent, NodeType, Target};
+
+const PATIENT: Duration = Duration::from_secs(30);
+
+fn epmd() -> Server {
+    let any = "127.0.0.1:0".parse().expect("an address");
+    Server::bind(&[any]).expect("a free port")
+}
+
+async fn node(epmd: &Server, text: &str) -> Node {
+    Node::builder(name(text))
+        .cookie(cookie("monster"))
+        .epmd_port(epmd.port())
+        .listen([Ipv4Addr::LOCALHOST.into()], 0)
+        .connect_timeout(PATIENT)
+        .follow_tick_time(false)
+        .start()
+        .await
+        .expect("it starts")
+}
+
+fn tasks() -> usize {
+    tokio::runtime::Handle::current()
+        .metrics()
+        .num_alive_tasks()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_sent_arrives_and_nothing_is_left() {
+    let epmd = epmd();
+    let two = node(&epmd, "two@127.0.0.1").await;
+    let mut inbox = two.mailbox();
+    let mut events = two.monitor_nodes_of(NodeType::All);
+    let before = tasks();
+    for round in 0..3 {
+        let one = node(&epmd, "one@127.0.0.1").await;
+        let port = one.port().expect("it listens");
+        one.connect(&Target::new(two.name().clone()))
+            .await
+            .expect("it connects");
+        let outbox = one.mailbox();
+        let large = Term::binary(vec![7; 3 << 20]);
+        for _ in 0..20 {
+            outbox.send(&inbox.pid(), &large).await.expect("connected");
+        }
+        outbox
+            .send(&inbox.pid(), &Term::from(round))
+            .await
+            .expect("connected");
+        let (shutdown, ()) = tokio::join!(one.shutdown(PATIENT), async {
+            for _ in 0..20 {
+                let message = timeout(PATIENT, inbox.recv()).await.expect("in time");
+                assert_eq!(message, Some(Message::Term(large.clone())));
+            }
+            let last = timeout(PATIENT, inbox.recv()).await.expect("in time");
+            assert_eq!(last, Some(Message::Term(Term::from(round))));
+        });
+        assert!(shutdown.is_clean(), "{shutdown:?}");
+        assert!(matches!(events.next().await, Some(NodeEvent::Up { .. })));
+        let Some(NodeEvent::Down { reason, .. }) = events.next().await else {
+            panic!("no end");
+        };
+        assert_eq!(reason, DownReason::Closed);
+
+        // Nobody listens, nobody is registered, nothing runs.
+        let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        assert!(TcpStream::connect(addr).await.is_err());
+        let gone = async {
+            let mapper = (Ipv4Addr::LOCALHOST, epmd.port()).into();
+            while client::port_please(mapper, "one", PATIENT).await
+                != Err(QueryError::NotRegistered)
+            {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(PATIENT, gone).await.expect("the name is free");
+        let refused = one.connect(&Target::new(two.name().clone())).await;
+        assert_eq!(refused.expect_err("it ended").reason().code(), "closed");
+        drop((one, outbox));
+        let ended = async {
+            while tasks() > before {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        // EPMD's task for the registration and the other node's for the connection end too.
+        timeout(PATIENT, ended).await.expect("no task is left");
+    }
+    assert!(two.connected().is_empty());
+}
+
+/// A peer that takes nothing any more, with far more on the way than the sockets hold.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_does_not_read_is_cut_at_the_limit() {
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let deaf = peer(move |wire| {
+        let stream = wire.connect();
+        wait.lock().expect("no panic").recv().ok();
+        drop(stream);
+    });
+    let epmd = epmd();
+    let one = node(&epmd, "one@127.0.0.1").await;
+    one.connect(&deaf).await.expect("it connects");
+    let outbox = one.mailbox();
+    let large = Term::binary(vec![7; 16 << 20]);
+    outbox
+        .send(&support::pid(9), &large)
+        .await
+        .expect("connected");
+    let begun = Instant::now();
+    let shutdown = one.shutdown(Duration::from_millis(300)).await;
+    assert!(begun.elapsed() >= Duration::from_millis(300));
+    assert_eq!(shutdown.cut.len(), 1, "{shutdown:?}");
+    assert_eq!(shutdown.cut[0].peer, name("app@127.0.0.1"));
+    assert!(shutdown.cut[0].unsent > 1 << 20, "{shutdown:?}");
+    assert!(one.connected().is_empty());
+    drop(go);
+}
+
+/// It has read everything, and stays on the line.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_does_not_hang_up_is_cut_at_the_limit() {
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let clinging = peer(move |wire| {
+        let stream = wire.connect();
+        wait.lock().expect("no panic").recv().ok();
+        drop(stream);
+    });
+    let epmd = epmd();
+    let one = node(&epmd, "one@127.0.0.1").await;
+    one.connect(&clinging).await.expect("it connects");
+    let shutdown = one.shutdown(Duration::from_millis(100)).await;
+    assert_eq!(shutdown.cut.len(), 1, "{shutdown:?}");
+    assert_eq!(shutdown.cut[0].unsent, 0);
+    drop(go);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_ends_may_shut_down_at_once() {
+    let epmd = epmd();
+    for _ in 0..20 {
+        let one = node(&epmd, "one@127.0.0.1").await;
+        let two = node(&epmd, "two@127.0.0.1").await;
+        one.connect(&Target::new(two.name().clone()))
+            .await
+            .expect("it connects");
+        let (a, b) = tokio::join!(one.shutdown(PATIENT), two.shutdown(PATIENT));
+        assert!(a.is_clean() && b.is_clean(), "{a:?} {b:?}");
+        let free = async {
+            while !epmd.names().is_empty() {
+                sleep(Duration::from_millis(2)).await;
+            }
+        };
+        timeout(PATIENT, free).await.expect("both names are free");
+    }
+}
+
+/// A dial and a caller that are in the middle of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_half_way_ends_too() {
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let silent = peer(move |_wire| {
+        wait.lock().expect("no panic").recv().ok();
+    });
+    let epmd = epmd();
+    let one = node(&epmd, "one@127.0.0.1").await;
+    let port = one.port().expect("it listens");
+    let stranger = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await;
+    let dial = tokio::spawn({
+        let one = one.clone();
+        async move { one.connect(&silent).await }
+    });
+    sleep(Duration::from_millis(20)).await;
+    let shutdown = timeout(PATIENT / 2, one.shutdown(PATIENT)).await;
+    assert!(shutdown.expect("at once").is_clean());
+    let dialled = timeout(PATIENT / 2, dial).await.expect("at once");
+    assert_eq!(
+        dialled.expect("no panic").unwrap_err().reason().code(),
+        "closed"
+    );
+    drop((stranger, go));
+}
