@@ -174,6 +174,9 @@ impl Reloader {
         if new.node.tls != old.node.tls {
             keys.push("[node] tls");
         }
+        if new.node.port != old.node.port {
+            keys.push("[node] port");
+        }
         if new.engine.connect_timeout != old.engine.connect_timeout {
             keys.push("[engine] connect_timeout");
         }

@@ -67,7 +67,9 @@ impl Agent {
         say_start(&config, &identity, &topologies, &tcp);
 
         let resolver: Arc<dyn Resolve> = Arc::new(HostResolver::default());
+        let port = config.node.port;
         let attach = AttachConfig {
+            port,
             epmd_port,
             connect_timeout: config.engine.connect_timeout,
             max_connects: config.engine.max_connects,
@@ -92,6 +94,7 @@ impl Agent {
             node: identity.node.to_string(),
             cookie_source: cookie.source.to_string(),
             epmd_port,
+            port,
             strategies: RwLock::new(strategies),
             min_nodes: AtomicUsize::new(config.admin.min_nodes),
             started: Instant::now(),
@@ -251,6 +254,7 @@ pub(crate) struct Facts {
     node: String,
     cookie_source: String,
     epmd_port: u16,
+    port: Option<u16>,
     /// By topology; with the reason for those that are off.
     strategies: RwLock<Strategies>,
     min_nodes: AtomicUsize,
@@ -303,6 +307,7 @@ impl View for Facts {
                 reason: status.detached.as_ref().map(ReasonStatus::from),
                 cookie_source: self.cookie_source.clone(),
                 epmd_port: Some(self.epmd_port),
+                port: self.port,
             },
             topologies: topologies.collect(),
             unlisted: unlisted(&engine.peers),

@@ -55,6 +55,9 @@ pub struct NodeStatus {
     /// The port of every port mapper, as the agent was told; absent from agents that do not say.
     #[serde(default)]
     pub epmd_port: Option<u16>,
+    /// Where the node listens, when the configuration says so because no EPMD does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
 }
 
 /// One topology.

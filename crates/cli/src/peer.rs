@@ -9,7 +9,7 @@ use trunkline_agent::config::NodeOptions;
 use trunkline_agent::hosts::HostResolver;
 use trunkline_agent::identity;
 use trunkline_agent::socket::{Folders, LocalAgent};
-use trunkline_node::{Resolve, Tls};
+use trunkline_node::{Resolve, Target, Tls};
 use trunkline_proto::{Cookie, NodeName, Reason};
 
 use crate::context::Context;
@@ -26,6 +26,10 @@ pub(crate) struct PeerArgs {
     /// COOKIE file, ~/.erlang.cookie, or the agent on this host]
     #[arg(long, value_name = "FILE")]
     pub(crate) cookie_file: Option<PathBuf>,
+    /// The node's distribution port, where no EPMD knows it [default: the configuration for its own
+    /// node, else the EPMD on the node's host]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) port: Option<u16>,
     /// How long to wait, all steps together: 5s, 500ms
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = duration)]
     pub(crate) timeout: Duration,
@@ -35,6 +39,7 @@ pub(crate) struct PeerArgs {
 #[derive(Debug)]
 pub(crate) struct Peer {
     pub(crate) node: NodeName,
+    pub(crate) port: Option<u16>,
     pub(crate) secret_cookie: Option<Cookie>,
     pub(crate) timeout: Duration,
     pub(crate) epmd_port: u16,
@@ -69,14 +74,27 @@ impl Peer {
         };
         let epmd_port = epmd_port(cx, agent.as_ref())?;
         let tls = trunkline_agent::tls::tls(&cx.env, &cx.node_options()?)?;
+        let port = match args.port {
+            Some(port) => Some(port),
+            None => own_port(cx, &node, agent.as_ref())?,
+        };
         Ok(Self {
             node,
+            port,
             secret_cookie,
             timeout: args.timeout,
             epmd_port,
             resolver: Arc::new(HostResolver::default()),
             tls,
         })
+    }
+
+    /// Where to reach it.
+    pub(crate) fn target(&self) -> Target {
+        Target {
+            port: self.port,
+            ..Target::new(self.node.clone())
+        }
     }
 
     /// The cookie, or the failure that says where it was looked for.
@@ -158,6 +176,20 @@ fn epmd_port(cx: &Context, agent: Option<&LocalAgent>) -> Result<u16, Failure> {
         (None, Some(known)) => known,
         _ => said,
     })
+}
+
+/// Where `node` listens, when it is the one that the agent or the configuration of this host serves
+/// and a port is given for that: no EPMD knows it.
+fn own_port(
+    cx: &Context,
+    node: &NodeName,
+    agent: Option<&LocalAgent>,
+) -> Result<Option<u16>, Failure> {
+    if let Some(agent) = agent.filter(|agent| agent.node == *node) {
+        return Ok(agent.status.node.port);
+    }
+    let options = NodeOptions::load(cx.config_file()?)?;
+    Ok(options.port.filter(|_| options.name.as_ref() == Some(node)))
 }
 
 fn local_error(error: trunkline_agent::socket::LocalError) -> Failure {

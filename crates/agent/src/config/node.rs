@@ -1,5 +1,6 @@
 //! `[node]`: the node that the agent serves.
 
+use std::num::NonZeroU16;
 use std::path::Path;
 
 use serde::{Deserialize, Deserializer, de};
@@ -26,6 +27,12 @@ pub const FIELDS: &[Field] = &[
     .secret()
     .example("{ env = \"RELEASE_COOKIE\" }"),
     Field::new(
+        "port",
+        "a port, 1 to 65535",
+        "where the node listens, for a node that no EPMD knows (-start_epmd false -erl_epmd_port N); by default the EPMD on its host is asked",
+    )
+    .example("9100"),
+    Field::new(
         "tls",
         "{ optfile = \"/path\" }, or { cacertfile = \"/path\" } with certfile and keyfile",
         "distribution over TLS; by default as -proto_dist and -ssl_dist_optfile in ELIXIR_ERL_OPTIONS, ERL_AFLAGS, ERL_FLAGS or ERL_ZFLAGS say",
@@ -42,6 +49,8 @@ pub struct NodeOptions {
     pub cookie: Option<Secret>,
     /// How it is spoken to over TLS; `None`: as the environment says, else plain TCP.
     pub tls: Option<TlsOptions>,
+    /// Where it listens; `None`: the EPMD on its host knows.
+    pub port: Option<u16>,
 }
 
 impl NodeOptions {
@@ -84,6 +93,7 @@ impl NodeOptions {
             name: raw.name.map(|Name(name)| name),
             cookie: raw.cookie,
             tls: raw.tls.as_ref().map(TlsOptions::read).transpose()?,
+            port: raw.port.map(NonZeroU16::get),
         })
     }
 }
@@ -94,6 +104,7 @@ struct Raw {
     name: Option<Name>,
     mode: Option<Mode>,
     cookie: Option<Secret>,
+    port: Option<NonZeroU16>,
     tls: Option<Table>,
 }
 

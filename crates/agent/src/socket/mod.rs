@@ -72,6 +72,7 @@ mod tests {
             reason: None,
             cookie_source: "$RELEASE_COOKIE".into(),
             epmd_port: Some(4369),
+            port: None,
         };
         Arc::new(Fixed(AgentStatus {
             version: "0.0.0".into(),

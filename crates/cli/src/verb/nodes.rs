@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use trunkline_etf::{Atom, Term};
-use trunkline_node::{Node, RpcError, Target};
+use trunkline_node::{Node, RpcError};
 use trunkline_proto::{Cookie, NodeName, Reason};
 
 use crate::context::Context;
@@ -116,8 +116,7 @@ impl<'a> Asker<'a> {
             me = me.tls(tls.clone());
         }
         let me = me.start().await.map_err(bad)?;
-        let target = Target::new(peer.node.clone());
-        me.connect(&target)
+        me.connect(&peer.target())
             .await
             .map_err(|error| error.into_reason())?;
         Ok(Self { me, peer })

@@ -4,7 +4,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use serde::Serialize;
-use trunkline_node::Target;
 use trunkline_node::probe::{Depth, Probe, ProbeConfig, probe};
 use trunkline_proto::{NodeName, Reason, Step};
 
@@ -56,7 +55,7 @@ pub(crate) fn run(args: Args, cx: &Context) -> Result<ExitCode, Failure> {
                 config.epmd_port = peer.epmd_port;
                 config.resolver = Arc::clone(&peer.resolver);
                 config.tls = peer.tls.clone();
-                let found = probe(&config, &Target::new(peer.node.clone())).await;
+                let found = probe(&config, &peer.target()).await;
                 match &found.result {
                     Ok(_) => Ok(rtt_us(&found)),
                     Err(why) => Err(form_first(why.clone(), &peer.node)),

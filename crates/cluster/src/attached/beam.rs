@@ -61,6 +61,15 @@ impl Beam {
         Ok(names_inet6(&answer))
     }
 
+    /// The port on which the node takes every other to listen (`-erl_epmd_port`); `None` when it asks
+    /// port mappers.
+    pub(super) async fn peer_port(&self) -> Result<Option<u16>, MemberError> {
+        let flag = vec![Term::atom("erl_epmd_port")];
+        let answer = self.ask("init", "get_argument", flag).await?;
+        let mut words = words(&answer);
+        Ok(words.find_map(|word| word.to_text()?.parse().ok()))
+    }
+
     /// `global:disconnect/0`: leave the others without tearing their links. Hidden links stay.
     pub(super) async fn global_disconnect(&self) -> Result<(), MemberError> {
         self.ask("global", "disconnect", vec![]).await.map(drop)
@@ -170,10 +179,14 @@ impl Beam {
 
 /// In `{ok, [["inet6_tcp"], …]}` of `init:get_argument(proto_dist)`. The charlists print as numbers.
 fn names_inet6(argument: &Term) -> bool {
+    words(argument).any(|word| word.to_text().is_some_and(|text| text.starts_with("inet6")))
+}
+
+/// The words in `{ok, [[Word, …], …]}`; none in `error`.
+fn words(argument: &Term) -> impl Iterator<Item = &Term> {
     let given = argument.as_tuple().and_then(|answer| answer.get(1));
     let lists = given.and_then(Term::as_list).unwrap_or_default();
-    let mut words = lists.iter().filter_map(Term::as_list).flatten();
-    words.any(|word| word.to_text().is_some_and(|text| text.starts_with("inet6")))
+    lists.iter().filter_map(Term::as_list).flatten()
 }
 
 fn failed(module: &'static str, function: &'static str, why: &RpcError) -> MemberError {

@@ -33,7 +33,8 @@ pub struct AttachConfig {
     pub node: NodeName,
     /// Its cookie.
     pub cookie: Cookie,
-    /// Where it listens, when EPMD need not be asked.
+    /// Where it listens, when EPMD need not be asked. Peers are taken to listen there too until the node
+    /// says how it finds them (`-erl_epmd_port`).
     pub port: Option<u16>,
     /// Where port mappers listen, here and at the peers. Default 4369.
     pub epmd_port: u16,
@@ -99,6 +100,7 @@ impl Attached {
             cookie: Some(config.cookie.clone()),
             timeout: config.connect_timeout,
             epmd_port: config.epmd_port,
+            peer_port: config.port,
             resolver: Arc::clone(&config.resolver),
             tls: config.tls.clone(),
             ..ProbeConfig::new(config.probe_name()?)

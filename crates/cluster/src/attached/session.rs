@@ -57,11 +57,13 @@ const NOTICE: [Duration; 3] = [
     Duration::from_secs(300),
 ];
 
-/// Nothing says that the node runs.
+/// Nothing says that the node runs. Where no port mapper is asked its port alone says that.
 const fn is_absent(reason: &Reason) -> bool {
     matches!(
         reason,
-        Reason::EpmdUnreachable { .. } | Reason::NotRegistered { .. }
+        Reason::EpmdUnreachable { .. }
+            | Reason::NotRegistered { .. }
+            | Reason::PortUnreachable { .. }
     )
 }
 
@@ -98,7 +100,10 @@ impl Keeper {
     async fn wait_for_start(&self) {
         let end = Instant::now() + STARTING;
         let config = ProbeConfig {
-            depth: Depth::Epmd,
+            depth: match self.target.port {
+                Some(_) => Depth::Port,
+                None => Depth::Epmd,
+            },
             ..self.probing.clone()
         };
         let mut said = false;
@@ -205,7 +210,7 @@ impl Keeper {
         *told = Some(reason);
     }
 
-    /// Probes go over the address family that the node dials.
+    /// Probes go over the address family that the node dials, to the port where it looks for peers.
     async fn follow(&self, beam: &Beam) -> Result<ProbeConfig, MemberError> {
         let family = match beam.uses_ipv6().await {
             Ok(true) => Some(Family::V6),
@@ -213,8 +218,14 @@ impl Keeper {
             Err(MemberError::Failed(_)) => None,
             Err(gone) => return Err(gone),
         };
+        let peer_port = match beam.peer_port().await {
+            Ok(port) => port,
+            Err(MemberError::Failed(_)) => self.probing.peer_port,
+            Err(gone) => return Err(gone),
+        };
         Ok(ProbeConfig {
             family,
+            peer_port,
             ..self.probing.clone()
         })
     }
