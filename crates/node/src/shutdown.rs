@@ -1,12 +1,14 @@
 //! How a node ends: what runs for it, and how that comes to an end in peace.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use trunkline_proto::NodeName;
 
+use crate::shared::Shared;
 use crate::{DownReason, Node};
 
 /// Everything that runs for one node, and what ends it.
@@ -16,8 +18,10 @@ pub(crate) struct Lifetime {
     pub(crate) stop: CancellationToken,
     /// Ends what makes new connections: listening, dialling, the registration.
     pub(crate) closing: CancellationToken,
-    /// Every task of the node.
+    /// Every task of the node but its processes.
     pub(crate) tasks: TaskTracker,
+    /// The tasks of its processes.
+    pub(crate) processes: TaskTracker,
 }
 
 impl Default for Lifetime {
@@ -27,6 +31,7 @@ impl Default for Lifetime {
             closing: stop.child_token(),
             stop,
             tasks: TaskTracker::new(),
+            processes: TaskTracker::new(),
         }
     }
 }
@@ -50,12 +55,15 @@ impl Lifetime {
     }
 }
 
-/// How a shutdown went. Either way nothing of the node is left.
+/// How a shutdown went.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Shutdown {
     /// The connections that were cut at the limit; empty when everything that was sent has left.
     pub cut: Vec<Cut>,
+    /// How many processes still run: futures that have not waited since they were to end. Nothing can
+    /// end those but themselves.
+    pub processes: usize,
 }
 
 /// A connection that was cut.
@@ -69,9 +77,9 @@ pub struct Cut {
 }
 
 impl Shutdown {
-    /// Whether everything that was sent has left, and every peer has hung up.
+    /// Whether everything that was sent has left, every peer has hung up, and no process runs.
     pub fn is_clean(&self) -> bool {
-        self.cut.is_empty()
+        self.cut.is_empty() && self.processes == 0
     }
 }
 
@@ -81,32 +89,44 @@ impl Node {
     /// sent, and hangs up. Each peer sees one clean end of the connection. At the limit what is still
     /// connected is cut, and the result says so.
     ///
-    /// When it returns nothing of the node is left: no task, no port, no registration. Handles that
-    /// are left are those of a node without connections. Not cancel safe: dropped midway, the rest
-    /// ends with the last handle.
+    /// When it returns nothing of the node is left: no task but those that the result names, no port,
+    /// no registration. Handles that are left are those of a node without connections. Cancel safe:
+    /// what has begun goes to its end, also when a process of this node asked for it.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
     pub async fn shutdown(&self, limit: Duration) -> Shutdown {
-        let deadline = Instant::now() + limit;
-        let shared = &self.shared;
-        shared.life.closing.cancel();
-        shared.end_processes();
-        for link in shared.links() {
-            link.close();
+        let ending = end(Arc::clone(&self.shared), Instant::now() + limit);
+        // It cannot panic; a runtime that ends has ended everything.
+        tokio::spawn(ending).await.unwrap_or_default()
+    }
+}
+
+async fn end(shared: Arc<Shared>, deadline: Instant) -> Shutdown {
+    let life = &shared.life;
+    life.closing.cancel();
+    shared.end_processes();
+    life.processes.close();
+    let ended = timeout_at(deadline, life.processes.wait()).await;
+    for link in shared.links() {
+        link.close();
+    }
+    let over = shared.await_state(deadline, |state| state.links.is_empty());
+    over.await;
+    let cut = shared.links().into_iter().map(|link| {
+        let unsent = link.queued();
+        shared.end(&link, DownReason::Disconnected);
+        Cut {
+            peer: link.info.peer.clone(),
+            unsent,
         }
-        shared
-            .await_state(deadline, |state| state.links.is_empty())
-            .await;
-        let cut = shared.links().into_iter().map(|link| {
-            let unsent = link.queued();
-            shared.end(&link, DownReason::Disconnected);
-            Cut {
-                peer: link.info.peer.clone(),
-                unsent,
-            }
-        });
-        let cut = cut.collect();
-        shared.life.stop.cancel();
-        shared.life.tasks.close();
-        shared.life.tasks.wait().await;
-        Shutdown { cut }
+    });
+    let cut = cut.collect();
+    life.stop.cancel();
+    life.tasks.close();
+    life.tasks.wait().await;
+    Shutdown {
+        cut,
+        processes: ended.map_or_else(|_| life.processes.len(), |()| 0),
     }
 }

@@ -3,6 +3,7 @@
 mod support;
 
 use std::net::{Ipv4Addr, TcpListener};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use support::{cookie, name};
@@ -21,6 +22,7 @@ fn builder(text: &str) -> NodeBuilder<Cookie> {
         .epmd(None)
         .listen([Ipv4Addr::LOCALHOST.into()], 0)
         .follow_tick_time(false)
+        .auto_connect(false)
         .connect_timeout(PATIENT)
 }
 
@@ -65,11 +67,11 @@ async fn lists() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn no_message_comes_before_the_nodeup_or_after_the_nodedown() {
     let (one, two) = (node("one@127.0.0.1").await, node("two@127.0.0.1").await);
-    let mut inbox = one.mailbox();
+    let mut inbox = one.process();
     let to = inbox.pid();
     let sender = two.clone();
     let flood = tokio::spawn(async move {
-        let outbox = sender.mailbox();
+        let outbox = sender.process();
         loop {
             // Nobody is connected half of the time.
             outbox.send(&to, &Term::atom("flood")).await.ok();
@@ -77,7 +79,7 @@ async fn no_message_comes_before_the_nodeup_or_after_the_nodedown() {
         }
     });
     let mut events = one.monitor_nodes_of(NodeType::All);
-    let received = async |inbox: &mut trunkline_node::Mailbox, wait| {
+    let received = async |inbox: &mut trunkline_node::Process, wait| {
         matches!(
             timeout(wait, inbox.recv()).await,
             Ok(Some(Message::Term(_)))
@@ -124,7 +126,7 @@ async fn a_range_of_ports() {
     let more = builder("more@127.0.0.1").listen_range(ip, first..=first.saturating_add(20));
     let node = more.start().await.expect("the next is free");
     assert!(node.port() > Some(first));
-    let empty = builder("none@127.0.0.1").listen_range(ip, 9105..=9100);
+    let empty = builder("none@127.0.0.1").listen_range(ip, RangeInclusive::new(9105, 9100));
     let why = empty.start().await.expect_err("no port is in it");
     assert!(matches!(why, StartError::Listen { .. }));
     assert!(
@@ -215,8 +217,8 @@ async fn names_are_lent_for_as_long_as_the_connection_lives() {
         .connect(&at(&other))
         .await
         .expect("it has a name now");
-    let mut inbox = client.mailbox();
-    let outbox = giver.mailbox();
+    let mut inbox = client.process();
+    let outbox = giver.process();
     outbox
         .send(&inbox.pid(), &Term::atom("hello"))
         .await

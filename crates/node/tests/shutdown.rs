@@ -42,7 +42,7 @@ fn tasks() -> usize {
 async fn what_was_sent_arrives_and_nothing_is_left() {
     let epmd = epmd();
     let two = node(&epmd, "two@127.0.0.1").await;
-    let mut inbox = two.mailbox();
+    let mut inbox = two.process();
     let mut events = two.monitor_nodes_of(NodeType::All);
     let before = tasks();
     for round in 0..3 {
@@ -51,7 +51,7 @@ async fn what_was_sent_arrives_and_nothing_is_left() {
         one.connect(&Target::new(two.name().clone()))
             .await
             .expect("it connects");
-        let outbox = one.mailbox();
+        let outbox = one.process();
         let large = Term::binary(vec![7; 3 << 20]);
         for _ in 0..20 {
             outbox.send(&inbox.pid(), &large).await.expect("connected");
@@ -114,7 +114,7 @@ async fn a_peer_that_does_not_read_is_cut_at_the_limit() {
     let epmd = epmd();
     let one = node(&epmd, "one@127.0.0.1").await;
     one.connect(&deaf).await.expect("it connects");
-    let outbox = one.mailbox();
+    let outbox = one.process();
     let large = Term::binary(vec![7; 16 << 20]);
     outbox
         .send(&support::pid(9), &large)

@@ -23,7 +23,7 @@ async fn with_otp() -> Result<()> {
         for other in ["aaa@127.0.0.1", "zzz@127.0.0.1"] {
             let otp = Otp::of_release(release, &epmd, other, "monster", &[])?;
             let node = builder(&epmd, "mmm@127.0.0.1").start().await?;
-            let mut sink = node.mailbox();
+            let mut sink = node.process();
             assert!(sink.register(&atom!("sink")));
             let mut events = node.monitor_nodes_of(NodeType::All);
             let (target, there) = (Target::new(name(other)), atom!("echo"));
@@ -36,7 +36,7 @@ async fn with_otp() -> Result<()> {
                     sleep(Duration::from_micros(round * 50)).await;
                     node.connect(&target).await?;
                     let echo = Term::tuple([Term::from(sink.pid()), Term::from(round)]);
-                    sink.send_name(&target.name, &there, &echo).await?;
+                    sink.send((&there, &target.name), &echo).await?;
                     anyhow::Ok(())
                 };
                 let (sent, connected) = tokio::join!(

@@ -23,11 +23,11 @@ async fn everything_arrives_before_one_nodedown() -> Result<()> {
         let target = Target::new(name(otp.name()));
         let node = builder(&epmd, "rust@127.0.0.1").start().await?;
         node.connect(&target).await?;
-        let outbox = node.mailbox();
+        let outbox = node.process();
         let large = Term::binary(vec![7; 1 << 20]);
         for _ in 0..64 {
             outbox
-                .send_name(&target.name, &atom!("witness"), &large)
+                .send((atom!("witness"), &target.name), &large)
                 .await?;
         }
         let shutdown = node.shutdown(SOON).await;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 use trunkline_interop::otp::{Epmd, Release};
-use trunkline_node::{Mailbox, Message, Node, NodeBuilder};
+use trunkline_node::{Message, Node, NodeBuilder, Process};
 use trunkline_proto::{Cookie, NodeName};
 
 /// For what takes milliseconds, while others compile.
@@ -49,7 +49,7 @@ async fn until(what: &str, mut done: impl FnMut() -> bool) {
     came.unwrap_or_else(|_| panic!("it does not come to be: {what}"));
 }
 
-async fn received(mailbox: &mut Mailbox) -> String {
+async fn received(mailbox: &mut Process) -> String {
     match timeout(SOON, mailbox.recv()).await {
         Ok(Some(Message::Term(term))) => term.to_string(),
         other => panic!("no message: {other:?}"),

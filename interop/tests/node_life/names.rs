@@ -33,7 +33,7 @@ async fn we_ask_for_a_name() -> Result<()> {
         one.connect(&Target::new(name(other.name()))).await?;
         assert_eq!(other.eval("nodes(hidden)")?, format!("['{}']", one.name()));
         // It is a node like any other: others send to its processes.
-        let mut inbox = one.mailbox();
+        let mut inbox = one.process();
         let me = Term::from(inbox.pid());
         let send = vec![me, Term::atom("hello")];
         one.erpc(&name(otp.name()), "erlang", "send", send, SOON)

@@ -107,7 +107,8 @@ impl Shared {
             shared: Arc::clone(self),
             inner: Arc::clone(inner),
         };
-        inner.runs_as(tokio::spawn(running).abort_handle());
+        let task = self.life.processes.spawn(running);
+        inner.runs_as(task.abort_handle());
         inner.pid.clone()
     }
 }
