@@ -130,6 +130,9 @@ fn check(label: &str, labels: &[&str]) -> Result<(), String> {
         return Ok(());
     }
     let shown: String = label.chars().filter(|c| !c.is_control()).take(40).collect();
+    if labels.is_empty() {
+        return Err(format!("there is no label {{{shown}}}, nor any other"));
+    }
     Err(match nearest(label, labels.iter().copied()) {
         Some(near) => format!("there is no label {{{shown}}}; did you mean {{{near}}}?"),
         None => {
@@ -195,5 +198,7 @@ mod tests {
         ] {
             assert_eq!(parse(text), Err(why.to_owned()), "{text}");
         }
+        let none = Naming::parse("{name}", &[]);
+        assert_eq!(none, Err("there is no label {name}, nor any other".into()));
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use support::dns_server::{A, AAAA, Answer, DnsServer, Message, Rr, SRV};
-use support::{first, line, start};
+use support::{first, hosts, line, start};
 
 use trunkline_proto::NodeName;
 
@@ -148,6 +148,36 @@ async fn the_basename_is_configured_or_the_own_node_has_it() {
 }
 
 #[tokio::test]
+async fn names_are_learned_from_the_port_mapper_at_each_address() {
+    let server = DnsServer::start(|_, _| ips(&["10.0.0.1", "10.0.0.2", "10.0.0.3"])).await;
+    let learn = "resource_types = ['a']\nnode_basename = 'learn'\npolling_interval = '100ms'\n";
+    let options = options(&server, learn);
+    // Nobody has ever answered: that is no empty list.
+    let why = line(&first(&options, None).await);
+    assert!(
+        why.starts_with("10.0.0.1 (and 2 more): nothing answers at its EPMD port"),
+        "{why}"
+    );
+
+    let helpers = ["app-v1", "-tool", "rem-1a2b-app", "trunkline-app-v1"];
+    hosts().list("10.0.0.1", &helpers);
+    hosts().list("10.0.0.2", &["app-v2", "other"]);
+    let mut running = start(&options, Some("app-v1@10.0.0.1"));
+    let report = running.next().await;
+    let all = ["app-v1@10.0.0.1", "app-v2@10.0.0.2", "other@10.0.0.2"];
+    assert_eq!(nodes(&report), all);
+    let answer = report.answer.unwrap();
+    let own = answer.peers.iter().map(|peer| peer.is_self);
+    assert_eq!(own.collect::<Vec<_>>(), [true, false, false]);
+
+    // Who falls silent keeps its names, and a restart under another name is seen.
+    hosts().set("10.0.0.1", support::epmd::Mapper::Silent);
+    hosts().list("10.0.0.2", &["app-v3"]);
+    let renewed = ["app-v1@10.0.0.1", "app-v3@10.0.0.2"];
+    while nodes(&running.next().await) != renewed {}
+}
+
+#[tokio::test]
 async fn an_answer_that_fails_is_an_error_with_its_cure() {
     let server = DnsServer::start(|_, _| Answer::Code(3)).await;
     let report = first(
@@ -282,6 +312,26 @@ async fn services_are_named_by_address() {
             ]
         );
     }
+}
+
+#[tokio::test]
+async fn services_are_named_by_their_records_or_by_themselves() {
+    let server = services().await;
+    let template = srv_options(&server, "node_basename = 'app-{srv.target}'");
+    let report = first(&template, Some("x@10.0.0.9")).await;
+    assert_eq!(
+        nodes(&report),
+        ["app-a-internal@10.0.0.1", "app-b-internal@10.0.0.2"]
+    );
+
+    hosts().list("10.0.0.1", &["one"]);
+    hosts().list("10.0.0.2", &["two", "-tool"]);
+    let learn = srv_options(&server, "node_basename = 'learn'");
+    let report = first(&learn, Some("x@10.0.0.9")).await;
+    assert_eq!(nodes(&report), ["one@10.0.0.1", "two@10.0.0.2"]);
+    let peers = report.answer.unwrap().peers;
+    let targets = peers.iter().map(|peer| peer.labels["srv.target"].as_str());
+    assert_eq!(targets.collect::<Vec<_>>(), ["a.internal", "b.internal"]);
 }
 
 #[tokio::test]
@@ -436,8 +486,16 @@ fn options_that_contradict_each_other() {
             "interval and polling_interval are the same, and both are set",
         ),
         (
-            "node_basename = 'learn'",
-            "node_basename = \"learn\" is for the strategy fly",
+            "node_basename = 'learn'\nresource_types = ['srv']\nsrv_port = 'distribution'",
+            "node_basename = \"learn\" asks an EPMD, and srv_port = \"distribution\" does without",
+        ),
+        (
+            "node_basename = '{srv.target}'",
+            "node_basename = \"{srv.target}\" is not allowed",
+        ),
+        (
+            "node_basename = '{srv.targt}'\nresource_types = ['srv']",
+            "node_basename = \"{srv.targt}\" is not allowed",
         ),
         ("interval = 5", "interval = \"5ms\" is not allowed"),
         (

@@ -4,9 +4,10 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future::BoxFuture;
-use trunkline_reconcile::evidence::Answer;
+use trunkline_reconcile::evidence::{Answer, Labels};
 
-use super::{Names, is_host, other, own_family, peer};
+use super::names::{Names, learned};
+use super::{is_host, other, own_family};
 use crate::DiscoverError;
 use crate::dns::{Family, Resolver};
 use crate::source::{Poll, PollCx};
@@ -34,31 +35,36 @@ impl Addresses {
     }
 
     async fn ask(&self, cx: &PollCx) -> Result<Answer, DiscoverError> {
-        let basename = self.names.basename(cx)?;
+        let rule = self.names.rule(cx)?;
         let found = self.resolver.fresh().lookup(&self.query, self.family).await;
         let found = found.map_err(|why| DiscoverError::Dns {
             name: self.query.clone(),
             why,
         })?;
-        let mut notes = Vec::new();
-        let mut peers = Vec::new();
-        for ip in found.into_iter().map(|ip| ip.to_canonical()) {
-            match peer(&basename, &ip.to_string(), cx).filter(|_| is_host(&ip)) {
-                Some(peer) => peers.push((ip, peer)),
-                None => {
-                    notes = vec![format!(
-                        "{} has {ip}, which is no host's address",
-                        self.query
-                    )]
-                }
-            }
-        }
-        if let Some(note) = self.passed_over(peers.iter().map(|(ip, _)| *ip), cx).await {
+        let found = found.into_iter().map(|ip| ip.to_canonical());
+        let (mut hosts, others): (Vec<_>, Vec<_>) = found.partition(is_host);
+        let others = others.last();
+        let odd = |ip: &IpAddr| format!("{} has {ip}, which is no host's address", self.query);
+        let mut notes: Vec<_> = others.map(odd).into_iter().collect();
+        if let Some(note) = self.passed_over(hosts.iter().copied(), cx).await {
             // Whoever is IPv4 in IPv6's clothes stays.
-            peers.retain(|(ip, _)| Some(Family::of(*ip)) == own_family(cx));
+            hosts.retain(|ip| Some(Family::of(*ip)) == own_family(cx));
             notes.push(note);
         }
-        let mut peers: Vec<_> = peers.into_iter().map(|(_, peer)| peer).collect();
+        let hosts = hosts.iter().map(IpAddr::to_string);
+        let mut peers = match rule {
+            Ok(rule) => {
+                let peers = hosts.map(|host| rule.peer(&host, Labels::new(), cx));
+                let (peers, odd): (Vec<_>, Vec<_>) = peers.partition(Result::is_ok);
+                notes.extend(odd.into_iter().filter_map(Result::err).take(1));
+                peers.into_iter().flatten().collect()
+            }
+            Err(learner) => {
+                let (peers, more) = learned(learner, hosts.collect(), cx).await?;
+                notes.extend(more);
+                peers
+            }
+        };
         peers.sort();
         peers.dedup_by(|a, b| a.node == b.node);
         Ok(Answer { peers, notes })

@@ -1,6 +1,7 @@
 //! `dns`: every address that a name has is a node. What `dns_cluster` and libcluster's `DNSPoll` do.
 
 mod addresses;
+mod names;
 mod query;
 mod services;
 
@@ -8,17 +9,16 @@ use std::net::IpAddr;
 
 use serde::Deserialize;
 use toml::Table;
-use trunkline_proto::{Basename, NodeName};
-use trunkline_reconcile::evidence::{Kind, Peer};
+use trunkline_reconcile::evidence::Kind;
 
-use super::options::{self, BASENAME};
+use super::options;
 use super::{Place, Sources, Strategy};
-use crate::DiscoverError;
 use crate::config::{self, BuildCx, ConfigError, Field, Millis};
 use crate::dns::{Family, Resolver, parse_nameserver};
 use crate::polling::{DEFAULT_INTERVAL, Polling};
 use crate::source::{BuiltSource, Poll, PollCx};
 use addresses::Addresses;
+use names::{NAMING, Names, SRV_LABELS};
 use query::{Queries, Target};
 use services::Services;
 
@@ -32,7 +32,7 @@ pub(super) const STRATEGY: Strategy = Strategy {
             .example(r#""my-app.internal""#),
         Field::new(
             "node_basename",
-            BASENAME,
+            NAMING,
             "the part of the nodes' names before the @; by default that of the own node",
         )
         .example(r#""my_app""#),
@@ -156,7 +156,10 @@ enum SrvPort {
 
 fn build(place: &Place<'_>, table: &Table, cx: &BuildCx) -> Result<Sources, ConfigError> {
     let mut config: Config = config::read(place.path, table, STRATEGY.fields)?;
-    let basename = basename(place, config.node_basename.as_deref())?;
+    config.resource_types.sort_unstable();
+    config.resource_types.dedup();
+    // Also where every query has a basename of its own.
+    names(place, config.node_basename.as_deref(), &config, cx)?;
     let interval = interval(place, table, &config)?;
     check_types(place, table, &config.resource_types)?;
     let resolver = resolver(place, &config.nameservers, cx)?;
@@ -165,19 +168,14 @@ fn build(place: &Place<'_>, table: &Table, cx: &BuildCx) -> Result<Sources, Conf
         Ok(targets) => targets,
         Err(off) => return Ok(Sources::Off(off)),
     };
-    config.resource_types.sort_unstable();
-    config.resource_types.dedup();
     let mut sources = Vec::new();
     for target in &targets {
-        let names = Names {
-            basename: target
-                .basename
-                .clone()
-                .or_else(|| basename.as_ref().map(ToString::to_string)),
-        };
+        let own = target.basename.as_deref();
+        let text = own.or(config.node_basename.as_deref());
         for record in &config.resource_types {
             let query = target.query.clone();
-            let (names, resolver) = (names.clone(), resolver.clone());
+            let resolver = resolver.clone();
+            let names = names(place, text, &config, cx)?;
             let id = id(place, target, *record);
             sources.push(match record {
                 RecordType::A => {
@@ -217,19 +215,29 @@ fn id(place: &Place<'_>, target: &Target, record: RecordType) -> String {
     format!("{}/{of}{}/{kind}", place.topology, target.query)
 }
 
-/// Somebody who knows the strategy `fly` means something else by `learn` than a name.
-fn basename(place: &Place<'_>, text: Option<&str>) -> Result<Option<Basename>, ConfigError> {
-    if text == Some("learn") {
-        let what = "node_basename = \"learn\" is for the strategy fly";
-        let cure = "write the name that the nodes have, or leave it out when it is the own node's";
-        return Err(ConfigError::new(
-            place.path,
-            Some("node_basename"),
-            what,
-            cure,
-        ));
+/// What every record that is asked for knows of its node.
+fn labels(config: &Config) -> &'static [&'static str] {
+    match config.resource_types[..] {
+        [RecordType::Srv] => SRV_LABELS,
+        _ => &[],
     }
-    options::basename(place.path, text)
+}
+
+fn names(
+    place: &Place<'_>,
+    text: Option<&str>,
+    config: &Config,
+    cx: &BuildCx,
+) -> Result<Names, ConfigError> {
+    let names = Names::new(place.path, text, labels(config), cx)?;
+    if matches!(names, Names::Learn(_)) && config.srv_port == SrvPort::Distribution {
+        let what =
+            "node_basename = \"learn\" asks an EPMD, and srv_port = \"distribution\" does without";
+        let cure = "write the name that the nodes have, or leave srv_port out";
+        let key = Some("node_basename");
+        return Err(ConfigError::new(place.path, key, what, cure));
+    }
+    Ok(names)
 }
 
 fn interval(
@@ -295,36 +303,6 @@ pub(super) fn resolver(
         })
     });
     Ok(Resolver::with_servers(parsed.collect::<Result<_, _>>()?))
-}
-
-/// How records become nodes.
-#[derive(Clone, Debug)]
-struct Names {
-    /// `None`: what the node that we serve has.
-    basename: Option<String>,
-}
-
-impl Names {
-    /// Before the `@`.
-    fn basename(&self, cx: &PollCx) -> Result<String, DiscoverError> {
-        let configured = self.basename.clone();
-        let basename = configured.or_else(|| cx.me().map(|me| me.alive().to_owned()));
-        // Nodes of one application share it.
-        basename.ok_or_else(|| DiscoverError::NotReady {
-            what: "the part of the nodes' names before the @ is not known: \
-                   the own node has no name yet"
-                .into(),
-            cure: "set node_basename, or wait until the node is up".into(),
-        })
-    }
-}
-
-/// `None`: no node can be called that.
-fn peer(basename: &str, host: &str, cx: &PollCx) -> Option<Peer> {
-    let node: NodeName = format!("{basename}@{host}").parse().ok()?;
-    let mut peer = Peer::named(node.canonical());
-    peer.is_self = cx.me().is_some_and(|me| me.canonical() == peer.node);
-    Some(peer)
 }
 
 /// Whether one host can have this address.

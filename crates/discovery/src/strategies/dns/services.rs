@@ -8,9 +8,10 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, StreamExt as _};
 use tokio::time::{Instant, timeout_at};
-use trunkline_reconcile::evidence::{Answer, Peer};
+use trunkline_reconcile::evidence::{Answer, Labels, Peer};
 
-use super::{Names, SrvNames, SrvPort, is_host, other, own_family, peer};
+use super::names::{Names, Rule, learned};
+use super::{SrvNames, SrvPort, is_host, other, own_family};
 use crate::DiscoverError;
 use crate::dns::{self, Family, Resolver, Srv};
 use crate::error::DnsFailure;
@@ -65,7 +66,7 @@ impl Services {
     }
 
     async fn ask(&self, cx: &PollCx) -> Result<Answer, DiscoverError> {
-        let basename = self.names.basename(cx)?;
+        let rule = self.names.rule(cx)?;
         let found = self.resolver.fresh().srv_with_addresses(&self.query).await;
         let found = found.map_err(|why| failure(&self.query, why))?;
         let mut notes = Vec::new();
@@ -77,13 +78,19 @@ impl Services {
                 .collect(),
             SrvNames::Address => self.with_addresses(hosts, cx, &mut notes).await?,
         };
-        let mut peers = Vec::new();
-        for (after_at, host) in named {
-            match peer(&basename, &after_at, cx) {
-                Some(peer) => peers.push(self.inform(peer, &host, &mut notes)),
-                None => notes.push(format!("{basename}@{after_at} is no node name")),
+        let mut peers = match rule {
+            Ok(rule) => self.peers(&rule, &named, cx, &mut notes),
+            Err(learner) => {
+                let hosts = named.iter().map(|(after_at, _)| after_at.clone());
+                let (mut peers, more) = learned(learner, hosts.collect(), cx).await?;
+                notes.extend(more);
+                for peer in &mut peers {
+                    let of = named.iter().find(|(at, _)| at == peer.node.host());
+                    peer.labels = of.map(|(_, host)| host.labels()).unwrap_or_default();
+                }
+                peers
             }
-        }
+        };
         peers.sort_by(|a, b| a.node.cmp(&b.node));
         // Two names for one address: the first counts.
         peers.dedup_by(|a, b| a.node == b.node);
@@ -236,10 +243,25 @@ impl Services {
             .await
     }
 
-    fn inform(&self, mut peer: Peer, host: &Host, notes: &mut Vec<String>) -> Peer {
+    fn peers(
+        &self,
+        rule: &Rule<'_>,
+        named: &[(String, Host)],
+        cx: &PollCx,
+        notes: &mut Vec<String>,
+    ) -> Vec<Peer> {
+        let mut peers = Vec::new();
+        for (after_at, host) in named {
+            match rule.peer(after_at, host.labels(), cx) {
+                Ok(peer) => peers.push(self.with_port(peer, host, notes)),
+                Err(why) => notes.push(why),
+            }
+        }
+        peers
+    }
+
+    fn with_port(&self, mut peer: Peer, host: &Host, notes: &mut Vec<String>) -> Peer {
         let Srv { port, target, .. } = &host.srv;
-        peer.labels.insert("srv.target".into(), target.clone());
-        peer.labels.insert("srv.port".into(), port.to_string());
         if self.srv_port == SrvPort::Distribution && *port != 0 {
             peer.port = Some(*port);
             if host.other_ports {
@@ -258,6 +280,15 @@ fn failure(name: &str, why: DnsFailure) -> DiscoverError {
 }
 
 impl Host {
+    fn labels(&self) -> Labels {
+        let Srv { port, target, .. } = &self.srv;
+        let labels = [
+            ("srv.target", target.clone()),
+            ("srv.port", port.to_string()),
+        ];
+        labels.map(|(key, value)| (key.to_owned(), value)).into()
+    }
+
     fn copy(&self) -> Self {
         Self {
             srv: self.srv.clone(),

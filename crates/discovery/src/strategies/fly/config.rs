@@ -8,6 +8,7 @@ use toml::Table;
 use super::STRATEGY;
 use super::names::{app_of, is_label};
 use crate::config::{self, ConfigError, Millis};
+use crate::naming::Naming;
 use crate::platform::Env;
 use crate::polling::DEFAULT_INTERVAL;
 use crate::strategies::{Place, options};
@@ -21,8 +22,11 @@ pub(super) const BASENAME: &str =
 /// What `fly.toml` sets in the guide.
 pub(super) const VARIABLE: &str = "DNS_CLUSTER_QUERY";
 
-/// The word that means: ask.
-pub(super) const LEARN: &str = "learn";
+/// `node_basename`, read. Nothing of a machine is known for certain but its address, so that there are
+/// no labels to make a name of.
+pub(super) fn naming(text: &str) -> Option<Naming> {
+    Naming::parse(text, &[]).ok()
+}
 
 /// The options of `fly`.
 #[derive(Debug, Deserialize)]
@@ -109,8 +113,8 @@ fn one_basename(path: &str, config: &mut Config) -> Result<(), ConfigError> {
         None => ("node_basename", config.node_basename.take()),
     };
     if let Some(text) = &text {
-        let parsed: Result<trunkline_proto::Basename, _> = text.parse();
-        parsed.map_err(|_| ConfigError::bad_value(path, key, &format!("{text:?}"), BASENAME))?;
+        let wrong = || ConfigError::bad_value(path, key, &format!("{text:?}"), BASENAME);
+        naming(text).ok_or_else(wrong)?;
     }
     config.node_basename = text;
     Ok(())
@@ -197,7 +201,8 @@ fn app(
         return Ok(Some(app.clone()));
     }
     let asked = query.and_then(app_of).or(here).map(str::to_owned);
-    let learns = config.node_basename.as_deref() == Some(LEARN);
+    let naming = config.node_basename.as_deref().and_then(naming);
+    let learns = naming == Some(Naming::Learn);
     if asked.is_none() && (query.is_none() || learns) {
         return Err(ConfigError::missing(
             path,

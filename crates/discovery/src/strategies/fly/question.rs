@@ -8,13 +8,14 @@ use futures_util::future::{BoxFuture, join_all};
 use trunkline_proto::{Basename, NodeName};
 use trunkline_reconcile::evidence::{Answer, Peer};
 
-use super::config::{Config, LEARN};
+use super::config::{self, Config};
 use super::machines::{Machine, Machines};
 use super::names::Wanted;
 use crate::DiscoverError;
 use crate::config::{BuildCx, ConfigError};
 use crate::dns::{Family, Resolver, Said, Verdict};
 use crate::error::DnsFailure;
+use crate::naming;
 use crate::platform::Env;
 use crate::port_mapper::{Learned, Learner};
 use crate::source::{Poll, PollCx};
@@ -57,16 +58,24 @@ impl Naming {
         app: Option<&str>,
         cx: &BuildCx,
     ) -> Result<Self, ConfigError> {
-        match config.node_basename.as_deref() {
-            None => Ok(Self::Own),
-            Some(LEARN) => {
+        let Some(text) = config.node_basename.as_deref() else {
+            return Ok(Self::Own);
+        };
+        match config::naming(text) {
+            Some(naming::Naming::Learn) => {
                 let learner = Learner::new(cx, path)?;
                 Ok(Self::Learn(learner, app.unwrap_or_default().to_owned()))
             }
-            Some(text) => text.parse().map(Self::Fixed).map_err(|_| {
-                let shown = format!("{text:?}");
-                ConfigError::bad_value(path, "node_basename", &shown, super::config::BASENAME)
-            }),
+            Some(naming::Naming::Fixed(basename)) => Ok(Self::Fixed(basename)),
+            Some(naming::Naming::Template(_)) | None => {
+                let (shown, allowed) = (format!("{text:?}"), config::BASENAME);
+                Err(ConfigError::bad_value(
+                    path,
+                    "node_basename",
+                    &shown,
+                    allowed,
+                ))
+            }
         }
     }
 }
