@@ -81,6 +81,27 @@ impl Atom {
         }
     }
 
+    /// Short text, with zeros after it, and its length.
+    #[inline]
+    pub(crate) fn padded(&self) -> Option<(&[u8; INLINE], u8)> {
+        match &self.0 {
+            Text::Inline(bytes, length) => Some((bytes, *length as u8)),
+            _ => None,
+        }
+    }
+
+    /// Equal atoms have the same, others mostly not.
+    #[inline]
+    pub(crate) fn mark(&self) -> u64 {
+        let mut wide = [0; text::WIDE];
+        if let Text::Inline(bytes, length) = &self.0 {
+            let [content @ .., last] = &mut wide;
+            *content = *bytes;
+            *last = *length as u8;
+        }
+        text::mark(&wide)
+    }
+
     /// Bytes on the heap, for the size limit of decoding.
     pub(crate) fn heap_bytes(&self) -> usize {
         match &self.0 {
@@ -122,7 +143,13 @@ macro_rules! atom {
 
 impl PartialEq for Atom {
     fn eq(&self, other: &Self) -> bool {
-        self.as_bytes() == other.as_bytes()
+        match (&self.0, &other.0) {
+            // What is beyond the length is zero.
+            (Text::Inline(one, length), Text::Inline(other, other_length)) => {
+                length == other_length && one == other
+            }
+            _ => self.as_bytes() == other.as_bytes(),
+        }
     }
 }
 

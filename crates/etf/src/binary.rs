@@ -71,6 +71,22 @@ impl ShortBinary {
         self.bytes.get(..self.length.into()).unwrap_or_default()
     }
 
+    /// With what follows it in the array: zeros.
+    #[inline]
+    pub(crate) fn padded(&self) -> &[u8; Self::MAX] {
+        &self.bytes
+    }
+
+    /// Equal ones have the same, others mostly not.
+    #[inline]
+    pub(crate) fn mark(&self) -> u64 {
+        let mut wide = [0; text::WIDE];
+        let [content @ .., _, last] = &mut wide;
+        *content = self.bytes;
+        *last = self.length;
+        text::mark(&wide)
+    }
+
     /// `None` when it is too long.
     pub(crate) fn new(content: &[u8]) -> Option<Self> {
         let mut bytes = [0; Self::MAX];

@@ -1,15 +1,22 @@
 //! Decoding.
 
 mod containers;
-mod deep;
 mod inflate;
+mod integers;
 mod leaves;
+mod machine;
 
-use alloc::sync::Arc;
+use alloc::{sync::Arc, vec::Vec};
 
 use bytes::Bytes;
 
-use crate::{Atom, DecodeError, Limits, Term, input::Input, tag, term::Repr};
+use crate::{
+    Atom, DecodeError, Limits, Term,
+    fun::{Fun, Record},
+    input::Input,
+    tag,
+    term::Repr,
+};
 
 impl Term {
     /// Decodes what `term_to_binary` gave: version byte 131, a term (compressed, perhaps), nothing after it.
@@ -91,9 +98,10 @@ impl<'a> Decoder<'a> {
             atoms: self.atoms,
             limits: &self.limits,
             budget: self.budget,
+            heads: Vec::new(),
         };
         let rest = Input(self.bytes.get(self.at..).unwrap_or_default());
-        let (term, rest) = parse.part(rest, 0, 0)?;
+        let (term, rest) = parse.term(rest)?;
         self.budget = parse.budget;
         self.at = self.bytes.len().saturating_sub(rest.left());
         Ok(term)
@@ -154,6 +162,15 @@ struct Parse<'b> {
     atoms: &'b [Atom],
     limits: &'b Limits,
     budget: usize,
+    /// What open closures and records have before their parts.
+    heads: Vec<Head>,
+}
+
+/// A container but for its parts.
+enum Head {
+    /// And how many bytes are left where it ends.
+    Fun(Fun, usize),
+    Record(Record),
 }
 
 /// A term, and what follows it.

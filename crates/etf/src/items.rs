@@ -38,15 +38,15 @@ impl From<Vec<Term>> for Items {
 
 impl Drop for Items {
     fn drop(&mut self) {
-        // Flat terms, most of all, pay for one look at their parts.
-        if self.0.iter().all(Term::is_flat) {
+        // What nests no deeper than twice goes down by itself.
+        if self.0.iter().all(Term::is_shallow) {
             return;
         }
         let mut waiting = Vec::new();
         self.take_nested(&mut waiting);
         while let Some(mut term) = waiting.pop() {
             term.take_nested(&mut waiting);
-            // What is dropped here has no nested part left, or is shared and lives on.
+            // What is dropped here has shallow parts only, or is shared and lives on.
         }
     }
 }
@@ -60,7 +60,7 @@ impl Items {
         waiting.extend(
             items
                 .iter_mut()
-                .filter(|item| !item.is_flat())
+                .filter(|item| !item.is_shallow())
                 .map(mem::take),
         );
     }
@@ -68,8 +68,23 @@ impl Items {
 
 impl Term {
     /// Whether it has no parts.
-    fn is_flat(&self) -> bool {
-        self.parts().is_empty()
+    #[inline]
+    pub(crate) fn is_flat(&self) -> bool {
+        !matches!(
+            self.0,
+            Repr::Tuple(_)
+                | Repr::List(_)
+                | Repr::Improper(_)
+                | Repr::Map(_)
+                | Repr::Fun(_)
+                | Repr::Record(_)
+        )
+    }
+
+    /// Whether its parts have no parts.
+    #[inline]
+    fn is_shallow(&self) -> bool {
+        self.is_flat() || self.parts().iter().all(Self::is_flat)
     }
 
     fn take_nested(&mut self, waiting: &mut Vec<Self>) {
@@ -78,8 +93,8 @@ impl Term {
                 items.take_nested(waiting)
             }
             Repr::Map(map) => {
-                if let Some(map) = Arc::get_mut(map) {
-                    map.items.take_nested(waiting);
+                if let Some(items) = map.items_mut() {
+                    items.take_nested(waiting);
                 }
             }
             Repr::Fun(fun) => {

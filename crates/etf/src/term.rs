@@ -38,27 +38,28 @@ pub(crate) enum Repr {
     Atom(Atom),
     Int(i64),
     Float(f64),
-    ShortBig(ShortBig),
-    Big(LongBig),
     #[default]
     Nil,
+    ShortBinary(ShortBinary),
+    ShortBig(ShortBig),
+    /// Longer than what fits inside.
+    Binary(Binary),
+    Big(LongBig),
+    Bits(Arc<Bits>),
+    Pid(Arc<Pid>),
+    Port(Arc<Port>),
+    Reference(Arc<Reference>),
+    Export(Arc<Export>),
+    Opaque(Arc<[u8]>),
+    // What has parts stands together, so that one comparison tells.
     Tuple(Items),
     /// At least one element.
     List(Items),
     /// At least one element and, last, the tail, which is no list.
     Improper(Items),
-    ShortBinary(ShortBinary),
-    /// Longer than what fits inside.
-    Binary(Binary),
-    Bits(Arc<Bits>),
-    Map(Arc<Map>),
-    Pid(Arc<Pid>),
-    Port(Arc<Port>),
-    Reference(Arc<Reference>),
+    Map(Map),
     Fun(Arc<Fun>),
-    Export(Arc<Export>),
     Record(Arc<Record>),
-    Opaque(Arc<[u8]>),
 }
 
 impl Term {
@@ -151,7 +152,7 @@ impl Term {
         let pairs = pairs
             .into_iter()
             .flat_map(|(key, value)| [key.into(), value.into()]);
-        Self(Repr::Map(Arc::new(Map::last_wins(pairs.collect()))))
+        Self(Repr::Map(Map::last_wins(pairs.collect())))
     }
 
     /// A float; `None` for NaN and the infinities, which Erlang does not have.
@@ -224,7 +225,13 @@ macro_rules! from_shared {
     )*};
 }
 
-from_shared!(Pid Port Reference Fun Export Record Map);
+from_shared!(Pid Port Reference Fun Export Record);
+
+impl From<Map> for Term {
+    fn from(map: Map) -> Self {
+        Self(Repr::Map(map))
+    }
+}
 
 impl From<Atom> for Term {
     fn from(atom: Atom) -> Self {

@@ -45,6 +45,14 @@ pub(crate) fn unpacked([one, two, three]: [u64; 3]) -> [u8; WIDE] {
     bytes
 }
 
+/// A number that differs for most contents.
+#[inline]
+pub(crate) fn mark(bytes: &[u8; WIDE]) -> u64 {
+    bytes.as_chunks::<8>().0.iter().fold(0, |mark, word| {
+        mark.rotate_left(23) ^ u64::from_le_bytes(*word)
+    })
+}
+
 /// For each length, which bits of the three words count.
 const MASKS: [[u64; 3]; WIDE] = masks();
 

@@ -101,7 +101,7 @@ pub enum Token<'a> {
 
 impl<'a> Walk<'a> {
     /// What comes next; `None` at the end.
-    #[inline]
+    #[inline(always)]
     pub fn token(&mut self) -> Option<Token<'a>> {
         let mut input = self.rest;
         let token = match input.u8().ok()? {

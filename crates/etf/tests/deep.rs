@@ -28,17 +28,25 @@ fn nests() -> Vec<(&'static str, Vec<u8>, Vec<u8>)> {
         ("list of nothing", vec![108, 0, 0, 0, 0], vec![]),
         ("improper list", vec![108, 0, 0, 0, 1], vec![97, 1]),
         ("key", vec![116, 0, 0, 0, 1], vec![97, 1]),
+        ("key of two", two_keys(), vec![97, 1]),
         ("value", vec![116, 0, 0, 0, 1, 97, 1], vec![]),
         ("record", record.to_vec(), vec![]),
         ("fun", fun, vec![]),
     ]
 }
 
+/// A map of two pairs up to its second key; the first is a map of two pairs, too, so that the keys are compared.
+fn two_keys() -> Vec<u8> {
+    let pair = [116, 0, 0, 0, 2];
+    let flat = [97, 1, 97, 1, 97, 2, 97, 2];
+    [&pair[..], &pair, &flat, &[97, 1]].concat()
+}
+
 #[test]
 fn values() {
     for (name, before, after) in nests() {
         on_little_stack(name, move || {
-            let limits = Limits::default().with_depth(LEVELS);
+            let limits = Limits::default().with_depth(LEVELS + 1);
             let term = Term::decode(&encoded(&before, &after), &limits).unwrap();
             let copy = Term::decode(&encoded(&before, &after), &limits).unwrap();
             assert!(

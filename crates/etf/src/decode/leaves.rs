@@ -2,7 +2,7 @@
 
 use alloc::sync::Arc;
 
-use super::{Parse, Parsed};
+use super::Parse;
 use crate::{
     Atom, DecodeError, Export, Pid, Port, Reference, Term,
     big::{self, Big, ShortBig},
@@ -16,44 +16,8 @@ use crate::{
 };
 
 impl<'b> Parse<'b> {
-    /// The next term. `depth` containers are open around it, of which `owed` other parts have not begun.
-    ///
-    /// What messages consist of is decoded right here; inlined into the loop over a container's parts.
-    #[inline(always)]
-    pub(super) fn part(&mut self, mut input: Input<'b>, depth: usize, owed: usize) -> Parsed<'b> {
-        let repr = match input.u8()? {
-            tag::SMALL_INTEGER => Repr::Int(input.u8()?.into()),
-            tag::INTEGER => Repr::Int(i32::from_be_bytes(input.array()?).into()),
-            tag::NIL => Repr::Nil,
-            tag::SMALL_ATOM_UTF8 => match short_atom(&mut input) {
-                Some(atom) => Repr::Atom(atom),
-                None => return self.leaf(tag::SMALL_ATOM_UTF8, input),
-            },
-            tag::BINARY => match short_binary(&mut input) {
-                Some(binary) => Repr::ShortBinary(binary),
-                None => return self.leaf(tag::BINARY, input),
-            },
-            tag::NEW_FLOAT => Repr::Float(parts::float(&mut input)?),
-            tag::SMALL_BIG => match short_big(&mut input) {
-                Some(repr) => repr,
-                None => return self.leaf(tag::SMALL_BIG, input),
-            },
-            tag => return self.container(tag, input, depth, owed),
-        };
-        Ok((Term(repr), input))
-    }
-
-    /// A leaf after its tag; seldom the quick way.
-    #[inline(never)]
-    pub(super) fn leaf(&mut self, tag: u8, mut input: Input<'b>) -> Parsed<'b> {
-        match self.seldom(tag, &mut input)? {
-            Some(term) => Ok((term, input)),
-            None => Err(DecodeError::Tag(tag)),
-        }
-    }
-
     /// Any leaf after its tag, in any of its forms; `None` when the tag is none of a leaf.
-    pub(super) fn seldom(
+    pub(super) fn leaf(
         &mut self,
         tag: u8,
         input: &mut Input<'b>,
@@ -167,52 +131,47 @@ impl<'b> Names<'b> for Parse<'b> {
     fn name(&mut self, input: &mut Input<'b>) -> Result<Atom, DecodeError> {
         let tag = input.u8()?;
         if tag == tag::SMALL_ATOM_UTF8
-            && let Some(atom) = short_atom(input)
+            && let Some((atom, rest)) = short_atom(*input)
         {
+            *input = rest;
             return Ok(atom);
         }
         self.atom(tag, input)?.ok_or(DecodeError::Part)
     }
 }
 
-/// The quick way for most atoms; `None`, and nothing read, when it may be another one.
+/// The quick way for most atoms; `None` when it may be another one.
 #[inline(always)]
-fn short_atom(input: &mut Input<'_>) -> Option<Atom> {
-    let mut ahead = *input;
-    let length = usize::from(ahead.u8().ok()?);
-    let words = text::padded_ascii(ahead.0, length)?;
-    ahead.skip(length).ok()?;
-    *input = ahead;
-    Atom::from_words(words, length)
+pub(super) fn short_atom(mut input: Input<'_>) -> Option<(Atom, Input<'_>)> {
+    let length = usize::from(input.u8().ok()?);
+    let words = text::padded_ascii(input.0, length)?;
+    input.skip(length).ok()?;
+    Some((Atom::from_words(words, length)?, input))
 }
 
 /// The quick way for short binaries that more bytes follow.
 #[inline(always)]
-fn short_binary(input: &mut Input<'_>) -> Option<ShortBinary> {
-    let mut ahead = *input;
-    let length = ahead.count().ok()?;
-    let binary = ShortBinary::before_more(ahead.0, length)?;
-    ahead.skip(length).ok()?;
-    *input = ahead;
-    Some(binary)
+pub(super) fn short_binary(mut input: Input<'_>) -> Option<(ShortBinary, Input<'_>)> {
+    let length = input.count().ok()?;
+    let binary = ShortBinary::before_more(input.0, length)?;
+    input.skip(length).ok()?;
+    Some((binary, input))
 }
 
-/// The quick way for integers of up to 21 bytes that more bytes follow.
+/// The quick way for integers of up to 21 bytes that more bytes follow; `Err` has a large one.
 #[inline(always)]
-fn short_big(input: &mut Input<'_>) -> Option<Repr> {
-    let mut ahead = *input;
-    let length = ahead.u8().ok()?;
-    let negative = ahead.u8().ok()? != 0;
-    let words = text::padded(ahead.0, length.into())?;
-    let repr = if length <= 8 {
-        Repr::Int(big::small_word(negative, *words.first()?)?)
+pub(super) fn short_big(mut input: Input<'_>) -> Option<(Result<i64, ShortBig>, Input<'_>)> {
+    let length = input.u8().ok()?;
+    let negative = input.u8().ok()? != 0;
+    let words = text::padded(input.0, length.into())?;
+    let value = if length <= 8 {
+        Ok(big::small_word(negative, *words.first()?)?)
     } else {
         // The highest byte counts, so this is its normal form.
-        let highest = ahead.0.get(usize::from(length.saturating_sub(1)))?;
+        let highest = input.0.get(usize::from(length.saturating_sub(1)))?;
         let normal = *highest != 0 && usize::from(length) <= ShortBig::MAX;
-        normal.then(|| Repr::ShortBig(ShortBig::from_words(negative, words, length)))?
+        normal.then(|| Err(ShortBig::from_words(negative, words, length)))?
     };
-    ahead.skip(length.into()).ok()?;
-    *input = ahead;
-    Some(repr)
+    input.skip(length.into()).ok()?;
+    Some((value, input))
 }

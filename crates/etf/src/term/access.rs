@@ -245,7 +245,7 @@ impl Term {
     pub(crate) fn parts(&self) -> &[Self] {
         match &self.0 {
             Repr::Tuple(items) | Repr::List(items) | Repr::Improper(items) => items,
-            Repr::Map(map) => &map.items,
+            Repr::Map(map) => map.items(),
             Repr::Fun(fun) => &fun.free,
             Repr::Record(record) => &record.values,
             _ => &[],

@@ -11,9 +11,10 @@ use core::{
 
 use super::{Repr, Term};
 use crate::{
-    BigInt, Map,
+    BigInt,
     fun::{Fun, Record},
     items::Items,
+    map::Sorted,
 };
 
 /// Erlang's `=:=`: an integer never equals a float, and `0.0` is not `-0.0` (as in OTP 27 and newer).
@@ -120,7 +121,7 @@ enum Heads<'a> {
 enum Pairs<'a> {
     Plain(Zip<Iter<'a, Term>, Iter<'a, Term>>),
     /// All keys, then all values, in the order of the keys.
-    Maps(&'a Map, &'a Map, usize),
+    Maps(Sorted<'a>, Sorted<'a>, usize),
 }
 
 impl<'a> Iterator for Pairs<'a> {
@@ -141,13 +142,13 @@ impl<'a> Iterator for Pairs<'a> {
 /// Parts of one term, in an order that equal terms share.
 enum Parts<'a> {
     Plain(Iter<'a, Term>),
-    Map(&'a Map, usize),
+    Map(Sorted<'a>, usize),
 }
 
 impl<'a> Parts<'a> {
     fn of(term: &'a Term) -> Self {
         match &term.0 {
-            Repr::Map(map) => Self::Map(map, 0),
+            Repr::Map(map) => Self::Map(map.sorted(), 0),
             _ => Self::Plain(term.parts().iter()),
         }
     }
@@ -190,10 +191,13 @@ fn equality<'a>(one: &'a Term, other: &'a Term) -> Heads<'a> {
             return parts(&one.values, &other.values, one.head() == other.head());
         }
         (Repr::Map(one), Repr::Map(other)) if one.len() == other.len() => {
-            if one.items.same(&other.items) {
+            if one.items().same(other.items()) {
                 return Heads::Decided(Ordering::Equal);
             }
-            return Heads::Parts(Pairs::Maps(one, other, 0), Ordering::Equal);
+            return Heads::Parts(
+                Pairs::Maps(one.sorted(), other.sorted(), 0),
+                Ordering::Equal,
+            );
         }
         (Repr::Atom(one), Repr::Atom(other)) => one == other,
         (Repr::Int(one), Repr::Int(other)) => one == other,
@@ -227,7 +231,12 @@ fn order<'a>(one: &'a Term, other: &'a Term) -> Heads<'a> {
             return plain(one, other, one.len().cmp(&other.len()));
         }
         (Repr::Map(one), Repr::Map(other)) => match one.len().cmp(&other.len()) {
-            Ordering::Equal => return Heads::Parts(Pairs::Maps(one, other, 0), Ordering::Equal),
+            Ordering::Equal => {
+                return Heads::Parts(
+                    Pairs::Maps(one.sorted(), other.sorted(), 0),
+                    Ordering::Equal,
+                );
+            }
             decided => decided,
         },
         (Repr::List(_) | Repr::Improper(_), Repr::List(_) | Repr::Improper(_)) => {

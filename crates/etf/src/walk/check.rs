@@ -70,9 +70,13 @@ impl Check<'_> {
                 }
                 waiting.push(open);
                 open = inner;
-                continue;
+                (open.missing, input) = integers(open.missing, input);
+                if open.missing > 0 {
+                    continue;
+                }
+            } else {
+                open.missing = open.missing.saturating_sub(1);
             }
-            open.missing = open.missing.saturating_sub(1);
             // A part is complete, and with it perhaps what it is the last part of, and so on.
             while open.missing == 0 {
                 if open.kind != Kind::Plain {
@@ -326,6 +330,21 @@ impl<'b> Names<'b> for Check<'_> {
             .then_some(())
             .ok_or(DecodeError::Part)
     }
+}
+
+/// Passes over the integers with which a container begins; gives how many other parts it has.
+#[inline(always)]
+fn integers(mut missing: usize, mut input: Input<'_>) -> (usize, Input<'_>) {
+    while missing > 0 {
+        match input.0 {
+            [tag::SMALL_INTEGER, _, after @ ..] | [tag::INTEGER, _, _, _, _, after @ ..] => {
+                input = Input(after);
+            }
+            _ => break,
+        }
+        missing = missing.saturating_sub(1);
+    }
+    (missing, input)
 }
 
 /// Passes over a short ASCII atom after its tag, which no heap is needed for; `None` when it may be something else.

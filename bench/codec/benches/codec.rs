@@ -1,0 +1,72 @@
+//! Ours and `eetf` on the same bytes. What a measured step makes, it also drops.
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use bytes::Bytes;
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use trunkline_bench_codec::{Shape, shapes, walk};
+use trunkline_etf::{Limits, RawTerm, Term};
+
+criterion_group! {
+    name = codec;
+    config = Criterion::default()
+        .sample_size(50)
+        .warm_up_time(Duration::from_millis(50))
+        .measurement_time(Duration::from_millis(200))
+        .without_plots();
+    targets = all
+}
+criterion_main!(codec);
+
+fn all(criterion: &mut Criterion) {
+    for shape in shapes() {
+        ours(criterion, &shape);
+        eetf(criterion, &shape);
+    }
+}
+
+fn ours(criterion: &mut Criterion, shape: &Shape) {
+    let limits = Limits::default();
+    let bytes = Bytes::from(shape.bytes.clone());
+    measure(criterion, "trunkline decode", shape, || {
+        drop(black_box(
+            Term::decode(black_box(&bytes), &limits).expect("a term"),
+        ));
+    });
+    let raw = RawTerm::new(bytes.slice(1..));
+    measure(criterion, "trunkline check", shape, || {
+        black_box(black_box(&raw).walk(&limits).expect("a term"));
+    });
+    measure(criterion, "trunkline walk", shape, || {
+        black_box(walk(black_box(&raw), &limits));
+    });
+    let term = Term::decode(&bytes, &limits).expect("a term");
+    assert_eq!(term.to_vec(), shape.bytes, "{}", shape.name);
+    measure(criterion, "trunkline encode", shape, || {
+        drop(black_box(black_box(&term).to_vec()));
+    });
+}
+
+fn eetf(criterion: &mut Criterion, shape: &Shape) {
+    measure(criterion, "eetf decode", shape, || {
+        drop(black_box(
+            eetf::Term::decode(black_box(&*shape.bytes)).expect("a term"),
+        ));
+    });
+    let term = eetf::Term::decode(&*shape.bytes).expect("a term");
+    measure(criterion, "eetf encode", shape, || {
+        let mut out = Vec::new();
+        black_box(&term).encode(&mut out).expect("bytes");
+        drop(black_box(out));
+    });
+}
+
+fn measure(criterion: &mut Criterion, what: &str, shape: &Shape, mut work: impl FnMut()) {
+    let mut group = criterion.benchmark_group(what);
+    group.throughput(Throughput::Elements(shape.elements as u64));
+    group.bench_function(BenchmarkId::from_parameter(shape.name), |bencher| {
+        bencher.iter(&mut work);
+    });
+    group.finish();
+}

@@ -1,0 +1,43 @@
+//! Everybody's codec on the same bytes, as a table: see README.md.
+//!
+//! `trunkline-bench-codec` measures all and prints the table; `--json FILE` writes the figures, too. `spin OPERATION SHAPE TIMES` does one
+//! thing only, for a profiler.
+
+mod peers;
+mod table;
+
+use std::hint::black_box;
+
+use anyhow::{Context as _, Result, bail};
+use bytes::Bytes;
+use trunkline_bench_codec::{shapes, walk};
+use trunkline_etf::{Limits, RawTerm, Term};
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match *arguments {
+        [] => table::print(&peers::measure()?, None),
+        ["--json", file] => table::print(&peers::measure()?, Some(file.as_ref())),
+        ["spin", operation, shape, times] => spin(operation, shape, times.parse()?),
+        _ => bail!("usage: trunkline-bench-codec [--json FILE | spin OPERATION SHAPE TIMES]"),
+    }
+}
+
+fn spin(operation: &str, shape: &str, times: usize) -> Result<()> {
+    let shape = shapes().into_iter().find(|known| known.name == shape);
+    let bytes = Bytes::from(shape.context("no such shape")?.bytes);
+    let limits = Limits::default();
+    let raw = RawTerm::new(bytes.slice(1..));
+    let term = Term::decode(&bytes, &limits)?;
+    for _ in 0..times {
+        match operation {
+            "check" => drop(black_box(black_box(&raw).walk(&limits)?)),
+            "walk" => drop(black_box(walk(black_box(&raw), &limits))),
+            "decode" => drop(black_box(Term::decode(black_box(&bytes), &limits)?)),
+            "encode" => drop(black_box(black_box(&term).to_vec())),
+            other => bail!("no operation {other}: check, walk, decode, encode"),
+        }
+    }
+    Ok(())
+}
