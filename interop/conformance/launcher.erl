@@ -1,11 +1,12 @@
 %% Starts, stops and freezes subjects: asks the runner, which owns their processes. One line to it, all to its close back.
 -module(launcher).
--export([start/1, start/2, launch/2, signal/2, output/1, until_output/2, name/1]).
+-export([start/1, start/2, launch/2, nameless/1, signal/2, output/1, until_output/2, name/1]).
 
 %% A subject under a name of its own, up and connected to nobody.
 start(Prefix) -> start(Prefix, []).
 
-%% Options: {cookie, C}, {dial, Node}, {ticktime, Seconds}, {setuptime, Seconds}, {tls, File}, {port, N}, {min, N}, {max, N}, {epmd, no}.
+%% Options: {cookie, C}, {dial, Node}, {ticktime, Seconds}, {setuptime, Seconds}, {tls, File}, {min, Port}, {max, Port},
+%% {atoms, cached}: through the atom cache, which OTP does always.
 start(Prefix, Options) ->
     Node = name(Prefix),
     {Node, launch(Node, Options)}.
@@ -16,6 +17,9 @@ launch(Node, Options) ->
         <<"ok ", Id/binary>> -> string:trim(Id);
         Error -> error({subject_does_not_start, Node, Error})
     end.
+
+%% One without a name of its own, that gets it from the node that it dials.
+nameless(Peer) -> launch('undefined@127.0.0.1', [{dial, Peer}]).
 
 %% STOP, CONT, KILL.
 signal(Id, Signal) ->

@@ -84,6 +84,8 @@ nobody(Node) ->
     ?get({'DOWN', Monitor, _, _, _}),
     [{free(nobody), Node} ! {hello, N} || N <- lists:seq(1, 100)],
     [Dead ! {hello, N} || N <- lists:seq(1, 100)],
+    Large = binary:copy(<<"lost">>, 2 bsl 20),
+    [To ! Large || To <- [Dead, {free(nobody), Node}]],
     puppet:settled(Node),
     Pid = puppet:new(Node),
     Mine = spawn(fun() -> ok end),

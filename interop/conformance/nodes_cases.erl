@@ -16,6 +16,9 @@ cases() ->
         {the_subject_dials, fun dials/1},
         {messages_dial_again, fun again/1},
         {a_dynamic_name, fun dynamic/1},
+        {a_dynamic_name_of_the_subject, fun dynamic_theirs/1},
+        {listens_within_a_range, fun range/1},
+        {cut_in_the_middle_of_everything, fun cut/1},
         {a_peer_that_does_not_allow_it, fun allow/1},
         {connections_come_and_go, fun many/1}
     ].
@@ -60,7 +63,10 @@ disconnect(_) ->
     ok = puppet:ask(Theirs, {link, Mine}),
     Ref = puppet:ask(Theirs, {monitor, Mine}),
     ok = puppet:ask(Theirs, {monitor_nodes, true}),
+    ok = puppet:ask(Theirs, {monitor_node, node(), true}),
+    true = monitor_node(Node, true),
     true = erlang:disconnect_node(Node),
+    ?get({nodedown, Node}),
     lost(Node, Watched),
     ?get({nodedown, Node, [{nodedown_reason, disconnect}, {node_type, hidden}]}),
     ?get({'EXIT', Theirs, noconnection}),
@@ -68,7 +74,7 @@ disconnect(_) ->
     ?get({nodeup, Node, [{node_type, hidden}]}),
     Seen = of_driver(puppet:ask(Theirs, {take, 30, 300})),
     ?is(lists:sort([{'EXIT', Mine, noconnection}, {'DOWN', Ref, process, Mine, noconnection},
-        {nodedown, node(), connection_closed}, {nodeup, node()}]), lists:sort(Seen)),
+        {nodedown, node()}, {nodedown, node(), connection_closed}, {nodeup, node()}]), lists:sort(Seen)),
     %% The processes live.
     ?is(here, puppet:ask(Theirs, {echo, here})),
     true = erlang:disconnect_node(Node).
@@ -206,6 +212,46 @@ dynamic(Node) ->
     true = peer:call(Peer, erlang, disconnect_node, [Node]),
     ?is([{'DOWN', Ref, process, Theirs, noconnection}], puppet:ask(Pid, {take, 1, 20000})),
     peer:stop(Peer).
+
+dynamic_theirs(_) ->
+    ok = net_kernel:monitor_nodes(true, [{node_type, hidden}]),
+    Id = launcher:nameless(node()),
+    launcher:until_output(Id, "dial true"),
+    %% Other nodes come at the same time; those have names with a number.
+    Name = nameless(),
+    ?is(alive, puppet:ask({subject, Name}, {echo, alive})),
+    ?is(Name, node(puppet:new(Name))),
+    true = erlang:disconnect_node(Name).
+
+nameless() ->
+    {Node, Alive} = ?get({nodeup, One, _}, {One, hd(string:split(atom_to_list(One), "@"))}),
+    case length(Alive) >= 10 andalso string:uppercase(Alive) =:= Alive of
+        true -> Node;
+        false -> nameless()
+    end.
+
+range(_) ->
+    Min = 21000 + erlang:unique_integer([positive]) rem 1000 * 10,
+    Nodes = [element(1, launcher:start(range, [{min, Min}, {max, Min + 9}])) || _ <- [1, 2]],
+    Ports = [wire:port(Node) || Node <- Nodes],
+    ?is(true, lists:all(fun(Port) -> Port >= Min andalso Port =< Min + 9 end, Ports)),
+    [?is(pong, net_adm:ping(Node)) || Node <- Nodes],
+    [true = erlang:disconnect_node(Node) || Node <- Nodes].
+
+%% What arrives is in order, though not all of it; and the next connection is as good as the first.
+cut(_) ->
+    {Node, _} = subject(),
+    check:each(10, fun(_) ->
+        Pid = puppet:new(Node),
+        Pid ! {ask, self(), none, {stream, self(), Pid, 1, 1000, 20000}},
+        [?get({Pid, N, _}) || N <- lists:seq(1, 50)],
+        true = erlang:disconnect_node(Node),
+        ?is(true, net_kernel:connect_node(Node)),
+        ?is(true, puppet:ask(Pid, {echo, true}, 60000)),
+        Rest = [N || {From, N, _} <- check:flush(), From =:= Pid],
+        ?is(Rest, lists:usort(Rest))
+    end),
+    true = erlang:disconnect_node(Node).
 
 allow(_) ->
     {Node, _} = subject(),

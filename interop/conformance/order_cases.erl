@@ -15,6 +15,9 @@ cases() ->
         {by_pid_by_name_and_by_alias_is_one_order, fun ways/1},
         {by_pid_by_name_and_by_alias_of_ours_is_one_order, fun ways_ours/1},
         {three_thousand_atoms, fun atoms/1},
+        {a_sender_is_killed_in_the_middle, fun killed/1},
+        {a_frozen_subject_gets_it_all, fun frozen/1},
+        {a_frozen_peer_holds_up_nobody_else, fun frozen_peer/1},
         {sizes_around_every_boundary, fun sizes/1}
     ].
 
@@ -133,7 +136,8 @@ ways_ours(Node) ->
     ?like({300, _, true}, puppet:ask(Pid, {tally, 300, 20000})).
 
 %% More atoms than the cache has slots, in messages that name few and many of them, whole and in fragments.
-atoms(Node) ->
+atoms(_) ->
+    {Node, _} = launcher:start(atoms, [{atoms, cached}]),
     Pid = puppet:new(Node),
     Atoms = [list_to_atom(lists:flatten(["cached_", integer_to_list(N), long(N)])) || N <- lists:seq(1, 3000)],
     [begin
@@ -144,7 +148,60 @@ atoms(Node) ->
     Large = puppet:new(Node),
     Asked = puppet:begin_(Large, {stream, self(), large, 1, 10, 1000000}),
     [?is(Some, puppet:ask(Pid, {echo, Some})) || Some <- chunks(50, lists:reverse(Atoms))],
-    ok = puppet:answer(Asked).
+    ok = puppet:answer(Asked),
+    true = erlang:disconnect_node(Node).
+
+%% A message is whole or not there at all.
+killed(Node) ->
+    check:each(10, fun(Round) ->
+        Pid = puppet:new(Node),
+        Monitor = monitor(process, Pid),
+        Pid ! {ask, self(), none, {bulk, self(), Pid, 20, 3, 8 bsl 20}},
+        timer:sleep(Round),
+        exit(Pid, kill),
+        ?is(killed, ?get({'DOWN', Monitor, _, _, Why}, Why)),
+        puppet:settled(Node),
+        Got = [{N, byte_size(Binary)} || {P, N, Binary} <- check:flush(), P =:= Pid],
+        Sent = [{1, 4}, {2, 4}, {3, 4}, {big, 8 bsl 20} | [{N, 4} || N <- lists:seq(4, 20)]],
+        ?is(true, lists:prefix(Got, Sent))
+    end).
+
+frozen(_) ->
+    {Node, Id} = launcher:start(frozen),
+    Pid = puppet:new(Node),
+    Me = self(),
+    {Sender, Monitor} = spawn_monitor(fun() ->
+        [begin
+            [Me ! started || N =:= 5],
+            Pid ! {self(), N, <<N:32, 0:(8 bsl 20)>>}
+        end || N <- lists:seq(1, 40)]
+    end),
+    ?get(started),
+    launcher:signal(Id, 'STOP'),
+    timer:sleep(300),
+    launcher:signal(Id, 'CONT'),
+    ?get({'DOWN', Monitor, _, Sender, normal}),
+    ?like({40, _, true}, puppet:ask(Pid, {tally, 40, 20000})),
+    true = erlang:disconnect_node(Node).
+
+%% It takes nothing; who sends to it waits, and everybody else goes on.
+frozen_peer(_) ->
+    {Node, _} = launcher:start(frozen),
+    Peer = peers:start(launcher:name(frozen)),
+    Theirs = peer:call(Peer, erlang, spawn, [puppet, sink, []]),
+    [Stuck, Other] = puppet:several(Node, 2),
+    ?is(ok, puppet:ask(Stuck, {send, Theirs, {first, 0, <<>>}})),
+    OsPid = peers:signal(Peer, "STOP"),
+    Asked = puppet:begin_(Stuck, {stream, Theirs, stuck, 1, 100, 1 bsl 20}),
+    [begin
+        ?is(N, puppet:ask(Other, {echo, N})),
+        timer:sleep(2)
+    end || N <- lists:seq(1, 100)],
+    os:cmd("kill -CONT " ++ OsPid),
+    ok = puppet:answer(Asked, 60000),
+    check:until(all_there, fun() -> peer:call(Peer, puppet, sunk, [Theirs]) =:= [0 | lists:seq(1, 100)] end),
+    peer:stop(Peer),
+    true = erlang:disconnect_node(Node).
 
 long(N) when N rem 100 =:= 0 -> lists:duplicate(200, $é);
 long(N) when N rem 7 =:= 0 -> "αβγ";

@@ -1,6 +1,7 @@
 %% Asks processes of the subject to do something; subject.erl has the commands.
 -module(puppet).
--export([new/1, new/2, several/2, ask/2, ask/3, begin_/2, answer/1, answer/2, settled/1, die/2]).
+-export([new/1, new/2, several/2, ask/2, ask/3, begin_/2, answer/1, answer/2, settled/1, die/2,
+         sink/0, sunk/1]).
 
 %% A process of the node.
 new(Node) -> new(Node, []).
@@ -43,3 +44,16 @@ die(Whom, Reason) ->
 settled(Node) ->
     pid = ask({subject, Node}, {echo, pid}),
     ok.
+
+%% A process of a peer that counts what comes.
+sink() -> sink([]).
+sink(Numbers) ->
+    receive
+        {From, Tag} when is_reference(Tag) -> From ! {Tag, lists:reverse(Numbers)}, sink(Numbers);
+        {_, N, _} -> sink([N | Numbers])
+    end.
+
+sunk(Sink) ->
+    Tag = make_ref(),
+    Sink ! {self(), Tag},
+    receive {Tag, Numbers} -> Numbers after 20000 -> error(sink) end.

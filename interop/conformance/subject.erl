@@ -120,6 +120,7 @@ do({spawn, Node, M, F, Args, Options}) ->
 do({connect, Node}) -> net_kernel:connect_node(Node) =:= true;
 do({disconnect, Node}) -> erlang:disconnect_node(Node) =:= true;
 do(nodes) -> lists:sort(nodes(connected));
+do({monitor_node, Node, Bool}) -> monitor_node(Node, Bool), ok;
 do({monitor_nodes, Bool}) ->
     net_kernel:monitor_nodes(Bool, [nodedown_reason, {node_type, all}]);
 do(stop) -> spawn(fun() -> init:stop() end), ok;

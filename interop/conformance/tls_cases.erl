@@ -28,9 +28,9 @@ peer(Name) ->
     {Peer, Node}.
 
 subject(Name) -> subject(Name, []).
-subject(Name, Options) -> launcher:start(tls, [{tls, file(Name)} | [{setuptime, 20} || Options =:= []] ++ Options]).
+subject(Name, Options) -> launcher:start(tls, [{tls, file(Name)} | [{setuptime, 20} || not lists:keymember(setuptime, 1, Options)] ++ Options]).
 
-connects(Peer, Node) -> peer:call(Peer, net_kernel, connect_node, [Node], 20000).
+connects(Peer, Node) -> peer:call(Peer, net_kernel, connect_node, [Node], 30000).
 
 %% The peer reaches the subject, and the subject, started anew, the peer.
 both_ways(Ours, Theirs, Expected) ->

@@ -15,7 +15,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use trunkline_etf::atom;
-use trunkline_node::{Node, Target, Tls};
+use trunkline_node::{Node, NodeBuilder, Target, Tls};
+use trunkline_proto::conn::Sending;
 use trunkline_proto::{Cookie, NodeName};
 
 use puppet::Puppet;
@@ -27,14 +28,16 @@ async fn main() -> Result<()> {
     let options: HashMap<String, String> = words
         .filter_map(|word| Some(word.split_once('=')?).map(|(k, v)| (k.to_owned(), v.to_owned())))
         .collect();
-    let node = start(name, &options).await?;
+    let dial = options.get("dial").map(|peer| peer.parse()).transpose()?;
+    let dial = dial.map(Target::new);
+    let node = start(name, &options, dial.as_ref()).await?;
     let subject = Puppet::start(&node, false, &[]);
     anyhow::ensure!(
         node.register(&atom!("subject"), &subject),
         "the name subject"
     );
-    if let Some(peer) = options.get("dial") {
-        let reached = node.connect(&Target::new(peer.parse()?)).await;
+    if let Some(peer) = dial {
+        let reached = node.connect(&peer).await;
         println!("dial {}", reached.is_ok());
         reached.err().inspect(|why| println!("{why}"));
     }
@@ -43,23 +46,50 @@ async fn main() -> Result<()> {
     std::future::pending().await
 }
 
-async fn start(name: NodeName, options: &HashMap<String, String>) -> Result<Node> {
-    let cookie = options.get("cookie").map_or("monster", String::as_str);
+/// `undefined@HOST` has no name of its own, and gets one from the node that it dials.
+async fn start(
+    name: NodeName,
+    options: &HashMap<String, String>,
+    dial: Option<&Target>,
+) -> Result<Node> {
+    let cookie = Cookie::new(options.get("cookie").map_or("monster", String::as_str))?;
+    if name.alive() == "undefined" {
+        let builder = Node::nameless(name.host()).cookie(cookie);
+        let giver = dial.context("a node without a name dials one")?;
+        return Ok(set_up(builder, options)?.start_through(giver).await?);
+    }
+    let port = |key: &str, default| -> Result<u16> {
+        let given = options.get(key).map(|value| value.parse());
+        Ok(given.transpose()?.unwrap_or(default))
+    };
+    let ports = port("min", 0)?..=port("max", 0)?;
+    let builder = Node::builder(name)
+        .cookie(cookie)
+        .listen_range([Ipv4Addr::LOCALHOST.into()], ports);
+    Ok(set_up(builder, options)?.start().await?)
+}
+
+/// What both kinds of node have.
+fn set_up<C, N>(
+    builder: NodeBuilder<C, N>,
+    options: &HashMap<String, String>,
+) -> Result<NodeBuilder<C, N>> {
     let epmd_port = std::env::var("ERL_EPMD_PORT").context("the port mapper's port")?;
     let seconds = |key: &str, default| -> Result<Duration> {
         let given = options.get(key).map(|value| value.parse());
         Ok(Duration::from_secs(given.transpose()?.unwrap_or(default)))
     };
-    let mut builder = Node::builder(name)
-        .cookie(Cookie::new(cookie)?)
+    let mut builder = builder
         .epmd_port(epmd_port.parse()?)
-        .listen([Ipv4Addr::LOCALHOST.into()], 0)
         .connect_timeout(seconds("setuptime", 7)?)
         .tick_time(seconds("ticktime", 60)?)
         // The subject has the tick time that the suite gives it, and asks no peer for another.
         .follow_tick_time(false);
+    if options.contains_key("atoms") {
+        builder = builder.sending(Sending::default().with_atom_cache(true));
+    }
     if let Some(file) = options.get("tls") {
         builder = builder.tls(Tls::from_optfile(file)?);
     }
-    Ok(builder.start().await?)
+    Ok(builder)
 }

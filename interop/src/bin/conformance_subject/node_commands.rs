@@ -38,6 +38,15 @@ impl Puppet {
                 let nodes = self.node.connected();
                 Term::list(nodes.iter().map(words::node_atom))
             }
+            ("monitor_node", [node, wanted]) => {
+                if let Some(node) = words::node_name(node) {
+                    match wanted.as_bool() {
+                        Some(true) => self.process.monitor_node(&node),
+                        _ => self.process.demonitor_node(&node),
+                    }
+                }
+                term!(ok)
+            }
             ("monitor_nodes", [wanted]) => {
                 let wanted = wanted.as_bool() == Some(true);
                 self.events = wanted.then(|| self.node.monitor_nodes_of(NodeType::All));
