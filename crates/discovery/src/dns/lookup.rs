@@ -1,6 +1,8 @@
 //! A name through the search list, from alias to alias, from server to server.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -22,6 +24,8 @@ pub(super) struct Upstream {
     config: SystemConfig,
     /// Which server is asked first, and since when.
     preferred: Mutex<Option<(usize, Instant)>>,
+    /// How many questions there were, where they go round.
+    questions: AtomicUsize,
 }
 
 impl Upstream {
@@ -29,6 +33,7 @@ impl Upstream {
         Self {
             config,
             preferred: Mutex::default(),
+            questions: AtomicUsize::new(0),
         }
     }
 
@@ -95,52 +100,78 @@ impl Upstream {
             .collect())
     }
 
-    /// The first answer. Each server has its share of the time that is left.
+    /// The first answer. Each server has its share of the time that is left, and no more than
+    /// `timeout`; in further rounds those are asked that said nothing.
     async fn all_servers(
         &self,
         question: &Question,
         until: Instant,
     ) -> Result<(SocketAddr, Reply), Vec<Verdict>> {
         let servers = &self.config.servers;
-        let first = self.preferred();
-        let mut verdicts = Vec::new();
-        for turn in 0..servers.len() {
-            let index = (first + turn) % servers.len();
+        let turns = self.config.turns;
+        let first = self.first();
+        // In the order of the configuration, whoever was asked first: one fault is one text.
+        let mut verdicts = BTreeMap::new();
+        let mut left = u32::try_from(servers.len()).unwrap_or(u32::MAX) * turns.rounds();
+        for index in self.round_and_round(first) {
+            let spoke = |it: &Verdict| it.said != Said::Timeout;
+            let asked = left;
+            left -= 1;
+            if verdicts.get(&index).is_some_and(spoke) {
+                continue;
+            }
             let server = servers[index];
             let now = Instant::now();
-            let left = u32::try_from(servers.len() - turn).unwrap_or(u32::MAX);
-            let share = now + until.saturating_duration_since(now) / left;
-            let answer = exchange::ask(server, question, share).await;
+            let share = until.saturating_duration_since(now) / asked;
+            let share = turns.timeout.map_or(share, |most| share.min(most));
+            let answer = exchange::ask(server, question, now + share).await;
             match answer.and_then(|message| question.read(&message)) {
                 Ok(reply) => {
-                    self.prefer(index);
+                    self.prefer(first, index);
                     return Ok((server, reply));
                 }
                 Err(said) => {
                     let ends = said == Said::NoSuchName;
-                    verdicts.push((index, Verdict { server, said }));
+                    verdicts.insert(index, Verdict { server, said });
                     if ends {
                         break;
                     }
                 }
             }
         }
-        // In the order of the configuration, whoever was asked first: one fault is one text.
-        verdicts.sort_by_key(|(index, _)| *index);
-        Err(verdicts.into_iter().map(|(_, verdict)| verdict).collect())
+        Err(verdicts.into_values().collect())
     }
 
-    fn preferred(&self) -> usize {
+    /// The servers from this one on, once for each round.
+    fn round_and_round(&self, first: usize) -> impl Iterator<Item = usize> + use<> {
+        let count = self.config.servers.len();
+        let rounds = 0..self.config.turns.rounds();
+        rounds.flat_map(move |_| (0..count).map(move |turn| (first + turn) % count))
+    }
+
+    /// Which server is asked first.
+    fn first(&self) -> usize {
+        let next = || match self.config.turns.rotate {
+            true => self.questions.fetch_add(1, Ordering::Relaxed) % self.config.servers.len(),
+            false => 0,
+        };
+        self.preferred().unwrap_or_else(next)
+    }
+
+    fn preferred(&self) -> Option<usize> {
         let preferred = *self
             .preferred
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        preferred
-            .filter(|(_, since)| since.elapsed() < PREFERENCE)
-            .map_or(0, |(index, _)| index)
+        let recent = preferred.filter(|(_, since)| since.elapsed() < PREFERENCE);
+        recent.map(|(index, _)| index)
     }
 
-    fn prefer(&self, index: usize) {
+    /// This one answered. With `rotate` that is news only where the one whose turn it was did not.
+    fn prefer(&self, first: usize, index: usize) {
+        if self.config.turns.rotate && index == first {
+            return;
+        }
         let mut preferred = self
             .preferred
             .lock()
@@ -240,5 +271,64 @@ mod tests {
             (found.unwrap_err().to_string(), asked.as_str()),
             (format!("{address} knows no such name (NXDOMAIN)"), "gone.")
         );
+    }
+
+    fn read(options: &str, servers: &[SocketAddr]) -> Upstream {
+        let text = format!("options {options}\n");
+        let mut config = SystemConfig::read(text.as_bytes());
+        config.servers = servers.to_vec();
+        Upstream::new(config)
+    }
+
+    async fn ask(upstream: &Upstream) -> Result<Found, DnsFailure> {
+        let name = Name::from_str_relaxed("app.internal.").unwrap();
+        let until = Instant::now() + Duration::from_secs(60);
+        upstream.resolve(&name, RecordType::A, until).await
+    }
+
+    #[tokio::test]
+    async fn rotate_begins_with_another_server_each_time() {
+        let mut servers = Vec::new();
+        for _ in 0..3 {
+            servers.push(server("app.internal.").await);
+        }
+        let addresses: Vec<_> = servers.iter().map(|(address, _)| *address).collect();
+        let upstream = read("rotate", &addresses);
+        for _ in 0..6 {
+            ask(&upstream).await.unwrap();
+        }
+        let asked = servers.iter().map(|(_, asked)| asked.lock().unwrap().len());
+        assert_eq!(asked.collect::<Vec<_>>(), [2, 2, 2]);
+
+        // One that does not answer is passed over for a while.
+        let closed = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let closed = closed.local_addr().unwrap();
+        let upstream = read("rotate", &[closed, addresses[0], addresses[1]]);
+        for _ in 0..4 {
+            ask(&upstream).await.unwrap();
+        }
+        let asked = servers.iter().map(|(_, asked)| asked.lock().unwrap().len());
+        assert_eq!(asked.collect::<Vec<_>>(), [6, 2, 2]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_server_has_its_timeout_and_its_attempts() {
+        let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let servers = [silent.local_addr().unwrap()];
+        for (options, seconds) in [
+            ("timeout:3", 6),
+            ("timeout:2 attempts:4", 8),
+            ("timeout:1 attempts:1", 1),
+            ("attempts:5", 60),
+            ("edns0", 60),
+        ] {
+            let begun = Instant::now();
+            let failed = ask(&read(options, &servers)).await.unwrap_err();
+            assert!(
+                failed.to_string().ends_with("did not answer in time"),
+                "{failed}"
+            );
+            assert_eq!(begun.elapsed().as_secs(), seconds, "{options}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
+use std::time::Duration;
 
 use hickory_proto::rr::Name;
 use thiserror::Error;
@@ -11,9 +12,12 @@ use crate::error::DnsFailure;
 /// Where DNS servers listen.
 pub(super) const PORT: u16 = 53;
 pub(super) const PATH: &str = "/etc/resolv.conf";
-/// The default of resolv.conf(5), and the most that it allows.
+/// The defaults of resolv.conf(5), and the most that it allows.
 const NDOTS: usize = 1;
 const MAX_NDOTS: usize = 15;
+const MAX_TIMEOUT: u32 = 30;
+const ATTEMPTS: u32 = 2;
+const MAX_ATTEMPTS: u32 = 5;
 /// More than anybody has; a lookup must end.
 const MAX_SERVERS: usize = 8;
 const MAX_SEARCH: usize = 16;
@@ -50,6 +54,40 @@ pub(super) struct SystemConfig {
     search: Vec<Name>,
     /// A name with so many dots is tried as it is first.
     ndots: usize,
+    /// How servers are asked.
+    pub(super) turns: Turns,
+}
+
+/// How often each server is asked, how long it may take, and which comes first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Turns {
+    /// `timeout`: the longest that one is waited for, where the next would have to wait longer.
+    pub(super) timeout: Option<Duration>,
+    /// `attempts`: how often a silent one is asked in turn.
+    attempts: Option<u32>,
+    /// `rotate`: each question begins with another one.
+    pub(super) rotate: bool,
+}
+
+impl Turns {
+    /// How often all servers are gone through. Without a time-out the first round takes all the
+    /// time there is.
+    pub(super) fn rounds(self) -> u32 {
+        let default = if self.timeout.is_some() { ATTEMPTS } else { 1 };
+        self.attempts.unwrap_or(default)
+    }
+
+    /// One word after `options`. What it does not know it passes over.
+    fn read(&mut self, word: &str) {
+        let number = |name: &str| word.strip_prefix(name)?.parse::<u32>().ok();
+        if let Some(secs) = number("timeout:") {
+            self.timeout = Some(Duration::from_secs(secs.clamp(1, MAX_TIMEOUT).into()));
+        } else if let Some(attempts) = number("attempts:") {
+            self.attempts = Some(attempts.clamp(1, MAX_ATTEMPTS));
+        } else if word == "rotate" {
+            self.rotate = true;
+        }
+    }
 }
 
 impl SystemConfig {
@@ -59,6 +97,7 @@ impl SystemConfig {
             servers: servers.to_vec(),
             search: Vec::new(),
             ndots: NDOTS,
+            turns: Turns::default(),
         }
     }
 
@@ -79,6 +118,7 @@ impl SystemConfig {
             servers: Vec::new(),
             search: Vec::new(),
             ndots: NDOTS,
+            turns: Turns::default(),
         };
         for line in String::from_utf8_lossy(text).lines() {
             let line = line.split(['#', ';']).next().unwrap_or_default();
@@ -87,11 +127,13 @@ impl SystemConfig {
                 Some("nameserver") => config.servers.extend(words.next().and_then(server)),
                 Some("search") => config.search = words.filter_map(complete).collect(),
                 Some("domain") => config.search = words.take(1).filter_map(complete).collect(),
-                Some("options") => {
-                    let mut ndots =
-                        words.filter_map(|word| word.strip_prefix("ndots:")?.parse().ok());
-                    config.ndots = ndots.next_back().unwrap_or(config.ndots).min(MAX_NDOTS);
-                }
+                Some("options") => words.for_each(|word| {
+                    let ndots = word.strip_prefix("ndots:").map(str::parse);
+                    if let Some(Ok(ndots)) = ndots {
+                        config.ndots = MAX_NDOTS.min(ndots);
+                    }
+                    config.turns.read(word);
+                }),
                 _ => {}
             }
         }
@@ -196,6 +238,26 @@ mod tests {
             texts(&plain.candidates(&name("app.internal"))),
             ["app.internal.", "app.internal.example.com."]
         );
+    }
+
+    #[test]
+    fn turns() {
+        for (options, timeout, rounds, rotate) in [
+            ("edns0 trust-ad", None, 1, false),
+            ("timeout:3 rotate", Some(3), 2, true),
+            ("timeout:1 attempts:4", Some(1), 4, false),
+            ("attempts:3", None, 3, false),
+            ("timeout:0 attempts:0", Some(1), 1, false),
+            ("timeout:99 attempts:99", Some(30), 5, false),
+            ("timeout: timeout:x attempts:-1 rotated", None, 1, false),
+            ("timeout:9\noptions timeout:2", Some(2), 2, false),
+        ] {
+            let text = format!("nameserver 10.0.0.2\noptions {options}\n");
+            let turns = SystemConfig::read(text.as_bytes()).turns;
+            let seconds = turns.timeout.map(|it| it.as_secs());
+            let read = (seconds, turns.rounds(), turns.rotate);
+            assert_eq!(read, (timeout, rounds, rotate), "{options}");
+        }
     }
 
     #[test]
