@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 use trunkline_etf::{Term, atom};
 use trunkline_node::epmd::server::Server;
-use trunkline_node::{Message, Node, Process, RpcError, SendError, Target};
+use trunkline_node::{CallError, Message, Node, Process, RpcError, SendError, Target};
 use trunkline_proto::{Cookie, NodeName};
 
 const SOON: Duration = Duration::from_secs(20);
@@ -172,4 +172,40 @@ async fn large_messages_in_both_directions_at_once() {
         assert_eq!(next(&mut a).await, Message::Term(large.clone()));
         assert_eq!(next(&mut b).await, Message::Term(large.clone()));
     }
+}
+
+/// What is longer than a peer may make us hold is lost alone: what ends by it still ends, who waits for
+/// it hears so, and the connection lives.
+#[tokio::test]
+async fn a_message_that_is_too_long_is_lost_alone() {
+    let pair = pair().await;
+    let too_long = || Term::binary(vec![0; 129 << 20]);
+    let a = trapping(&pair.one);
+    let mut b = trapping(&pair.two);
+    a.send(&b.pid(), too_long()).await.expect("connected");
+    a.send(&b.pid(), Term::atom("after"))
+        .await
+        .expect("connected");
+    assert_eq!(next(&mut b).await, Message::Term(Term::atom("after")));
+
+    b.link(&a.pid());
+    b.send(&a.pid(), Term::atom("linked"))
+        .await
+        .expect("connected");
+    let mut a = a;
+    assert_eq!(next(&mut a).await, Message::Term(Term::atom("linked")));
+    let from = a.pid();
+    a.end(too_long());
+    let reason = Term::atom("system_limit");
+    assert_eq!(next(&mut b).await, Message::Exit { from, reason });
+
+    let server = pair.one.spawn(async move |mut server| {
+        while let Some(Message::Term(call)) = server.recv().await {
+            let from = call.as_tuple().and_then(|parts| parts.get(1));
+            server.reply(from.expect("a call"), too_long()).await.ok();
+        }
+    });
+    let answer = pair.two.call(&server, Term::atom("all"), SOON).await;
+    assert_eq!(answer, Err(CallError::Exit(Term::atom("system_limit"))));
+    assert_eq!(pair.two.connected(), [pair.one.name().clone()]);
 }

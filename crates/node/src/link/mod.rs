@@ -8,11 +8,11 @@ mod writer;
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use trunkline_etf::{Atom, Pid, Term};
@@ -39,7 +39,9 @@ pub(crate) struct Link {
     pub(crate) gate: Gate,
     begun: Instant,
     queue: Queue,
-    tick_time: watch::Sender<Duration>,
+    tick_time: Mutex<Duration>,
+    /// `tick_time` is another one.
+    retimed: Notify,
     tick_intensity: u32,
     /// Nothing follows what is queued.
     closing: CancellationToken,
@@ -69,7 +71,8 @@ impl Link {
             gate: Gate::default(),
             begun: Instant::now(),
             queue: Queue::new(out),
-            tick_time: watch::Sender::new(ticks.time),
+            tick_time: Mutex::new(ticks.time),
+            retimed: Notify::new(),
             tick_intensity: ticks.intensity,
             closing: CancellationToken::new(),
             lost: AtomicU64::new(0),
@@ -101,6 +104,7 @@ impl Link {
     /// Hangs up once everything has left that is queued now; ends when the peer has hung up too.
     pub(crate) fn close(&self) {
         self.closing.cancel();
+        self.queue.look();
     }
 
     /// How many bytes have not left.
@@ -109,11 +113,22 @@ impl Link {
     }
 
     pub(crate) fn set_tick_time(&self, tick_time: Duration) {
-        self.tick_time.send_if_modified(|current| {
-            let changed = *current != tick_time;
-            *current = tick_time;
-            changed
-        });
+        let current = &mut *self.lock_tick_time();
+        if std::mem::replace(current, tick_time) != tick_time {
+            self.queue.lock().set_tick_time(tick_time);
+            self.queue.look();
+            self.retimed.notify_one();
+        }
+    }
+
+    fn tick_time(&self) -> Duration {
+        *self.lock_tick_time()
+    }
+
+    fn lock_tick_time(&self) -> MutexGuard<'_, Duration> {
+        self.tick_time
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A message was dropped because it was too long; the first one is said.
@@ -153,17 +168,15 @@ pub(crate) struct Ticks {
 /// Runs the connection until it ends. Neither half waits for the other.
 pub(crate) fn spawn(shared: Arc<Shared>, link: Arc<Link>, transport: Transport, rest: BytesMut) {
     let (read, write) = transport.split();
+    let tasks = shared.life.tasks.clone();
     let writer = {
         let (shared, link) = (Arc::clone(&shared), Arc::clone(&link));
         async move {
-            let written = writer::run(&link, write);
-            if let Some(reason) = link.stop.run_until_cancelled(written).await {
-                shared.end(&link, reason);
-            }
+            let reason = writer::run(&link, write).await;
+            shared.end(&link, reason);
         }
     };
-    let tasks = shared.life.tasks.clone();
-    tasks.spawn(writer);
+    let writer = tasks.spawn(writer);
     tasks.spawn(async move {
         let received = reader::run(&shared, &link, read, rest);
         let reason = match link.stop.run_until_cancelled(received).await {
@@ -175,6 +188,8 @@ pub(crate) fn spawn(shared: Arc<Shared>, link: Arc<Link>, transport: Transport, 
                 .unwrap_or(DownReason::Disconnected),
         };
         shared.end(&link, reason);
+        // It only looks for what there is to write.
+        writer.abort();
     });
 }
 

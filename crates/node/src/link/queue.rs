@@ -47,7 +47,9 @@ impl Queue {
     ) -> Result<bool, PushError> {
         let mut out = self.lock();
         let was_empty = out.is_empty();
-        let queued = out.push(now(), control, payload)?;
+        // Where something waits no tick is needed: the clock is asked for the first message only.
+        let now = if was_empty { now() } else { Instant::ZERO };
+        let queued = out.push(now, control, payload)?;
         if queued.bytes > BUSY {
             self.busy.store(true, Ordering::Relaxed);
         }
@@ -76,7 +78,12 @@ impl Queue {
         }
     }
 
-    /// Waits until there is something to write.
+    /// Has the writer look at everything again.
+    pub(super) fn look(&self) {
+        self.filled.notify_one();
+    }
+
+    /// Waits until there is something to write, or to [look](Self::look) at.
     pub(super) async fn filled(&self) {
         self.filled.notified().await;
     }
@@ -99,5 +106,76 @@ impl Queue {
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Outbound> {
         self.out.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+    use trunkline_etf::{Term, atom};
+    use trunkline_proto::Flags;
+    use trunkline_proto::conn::DEFAULT_TICK_TIME;
+
+    use super::*;
+
+    fn pid(id: u32) -> Pid {
+        Pid {
+            node: atom!("a@h"),
+            id,
+            serial: 0,
+            creation: 1,
+        }
+    }
+
+    /// A large message makes its own sender wait until most of it has left, and nobody else.
+    #[tokio::test]
+    async fn who_sent_much_waits_alone() {
+        let flags = Flags::hidden_default();
+        let queue = Queue::new(Outbound::new(
+            Instant::ZERO,
+            flags,
+            flags,
+            DEFAULT_TICK_TIME,
+        ));
+        let push = |from, len| {
+            let control = Control::SendSender {
+                from: pid(from),
+                to: pid(9),
+                token: None,
+            };
+            let term = Term::binary(vec![0; len]);
+            let pushed = queue.push(|| Instant::ZERO, &control, Payload::Term(&term));
+            assert_eq!(pushed, Ok(true));
+        };
+        let large = pid(1);
+        push(1, 10 << 20);
+        assert!(queue.is_busy());
+        timeout(Duration::from_secs(20), queue.room(&pid(2)))
+            .await
+            .expect("at once");
+        push(2, 100);
+        let mut portion = Portion::default();
+        let mut left = 0;
+        let drain = async {
+            while queue.take(&mut portion) {
+                portion.sent(portion.len());
+                left += 1;
+                tokio::task::yield_now().await;
+            }
+        };
+        let mut waited = 0;
+        tokio::select! {
+            biased;
+            () = queue.room(&large) => waited = queue.lock().queued(),
+            () = drain => {}
+        }
+        assert!((1..=BUSY).contains(&waited), "{waited}");
+        assert!(left > 10, "{left}");
+        while queue.take(&mut portion) {
+            portion.sent(portion.len());
+        }
+        assert!(!queue.is_busy() && queue.lock().is_empty());
     }
 }

@@ -1,5 +1,6 @@
 //! The task that reads.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::BytesMut;
@@ -25,13 +26,13 @@ pub(super) async fn run(
     mut stream: ReadHalf,
     rest: BytesMut,
 ) -> DownReason {
-    let mut tick_time = link.tick_time.subscribe();
-    let current = *tick_time.borrow_and_update();
-    let mut inbound = Inbound::new(link.now(), link.info.flags, current, Limits::default())
+    let (flags, limits) = (link.info.flags, Limits::default());
+    let mut inbound = Inbound::new(link.now(), flags, link.tick_time(), limits)
         .with_tick_intensity(link.tick_intensity)
         .with_names([shared.atom.clone(), link.atom.clone()])
         .with_rest(rest);
     let mut clock = Clock::new();
+    let mut retimed = pin!(link.retimed.notified());
     let mut turn = 0;
     loop {
         if let Err(why) = deliver(shared, link, &mut inbound) {
@@ -59,9 +60,9 @@ pub(super) async fn run(
                 }
                 Err(why) => return broken(&why),
             },
-            Ok(()) = tick_time.changed() => {
-                let tick_time = *tick_time.borrow_and_update();
-                inbound.set_tick_time(tick_time);
+            () = &mut retimed => {
+                retimed.set(link.retimed.notified());
+                inbound.set_tick_time(link.tick_time());
             }
             () = clock.reached() => inbound.handle_timeout(link.now()),
         }

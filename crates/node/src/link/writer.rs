@@ -2,7 +2,6 @@
 
 use std::future::pending;
 use std::io::{self, IoSlice};
-use std::pin::pin;
 
 use trunkline_proto::conn::Portion;
 
@@ -20,9 +19,8 @@ const SEGMENTS: usize = 64;
 
 /// Writes until the connection ends.
 pub(super) async fn run(link: &Link, stream: WriteHalf) -> DownReason {
-    let mut tick_time = link.tick_time.subscribe();
-    let mut closing = pin!(link.closing.cancelled());
     let mut clock = Clock::new();
+    let mut tick_time = link.tick_time();
     clock.set(link.tick_due());
     let mut portion = Portion::default();
     loop {
@@ -47,12 +45,11 @@ pub(super) async fn run(link: &Link, stream: WriteHalf) -> DownReason {
         }
         tokio::select! {
             biased;
-            () = link.queue.filled() => {}
-            () = &mut closing => {}
-            Ok(()) = tick_time.changed() => {
-                let tick_time = *tick_time.borrow_and_update();
-                link.queue.lock().set_tick_time(tick_time);
-                clock.set(link.tick_due());
+            () = link.queue.filled() => {
+                if tick_time != link.tick_time() {
+                    tick_time = link.tick_time();
+                    clock.set(link.tick_due());
+                }
             }
             () = clock.reached() => {
                 link.queue.lock().handle_timeout(link.now());

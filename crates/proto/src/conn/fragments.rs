@@ -5,7 +5,7 @@ use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use core::fmt;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use trunkline_etf::{Atom, RawTerm};
 
 use super::{ConnectionError, Limits, Lost, Signal};
@@ -28,6 +28,9 @@ pub(super) struct Fragments {
     held: usize,
     /// What their control messages and atoms take.
     heads: usize,
+    /// The last large ones that were whole, so that the next one gets their memory when nobody has
+    /// them any more: asking the system for as much anew costs as much as all the rest.
+    spare: [Bytes; 2],
 }
 
 /// Sizes only: these are somebody's messages.
@@ -56,6 +59,11 @@ enum Payload {
     /// It went beyond a limit: the rest of it comes and is dropped.
     Lost(Lost),
 }
+
+/// Messages of this size lend their memory to the next one; the allocator has smaller pieces at hand,
+/// and much larger ones are rare.
+const REUSED_FROM: usize = 512 << 10;
+const REUSED_TO: usize = 64 << 20;
 
 /// What a byte of a header or a control message takes when it is decoded, at most.
 const GROWTH: usize = 24;
@@ -100,7 +108,7 @@ impl Fragments {
         };
         self.open.insert(id.sequence, unfinished);
         self.hold(id, part.len(), limits);
-        if let Some(payload) = self.payload(id) {
+        if let Some(payload) = self.room(id, part.len()) {
             payload.extend_from_slice(part);
         }
         Ok(())
@@ -114,7 +122,7 @@ impl Fragments {
         limits: &Limits,
     ) -> Result<Option<Signal>, ConnectionError> {
         self.expect(id, part.len(), limits)?;
-        if let Some(payload) = self.payload(id) {
+        if let Some(payload) = self.room(id, part.len()) {
             payload.extend_from_slice(part);
         }
         Ok(self.complete(id))
@@ -144,6 +152,43 @@ impl Fragments {
         }
     }
 
+    /// The same, with memory for `more` bytes. It grows as a vector does, or gets the memory of a
+    /// message that nobody has any more.
+    pub(super) fn room(&mut self, id: FragmentId, more: usize) -> Option<&mut BytesMut> {
+        let Payload::Kept(payload) = &mut self.open.get_mut(&id.sequence)?.payload else {
+            return None;
+        };
+        let wanted = payload.len().saturating_add(more);
+        if payload.capacity() < wanted {
+            match reuse(&mut self.spare, wanted) {
+                Some(mut spare) => {
+                    spare.extend_from_slice(payload);
+                    *payload = spare;
+                }
+                None => payload.reserve(more),
+            }
+        }
+        Some(payload)
+    }
+
+    /// Whether memory is kept for another message.
+    pub(super) fn has_spare(&self) -> bool {
+        self.spare.iter().any(|spare| !spare.is_empty())
+    }
+
+    /// Gives memory back that is kept for another message.
+    pub(super) fn release(&mut self) {
+        self.spare = Default::default();
+    }
+
+    fn remember(&mut self, bytes: &Bytes) {
+        if (REUSED_FROM..=REUSED_TO).contains(&bytes.len()) {
+            self.spare.rotate_right(1);
+            let [first, _] = &mut self.spare;
+            *first = bytes.clone();
+        }
+    }
+
     /// All bytes of a fragment have come. The last one gives the message.
     pub(super) fn complete(&mut self, id: FragmentId) -> Option<Signal> {
         let unfinished = self.open.get_mut(&id.sequence)?;
@@ -165,7 +210,11 @@ impl Fragments {
             ..
         } = unfinished;
         let (payload, lost) = match payload {
-            Payload::Kept(bytes) => (Some(RawTerm::with_atoms(bytes.freeze(), atoms)), None),
+            Payload::Kept(bytes) => {
+                let bytes = bytes.freeze();
+                self.remember(&bytes);
+                (Some(RawTerm::with_atoms(bytes, atoms)), None)
+            }
             Payload::Lost(lost) => (None, Some(lost)),
         };
         Some(Signal {
@@ -208,6 +257,17 @@ impl Fragments {
             Payload::Lost(lost) => lost.len = lost.len.saturating_add(more),
         }
     }
+}
+
+/// Memory for `wanted` bytes, of a message that nobody has any more.
+fn reuse(spare: &mut [Bytes], wanted: usize) -> Option<BytesMut> {
+    let of = spare
+        .iter_mut()
+        .find(|spare| spare.len() >= REUSED_FROM && spare.is_unique())?;
+    let mut memory = core::mem::take(of).try_into_mut().ok()?;
+    memory.clear();
+    // What is too small for it has served.
+    (memory.capacity() >= wanted).then_some(memory)
 }
 
 impl FragmentId {

@@ -133,7 +133,7 @@ impl Inbound {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let silence = self.silence();
         (self.state == State::Open).then(|| {
-            if self.buffer.is_idle() {
+            if self.buffer.is_idle() || self.messages.fragments.has_spare() {
                 silence.min(self.heard.saturating_add(IDLE))
             } else {
                 silence
@@ -150,6 +150,7 @@ impl Inbound {
     pub fn handle_timeout(&mut self, now: Instant) {
         if now >= self.heard.saturating_add(IDLE) {
             self.buffer.release();
+            self.messages.fragments.release();
         }
         let due = self.silence();
         if self.state != State::Open || now < due {
@@ -205,7 +206,7 @@ impl Inbound {
             fragments, limits, ..
         } = &mut self.messages;
         fragments.expect(id, there.len().saturating_add(missing), limits)?;
-        if let Some(payload) = fragments.payload(id) {
+        if let Some(payload) = fragments.room(id, there.len()) {
             payload.extend_from_slice(there);
         }
         self.buffer.drop_partial();

@@ -32,13 +32,14 @@ impl Reassembly {
         if self.window.len() == self.window.capacity() && missing > 0 {
             self.missing = missing;
             let read = core::mem::take(&mut self.window);
-            self.window = match fragments.payload(self.id) {
-                Some(payload) => {
-                    payload.unsplit(read);
-                    window(payload, missing.min(max))
-                }
+            let wanted = missing.min(max).saturating_add(NEXT_HEAD);
+            if let Some(payload) = fragments.payload(self.id) {
+                payload.unsplit(read);
+            }
+            self.window = match fragments.room(self.id, wanted) {
+                Some(payload) => window(payload, wanted),
                 // A message that nobody keeps.
-                None => BytesMut::with_capacity(missing.min(max)),
+                None => BytesMut::with_capacity(wanted),
             };
         }
         &mut self.window
@@ -63,9 +64,12 @@ impl Reassembly {
     }
 }
 
-/// The `len` bytes of memory behind `payload`, which grows as a vector does.
+/// What goes before the bytes of another fragment. It is read together with the end of the one before
+/// it, so that those bytes too are read to where they belong.
+const NEXT_HEAD: usize = 4 + 2 + 16;
+
+/// The `len` bytes of memory behind `payload`.
 fn window(payload: &mut BytesMut, len: usize) -> BytesMut {
-    payload.reserve(len);
     let mut window = payload.split_off(payload.len());
     drop(window.split_off(len));
     window
