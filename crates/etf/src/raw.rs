@@ -14,22 +14,22 @@ use crate::{Atom, DecodeError, Decoder, Limits, Term};
 #[derive(Clone, Default)]
 pub struct RawTerm {
     bytes: Bytes,
-    atoms: Arc<[Atom]>,
+    /// `None` instead of an empty slice, whose counter all threads would share.
+    atoms: Option<Arc<[Atom]>>,
 }
 
 impl RawTerm {
     /// A bare term that brings its atoms itself.
+    #[inline]
     #[must_use]
     pub fn new(bytes: Bytes) -> Self {
-        Self {
-            bytes,
-            atoms: Arc::default(),
-        }
+        Self { bytes, atoms: None }
     }
 
     /// A bare term that may refer to the atoms of its frame.
     #[must_use]
     pub fn with_atoms(bytes: Bytes, atoms: Arc<[Atom]>) -> Self {
+        let atoms = (!atoms.is_empty()).then_some(atoms);
         Self { bytes, atoms }
     }
 
@@ -42,20 +42,20 @@ impl RawTerm {
     /// The atoms of the frame.
     #[must_use]
     pub fn atoms(&self) -> &[Atom] {
-        &self.atoms
+        self.atoms.as_deref().unwrap_or_default()
     }
 
     /// The encoded term and the atoms of the frame.
     #[must_use]
     pub fn into_parts(self) -> (Bytes, Arc<[Atom]>) {
-        (self.bytes, self.atoms)
+        (self.bytes, self.atoms.unwrap_or_default())
     }
 
     /// A part of these bytes as a term of its own.
     pub(crate) fn part(&self, bytes: &[u8]) -> Self {
         Self {
             bytes: self.bytes.slice_ref(bytes),
-            atoms: Arc::clone(&self.atoms),
+            atoms: self.atoms.clone(),
         }
     }
 
@@ -64,7 +64,7 @@ impl RawTerm {
     /// # Errors
     /// When the bytes are not one term within the limits.
     pub fn decode(&self, limits: &Limits) -> Result<Term, DecodeError> {
-        let mut decoder = Decoder::new(self.bytes.clone(), limits).atoms(&self.atoms);
+        let mut decoder = Decoder::new(self.bytes.clone(), limits).atoms(self.atoms());
         let term = decoder.term()?;
         match decoder.remaining().len() {
             0 => Ok(term),
@@ -78,7 +78,7 @@ impl fmt::Debug for RawTerm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RawTerm")
             .field("bytes", &self.bytes.len())
-            .field("atoms", &self.atoms.len())
+            .field("atoms", &self.atoms().len())
             .finish()
     }
 }
