@@ -86,3 +86,92 @@ impl Claim {
         client::register(self.epmd, registration, LIMIT).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tracing::span::{Attributes, Id, Record};
+    use tracing::{Event, Level, Metadata, Subscriber};
+
+    use super::*;
+    use crate::epmd::server::Server;
+
+    /// Counts warnings that another node has the name.
+    #[derive(Clone, Debug, Default)]
+    struct Warnings(Arc<AtomicUsize>);
+
+    impl Subscriber for Warnings {
+        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+            *metadata.level() == Level::WARN
+        }
+        fn event(&self, event: &Event<'_>) {
+            event.record(
+                &mut |_: &tracing::field::Field, value: &dyn std::fmt::Debug| {
+                    if format!("{value:?}").contains("another node has registered as app") {
+                        self.0.fetch_add(1, Ordering::Relaxed);
+                    }
+                },
+            );
+        }
+        fn new_span(&self, _: &Attributes<'_>) -> Id {
+            Id::from_u64(1)
+        }
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+        fn enter(&self, _: &Id) {}
+        fn exit(&self, _: &Id) {}
+    }
+
+    async fn until_at(epmd: SocketAddr, port: u16) {
+        let found = async {
+            while client::port_please(epmd, "app", LIMIT)
+                .await
+                .map(|r| r.port)
+                != Ok(port)
+            {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let came = tokio::time::timeout(Duration::from_secs(30), found).await;
+        came.expect("the name is there again");
+    }
+
+    /// The port mapper is killed and comes back, first for us, then with another node faster.
+    #[tokio::test]
+    async fn the_name_comes_back_and_a_thief_is_said_once() {
+        let warnings = Warnings::default();
+        let _said = tracing::subscriber::set_default(warnings.clone());
+        let server = Server::bind(&["127.0.0.1:0".parse().unwrap()]).unwrap();
+        let epmd = server.addrs()[0];
+        let claim = Claim {
+            epmd,
+            alive: "app".to_owned(),
+            port: 9100,
+        };
+        let life = Lifetime::default();
+        let creation = claim.start(&life).await.unwrap();
+        assert!(creation.is_some());
+
+        server.shut_down().await;
+        let server = Server::bind(&[epmd]).unwrap();
+        until_at(epmd, 9100).await;
+
+        server.shut_down().await;
+        let server = Server::bind(&[epmd]).unwrap();
+        let thief = Registration::new("app", 9, NodeType::HIDDEN);
+        let thief = client::register(epmd, thief, LIMIT).await.unwrap();
+        // Two attempts of ours and a half.
+        sleep(AGAIN * 5 / 2).await;
+        until_at(epmd, 9).await;
+        assert_eq!(warnings.0.load(Ordering::Relaxed), 1);
+        drop(thief);
+        until_at(epmd, 9100).await;
+
+        life.closing.cancel();
+        while !server.names().is_empty() {
+            sleep(Duration::from_millis(5)).await;
+        }
+    }
+}

@@ -104,7 +104,7 @@ async fn we_give_names() -> Result<()> {
             client.eval("net_kernel:connect_node('rust@127.0.0.1')")?,
             "true"
         );
-        assert_eq!(node.connected().len(), 2);
+        until("both again", || node.connected().len() == 2).await;
     }
     Ok(())
 }
