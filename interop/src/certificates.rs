@@ -51,22 +51,11 @@ impl Certificates {
         self.sign(name, names(host)?, 2020)
     }
 
-    /// One with these alternative names, and with `common_name`, valid until the year `until`.
-    pub fn sign(&self, name: &str, names: Vec<SanType>, until: i32) -> Result<()> {
-        self.sign_for(name, "a node", names, until)
-    }
-
-    /// The same with a common name.
-    pub fn sign_for(
-        &self,
-        name: &str,
-        common: &str,
-        names: Vec<SanType>,
-        until: i32,
-    ) -> Result<()> {
+    /// One with these alternative names that ends with the year before `until`.
+    fn sign(&self, name: &str, names: Vec<SanType>, until: i32) -> Result<()> {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, common);
+        params.distinguished_name.push(DnType::CommonName, "a node");
         params.subject_alt_names = names;
         params.not_before = date_time_ymd(2000, 1, 1);
         params.not_after = date_time_ymd(until, 1, 1);

@@ -1,6 +1,6 @@
 //! A live node of a distributed-Erlang cluster.
 //!
-//! To OTP 25 and newer a [`Node`] is a hidden peer: it dials and listens over TCP, IPv4 and IPv6,
+//! To OTP 25 and newer a [`Node`] is a hidden peer: it dials and listens over TCP or TLS ([`Tls`]), IPv4 and IPv6,
 //! with EPMD or without, keeps its connections alive, calls functions ([`Node::erpc`]), and has
 //! processes ([`Mailbox`]) that send, link and monitor. [`probe`] says why a node cannot be
 //! reached. [`epmd`] asks port mappers, and can be one.
