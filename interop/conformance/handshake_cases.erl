@@ -21,28 +21,31 @@ cases() ->
 
 %% Steps of one who dials: each does one thing more than the one before, then the connection ends.
 dialler(Node) ->
-    Me = launcher:name(raw),
-    Name = wire:name(Me),
-    Greet = fun(Socket) -> {_, Challenge} = wire:greet(Socket, Name), Challenge end,
-    Steps = [
-        fun(_) -> ok end,
-        fun(Socket) -> wire:send(Socket, <<0>>) end,
-        fun(Socket) -> wire:send(Socket, binary:part(Name, 0, 2)) end,
-        fun(Socket) -> wire:send(Socket, binary:part(Name, 0, byte_size(Name) div 2)) end,
-        fun(Socket) -> wire:send(Socket, Name) end,
-        fun(Socket) -> wire:send(Socket, Name), {ok, <<"sok">>} = wire:recv(Socket) end,
-        fun(Socket) -> Greet(Socket) end,
-        fun(Socket) -> Reply = wire:reply(Greet(Socket), 5), wire:send(Socket, binary:part(Reply, 0, 9)) end,
-        fun(Socket) -> wire:send(Socket, wire:reply(Greet(Socket), 5)) end,
-        fun(Socket) -> wire:send(Socket, wire:reply(Greet(Socket), 5)), {ok, <<$a, _/binary>>} = wire:recv(Socket) end,
-        fun(Socket) -> wire:send(Socket, wire:reply(Greet(Socket), 5)), {ok, _} = wire:recv(Socket), wire:send(Socket, <<0, 0>>) end
-    ],
     [begin
+        %% Nobody has heard of it yet.
+        Me = launcher:name(raw),
         Socket = wire:connect(Node),
-        Step(Socket),
+        Step(Socket, wire:name(Me)),
         End(Socket),
         wire:whole(Node, Me)
-    end || Step <- Steps, End <- [fun wire:close/1, fun wire:reset/1]].
+    end || Step <- dialler_steps(), End <- [fun wire:close/1, fun wire:reset/1]].
+
+dialler_steps() ->
+    Greet = fun(Socket, Name) -> {_, Challenge} = wire:greet(Socket, Name), Challenge end,
+    Prove = fun(Socket, Name) -> wire:send(Socket, wire:reply(Greet(Socket, Name), 5)) end,
+    [
+        fun(_, _) -> ok end,
+        fun(Socket, _) -> wire:send(Socket, <<0>>) end,
+        fun(Socket, Name) -> wire:send(Socket, binary:part(Name, 0, 2)) end,
+        fun(Socket, Name) -> wire:send(Socket, binary:part(Name, 0, byte_size(Name) div 2)) end,
+        fun(Socket, Name) -> wire:send(Socket, Name) end,
+        fun(Socket, Name) -> wire:send(Socket, Name), {ok, <<"sok">>} = wire:recv(Socket) end,
+        Greet,
+        fun(Socket, Name) -> wire:send(Socket, binary:part(wire:reply(Greet(Socket, Name), 5), 0, 9)) end,
+        Prove,
+        fun(Socket, Name) -> Prove(Socket, Name), {ok, <<$a, _/binary>>} = wire:recv(Socket) end,
+        fun(Socket, Name) -> Prove(Socket, Name), {ok, _} = wire:recv(Socket), wire:send(Socket, <<0, 0>>) end
+    ].
 
 %% The same of one who is dialled: the attempt fails, the next one succeeds.
 listener(Node) ->
@@ -114,7 +117,7 @@ dialler_lies(Node) ->
     %% Later steps.
     [begin
         Socket = wire:connect(Node),
-        {_, Challenge} = wire:greet(Socket, Name),
+        {_, Challenge} = wire:greet(Socket, wire:name(launcher:name(raw))),
         ok = wire:send(Socket, Lie(Challenge)),
         refused(Socket)
     end || Lie <- [

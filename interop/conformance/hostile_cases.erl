@@ -7,6 +7,7 @@ cases() ->
     [
         {what_is_no_signal, fun no_signal/1},
         {lengths_that_are_never_filled, fun lengths/1},
+        {atoms_through_the_cache, fun cached/1},
         {fragments_of_every_size_interleaved, fun fragments/1},
         {fragments_that_do_not_fit, fun bad_fragments/1},
         {fragments_that_never_end, fun unfinished/1},
@@ -40,6 +41,32 @@ lengths(Node) ->
         wire:reset(Socket),
         wire:whole(Node, Me)
     end || Length <- [4, 1000, 16#7fffffff, 16#ffffffff]].
+
+%% -- the header: `131 68 count flags refs`, here of one atom; `82 0` in a term is that atom --
+
+new(Index, Segment, Text) when byte_size(Text) < 256 -> <<1, (8 bor Segment), Index, (byte_size(Text)), Text/binary>>;
+new(Index, Segment, Text) -> <<1, ((8 bor Segment) bor 16#10), Index, (byte_size(Text)):16, Text/binary>>.
+
+known(Index, Segment) -> <<1, Segment, Index>>.
+
+%% Asks the subject to tell the driver what the atom is.
+asks(Me, Header, Seq) ->
+    Control = bare({6, wire:pid(Me), '', subject}),
+    Message = <<104, 4, (bare(ask))/binary, (bare(self()))/binary, (bare(Seq))/binary, 104, 2, (bare(echo))/binary, 82, 0>>,
+    wire:frame(32, <<131, 68, Header/binary, Control/binary, Message/binary>>).
+
+cached(Node) ->
+    Me = launcher:name(raw),
+    Socket = wire:dial(Node, Me, ?WITH_HEADER),
+    Long = binary:copy(<<"é"/utf8>>, 200),
+    Steps = [
+        {new(0, 0, <<"first">>), first}, {known(0, 0), first}, {new(255, 7, <<"last">>), last}, {known(255, 7), last},
+        {known(0, 0), first}, {new(0, 0, <<"second">>), second}, {known(0, 0), second}, {new(9, 3, Long), binary_to_atom(Long)},
+        {known(9, 3), binary_to_atom(Long)}, {new(1, 0, <<>>), ''}, {known(1, 0), ''}
+    ],
+    wire:send(Socket, [asks(Me, Header, Seq) || {Seq, {Header, _}} <- lists:enumerate(Steps)]),
+    [?get({answer, Seq, Atom}) || {Seq, {_, Atom}} <- lists:enumerate(Steps)],
+    wire:close(Socket).
 
 %% -- fragments, with an empty header: `131 69 seq frag 0` and `131 70 seq frag` --
 

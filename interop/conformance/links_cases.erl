@@ -13,6 +13,7 @@ cases() ->
         {exit_2_ends_and_is_trapped, fun exit_2/1},
         {exit_2_of_the_subject, fun exit_2_theirs/1},
         {kill_is_not_trapped_and_becomes_killed, fun kill/1},
+        {a_busy_process_is_killed, fun busy/1},
         {a_dead_process_is_noproc, fun dead/1},
         {linked_twice_is_linked_once, fun twice/1},
         {unlinked_is_silent, fun unlinked/1},
@@ -117,6 +118,20 @@ kill(Node) ->
     {Mine, Mine_} = spawn_monitor(fun() -> process_flag(trap_exit, true), timer:sleep(infinity) end),
     puppet:ask(Killer, {exit, Mine, kill}),
     ?is(killed, ?get({'DOWN', Mine_, _, Mine, How}, How)).
+
+%% In the middle of what it does.
+busy(Node) ->
+    trap(),
+    [begin
+        Pid = puppet:new(Node, [{link, self()}]),
+        Pid ! {ask, self(), none, Command},
+        puppet:settled(Node),
+        exit(Pid, Signal),
+        exits(Pid, Reason),
+        puppet:settled(Node),
+        [?is(none, Tag) || {answer, Tag, _} <- check:flush()]
+    end || Command <- [{take, 1, 60000}, {bulk, self(), bulk, 100000, 1, 16}, {erpc, node(), timer, sleep, [5000], 60000}],
+           {Signal, Reason} <- [{kill, killed}, {stop, stop}]].
 
 dead(Node) ->
     trap(),

@@ -6,6 +6,7 @@
 cases() ->
     [
         {ping_and_who_is_there, fun ping/1},
+        {nobody_at_the_other_end, fun nobody/1},
         {an_end_by_us, fun disconnect/1},
         {an_end_by_the_subject, fun disconnect_theirs/1},
         {the_subject_is_killed, fun killed/1},
@@ -15,6 +16,7 @@ cases() ->
         {our_new_incarnation, fun our_restart/1},
         {the_subject_dials, fun dials/1},
         {messages_dial_again, fun again/1},
+        {signals_of_the_subject_dial_again, fun again_theirs/1},
         {a_dynamic_name, fun dynamic/1},
         {a_dynamic_name_of_the_subject, fun dynamic_theirs/1},
         {listens_within_a_range, fun range/1},
@@ -53,6 +55,26 @@ ping(Node) ->
     ?is(pang, net_adm:ping(Never)),
     ?is(false, puppet:ask(puppet:new(Node), {connect, Never})),
     ?is(true, puppet:ask(puppet:new(Node), {connect, node()})).
+
+%% A node that is not there: what is linked, monitored, called or to be spawned there is lost at once, what is sent vanishes.
+nobody(Node) ->
+    Pid = puppet:new(Node, [trap]),
+    Never = launcher:name(never),
+    Name = atom_to_binary(Never),
+    There = binary_to_term(<<131, 88, 119, (byte_size(Name)), Name/binary, 9:32, 0:32, 1:32>>),
+    Take = fun() -> puppet:ask(Pid, {take, 1, 20000}) end,
+    ok = puppet:ask(Pid, {link, There}),
+    ?is([{'EXIT', There, noconnection}], Take()),
+    ByPid = puppet:ask(Pid, {monitor, There}),
+    ?is([{'DOWN', ByPid, process, There, noconnection}], Take()),
+    ByName = puppet:ask(Pid, {monitor, {x, Never}}),
+    ?is([{'DOWN', ByName, process, {x, Never}, noconnection}], Take()),
+    ok = puppet:ask(Pid, {monitor_node, Never, true}),
+    ?is([{nodedown, Never}], Take()),
+    ?is({error, noconnection}, puppet:ask(Pid, {spawn, Never, erlang, node, [], [monitor]})),
+    ?is({error, {nodedown, Never}}, puppet:ask(Pid, {call, There, hello, 20000})),
+    [ok = puppet:ask(Pid, Command) || Command <- [{send, There, lost}, {send, {x, Never}, lost}, {exit, There, kill}, {unlink, There}]],
+    ?is([], puppet:ask(Pid, {take, 1, 20})).
 
 disconnect(_) ->
     {Node, _} = subject(),
@@ -194,6 +216,32 @@ again(_) ->
         true = erlang:disconnect_node(Node),
         alone(Node)
     end).
+
+%% Whatever it sends.
+again_theirs(_) ->
+    {Node, _} = subject(),
+    [begin
+        Mine = spawn(fun() -> process_flag(trap_exit, true), receive {go, Reason} -> exit(Reason) end end),
+        Pid = puppet:new(Node, [trap]),
+        ok = puppet:ask(Pid, {'after', 50, Command(Mine)}),
+        true = erlang:disconnect_node(Node),
+        alone(Node),
+        check:until({back, Command(Mine)}, fun() -> connected(Node) end),
+        %% It is behind what was sent.
+        ?is(here, puppet:ask(Pid, {echo, here})),
+        Mine ! {go, over},
+        Seen = Expected(Mine),
+        ?is(Seen, [tidy(One) || One <- puppet:ask(Pid, {take, max(1, length(Seen)), 1000 * length(Seen)})])
+    end || {Command, Expected} <- [
+        {fun(Mine) -> {send, Mine, hello} end, fun(_) -> [] end},
+        {fun(Mine) -> {link, Mine} end, fun(Mine) -> [{'EXIT', Mine, over}] end},
+        {fun(Mine) -> {monitor, Mine} end, fun(Mine) -> [{'DOWN', Mine, over}] end},
+        {fun(Mine) -> {exit, Mine, hello} end, fun(_) -> [] end}
+    ]],
+    true = erlang:disconnect_node(Node).
+
+tidy({'DOWN', _, process, Who, Why}) -> {'DOWN', Who, Why};
+tidy(Message) -> Message.
 
 %% A client without a name gets one from the node that it dials.
 dynamic(Node) ->

@@ -198,11 +198,17 @@ answer(Socket) ->
 
 %% The subject answers this peer, and the node.
 whole(Node, Me) ->
-    Socket = dial(Node, Me),
-    well = ask(Socket, Me, subject, {echo, well}),
-    close(Socket),
+    answers_me(Node, Me, 3),
     well = puppet:ask({subject, Node}, {echo, well}),
     ok.
+
+%% An attempt that has died after its last step may come to its end behind this one, and take its place once.
+answers_me(Node, Me, Tries) ->
+    Socket = dial(Node, Me),
+    try well = ask(Socket, Me, subject, {echo, well})
+    catch error:{no_answer, _} when Tries > 1 -> answers_me(Node, Me, Tries - 1)
+    after close(Socket)
+    end.
 
 %% The other end has given the connection up; what it still said before is passed over.
 closed(Socket) ->
