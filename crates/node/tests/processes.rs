@@ -1,0 +1,429 @@
+//! Processes of one node: spawning, receiving, links, exits, monitors, names, aliases.
+
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use trunkline_etf::{Pid, Term, atom, term};
+use trunkline_node::{
+    AliasMode, CallError, MaxMailbox, Message, Node, Process, RecvError, SendError, WhenFull,
+};
+use trunkline_proto::Cookie;
+
+const SOON: Duration = Duration::from_secs(20);
+
+async fn node() -> Node {
+    Node::builder("one@127.0.0.1".parse().expect("a node name"))
+        .cookie(Cookie::new("monster").expect("a cookie"))
+        .start()
+        .await
+        .expect("it starts")
+}
+
+async fn next(process: &mut Process) -> Message {
+    let message = timeout(SOON, process.recv()).await;
+    message.expect("a message").expect("the process lives")
+}
+
+/// What comes until everything that was sent before has come.
+async fn all(process: &mut Process) -> Vec<Message> {
+    let me = process.pid();
+    process.send(&me, term!(stop)).await.expect("always");
+    let mut all = Vec::new();
+    loop {
+        match next(process).await {
+            Message::Term(term) if term.is_atom("stop") => return all,
+            message => all.push(message),
+        }
+    }
+}
+
+fn trapping(node: &Node) -> Process {
+    let process = node.process();
+    process.trap_exit(true);
+    process
+}
+
+/// A process that waits for ever, or ends for the reason that it is sent.
+fn waiter(process: &Process, trap: bool) -> Pid {
+    process.spawn_link(async move |mut process: Process| {
+        process.trap_exit(trap);
+        match process.recv().await {
+            Some(Message::Term(reason)) => reason,
+            other => term!({got, (other.map_or(Term::nil(), Message::into_term))}),
+        }
+    })
+}
+
+async fn exit_of(process: &mut Process, pid: &Pid) -> Term {
+    match next(process).await {
+        Message::Exit { from, reason } if from == *pid => reason,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_process_ends_for_what_its_future_returns() {
+    let node = node().await;
+    let mut me = trapping(&node);
+    let unit = me.spawn_link(async |_| ());
+    assert_eq!(exit_of(&mut me, &unit).await, term!(normal));
+    let term = me.spawn_link(async |_| term!({shutdown, 1}));
+    assert_eq!(exit_of(&mut me, &term).await, term!({shutdown, 1}));
+    let failed = me.spawn_link(async |_| Err::<(), _>(SendError::NotConnected));
+    assert_eq!(
+        exit_of(&mut me, &failed).await,
+        term!({error, "the node is not connected"})
+    );
+    assert!(!node.is_alive(&unit));
+}
+
+#[tokio::test]
+async fn a_panic_is_a_reason_and_hurts_nobody_else() {
+    let node = node().await;
+    let mut me = trapping(&node);
+    let bystander = waiter(&me, false);
+    let panics = me.spawn_link(async |process: Process| {
+        assert!(process.pid().serial > 0, "number {}", 7);
+    });
+    let reason = exit_of(&mut me, &panics).await;
+    let Some([tag, text, place]) = reason.as_tuple() else {
+        panic!("{reason}");
+    };
+    assert!(tag.is_atom("panic"));
+    assert_eq!(text.to_text().as_deref(), Some("number 7"));
+    let place = place.to_text().expect("a place");
+    assert!(place.contains("processes.rs:"), "{place}");
+    me.send(&bystander, term!(fine)).await.expect("always");
+    assert_eq!(exit_of(&mut me, &bystander).await, term!(fine));
+}
+
+/// The table of the reference manual: who hears what, and who dies.
+#[tokio::test]
+async fn exit_signals_do_what_they_do_in_erlang() {
+    let node = node().await;
+    // By `exit/2`: trapping or not, the reason, what becomes of the receiver.
+    for (trap, reason, ends) in [
+        (false, term!(normal), None),
+        (false, term!(oops), Some(term!(oops))),
+        (false, term!(kill), Some(term!(killed))),
+        (
+            true,
+            term!(normal),
+            Some(term!({got, {(atom!("EXIT")), me, normal}})),
+        ),
+        (
+            true,
+            term!(oops),
+            Some(term!({got, {(atom!("EXIT")), me, oops}})),
+        ),
+        (true, term!(kill), Some(term!(killed))),
+    ] {
+        let mut me = trapping(&node);
+        let other = me.spawn_link(async move |mut process: Process| {
+            process.trap_exit(trap);
+            let ready = process.recv().await.map(Message::into_term);
+            let parent = ready.and_then(|term| term.as_pid().cloned());
+            let parent = parent.expect("its parent's pid");
+            process.send(&parent, term!(ready)).await.expect("always");
+            match process.recv().await.map(Message::into_term) {
+                // The pid is another one each time.
+                Some(exit) => match exit.into_tuple().expect("a tuple").as_slice() {
+                    [tag, _, reason] => term!({got, {(tag), me, (reason)}}),
+                    more => term!({got, (more.len())}),
+                },
+                None => term!(none),
+            }
+        });
+        me.send(&other, Term::from(me.pid())).await.expect("always");
+        assert_eq!(next(&mut me).await, Message::Term(term!(ready)));
+        me.exit(&other, reason.clone()).expect("always");
+        match ends {
+            Some(ends) => assert_eq!(exit_of(&mut me, &other).await, ends, "{trap} {reason}"),
+            None => {
+                assert_eq!(all(&mut me).await, [], "{trap} {reason}");
+                assert!(node.is_alive(&other));
+            }
+        }
+    }
+}
+
+/// By a link: what a process's end does to one that is linked to it.
+#[tokio::test]
+async fn links_break_as_in_erlang() {
+    let node = node().await;
+    for (reason, middle) in [
+        (term!(normal), None),
+        (term!(oops), Some(term!(oops))),
+        // By a link `kill` can be trapped, and ends those who do not as `killed`.
+        (term!(kill), Some(term!(killed))),
+        (term!(shutdown), Some(term!(shutdown))),
+    ] {
+        let mut me = trapping(&node);
+        // me - middle - last: the last one ends, the middle one does not trap.
+        let (tell, last) = oneshot::channel();
+        let middle_pid = me.spawn_link(async move |process: Process| {
+            let last = waiter(&process, false);
+            tell.send(last).expect("it is awaited");
+            std::future::pending::<()>().await;
+        });
+        let last = last.await.expect("it runs");
+        me.link(&last);
+        me.send(&last, reason.clone()).await.expect("always");
+        assert_eq!(exit_of(&mut me, &last).await, reason);
+        match middle {
+            Some(ends) => assert_eq!(exit_of(&mut me, &middle_pid).await, ends, "{reason}"),
+            None => {
+                assert_eq!(all(&mut me).await, [], "{reason}");
+                assert!(node.is_alive(&middle_pid));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_process_without_a_task_ends_by_exit_signals_too() {
+    let node = node().await;
+    let mut me = trapping(&node);
+    let mut plain = node.process();
+    let other = plain.pid();
+    let monitor = me.monitor(&other);
+    me.exit(&other, term!(normal)).expect("always");
+    assert!(node.is_alive(&other));
+    me.exit(&other, term!(enough)).expect("always");
+    assert_eq!(timeout(SOON, plain.recv()).await, Ok(None));
+    assert_eq!(
+        next(&mut me).await,
+        Message::Down {
+            reference: monitor,
+            from: other.clone().into(),
+            reason: term!(enough)
+        }
+    );
+    // To itself `normal` is no exception: `exit(self(), normal)`.
+    let own = node.process();
+    let pid = own.pid();
+    own.exit(&pid, term!(normal)).expect("always");
+    assert!(!node.is_alive(&pid));
+}
+
+#[tokio::test]
+async fn a_dead_one_is_told_of_at_once() {
+    let node = node().await;
+    let mut me = trapping(&node);
+    let gone = node.process().pid();
+    me.link(&gone);
+    assert_eq!(exit_of(&mut me, &gone).await, term!(noproc));
+    let reference = me.monitor(atom!("nobody"));
+    assert_eq!(
+        next(&mut me).await,
+        Message::Down {
+            reference,
+            from: atom!("nobody").into(),
+            reason: term!(noproc)
+        }
+    );
+    // Not trapping it ends of it.
+    let mut plain = node.process();
+    plain.link(&gone);
+    assert_eq!(timeout(SOON, plain.recv()).await, Ok(None));
+}
+
+#[tokio::test]
+async fn unlinked_and_demonitored_in_time() {
+    let node = node().await;
+    let mut me = trapping(&node);
+    let other = waiter(&me, false);
+    me.unlink(&other);
+    let first = me.monitor(&other);
+    let second = me.monitor(&other);
+    assert!(me.demonitor(&first));
+    assert!(!me.demonitor(&first));
+    me.send(&other, term!(bye)).await.expect("always");
+    match next(&mut me).await {
+        Message::Down { reference, .. } => assert_eq!(reference, second),
+        message => panic!("{message:?}"),
+    }
+    assert_eq!(all(&mut me).await, []);
+    // Fired, and not received: forgotten with it.
+    let (pid, third) = me.spawn_monitor(async |_| ());
+    while node.is_alive(&pid) {
+        tokio::task::yield_now().await;
+    }
+    assert!(!me.demonitor(&third));
+    assert_eq!(all(&mut me).await, []);
+}
+
+#[tokio::test]
+async fn receiving_what_matches_leaves_the_rest_in_order() {
+    let node = node().await;
+    let mut me = node.process();
+    let pid = me.pid();
+    for n in 0..10 {
+        me.send(&pid, Term::from(n)).await.expect("always");
+    }
+    let is = |n: i64| move |message: &Message| message.as_term().and_then(Term::as_i64) == Some(n);
+    assert!(me.recv_matching(is(7)).await.is_some());
+    let mark = me.mark();
+    let mut looked = 0;
+    me.send(&pid, Term::from(3)).await.expect("always");
+    let found = me
+        .recv_matching_since(mark, |message| {
+            looked += 1;
+            is(3)(message)
+        })
+        .await;
+    assert!(found.is_some());
+    assert_eq!(looked, 1, "what was there before is not looked at");
+    let late = me
+        .recv_matching_timeout(Duration::from_millis(1), is(99))
+        .await;
+    assert_eq!(late, Err(RecvError::Timeout));
+    let mut rest = Vec::new();
+    while let Ok(Message::Term(term)) = me.recv_timeout(Duration::ZERO).await {
+        rest.extend(term.as_i64());
+    }
+    assert_eq!(rest, [0, 1, 2, 3, 4, 5, 6, 8, 9]);
+}
+
+#[tokio::test]
+async fn names_die_with_their_processes() {
+    let node = node().await;
+    let me = node.process();
+    let name = atom!("server");
+    assert!(me.register(&name));
+    assert!(!me.register(&atom!("other")), "a process has one name");
+    assert!(!node.process().register(&name), "a name has one process");
+    assert!(!node.process().register(&atom!("undefined")));
+    assert_eq!(node.whereis(&name), Some(me.pid()));
+    drop(me);
+    assert_eq!(node.whereis(&name), None);
+    let mut me = node.process();
+    assert!(node.register(&name, &me.pid()));
+    assert_eq!(node.registered(), [name.clone()]);
+    me.send(&name, term!(hello)).await.expect("it has the name");
+    me.send((&name, node.name()), term!(again))
+        .await
+        .expect("always");
+    assert_eq!(next(&mut me).await, Message::Term(term!(hello)));
+    assert_eq!(next(&mut me).await, Message::Term(term!(again)));
+    assert!(node.unregister(&name));
+    assert!(!node.unregister(&name));
+    let lost = me.send(&name, term!(hello)).await;
+    assert_eq!(lost, Err(SendError::NotRegistered));
+}
+
+#[tokio::test]
+async fn aliases_hold_as_long_as_they_say() {
+    let node = node().await;
+    let mut me = node.process();
+    let other = waiter(&node.process(), false);
+    let explicit = me.alias(AliasMode::Explicit);
+    let once = me.alias(AliasMode::Reply);
+    let monitor = me.monitor_with_alias(&other, AliasMode::ReplyDemonitor);
+    for alias in [&explicit, &once, &monitor] {
+        for n in 0..2 {
+            me.send(alias, term!((n))).await.expect("always");
+        }
+    }
+    assert!(me.unalias(&explicit));
+    assert!(!me.unalias(&explicit));
+    assert!(!me.unalias(&once));
+    me.send(&explicit, term!(late)).await.expect("always");
+    let came: Vec<_> = all(&mut me)
+        .await
+        .into_iter()
+        .map(Message::into_term)
+        .collect();
+    assert_eq!(came, [term!(0), term!(1), term!(0), term!(0)]);
+    assert!(!me.demonitor(&monitor), "the reply ended it");
+    // With the monitor the alias ends.
+    let (pid, gone) = {
+        let gone = node.process();
+        let alias = me.monitor_with_alias(&gone.pid(), AliasMode::Demonitor);
+        (gone.pid(), alias)
+    };
+    me.send(&gone, term!(late)).await.expect("always");
+    assert!(matches!(&all(&mut me).await[..], [Message::Down { from, .. }] if *from == pid.into()));
+}
+
+#[tokio::test]
+async fn a_call_here() {
+    let node = node().await;
+    let server = node.spawn(async |mut process: Process| {
+        while let Some(Message::Term(message)) = process.recv().await {
+            let Some([_, from, request]) = message.as_tuple() else {
+                continue;
+            };
+            if request.is_atom("stop") {
+                return term!(stopped);
+            }
+            process.reply(from, request.clone()).await.ok();
+        }
+        term!(normal)
+    });
+    assert_eq!(
+        node.call(&server, term!(hello), SOON).await,
+        Ok(term!(hello))
+    );
+    let stopped = node.call(&server, term!(stop), SOON).await;
+    assert_eq!(stopped, Err(CallError::Exit(term!(stopped))));
+    let gone = node.call(&server, term!(hello), SOON).await;
+    assert_eq!(gone, Err(CallError::NoProcess));
+    let mute = node.process();
+    let limit = Duration::from_millis(5);
+    assert_eq!(
+        node.call(&mute.pid(), term!(hello), limit).await,
+        Err(CallError::Timeout)
+    );
+    assert!(format!("{node:?}").contains("calls_and_aliases: 0"));
+}
+
+#[tokio::test]
+async fn a_full_mailbox_kills_or_drops() {
+    let node = node().await;
+    let me = node.process();
+    let mut full = node.process();
+    let limit = |when_full| MaxMailbox {
+        messages: 10,
+        bytes: 1 << 20,
+        when_full,
+    };
+    full.max_mailbox(Some(limit(WhenFull::DropNew)));
+    for n in 0..15 {
+        me.send(&full.pid(), Term::from(n)).await.expect("always");
+    }
+    assert_eq!((full.waiting(), full.dropped()), (10, 5));
+    for n in 0..10 {
+        assert_eq!(next(&mut full).await, Message::Term(Term::from(n)));
+    }
+    full.max_mailbox(Some(limit(WhenFull::Kill)));
+    let mut watch = node.process();
+    watch.monitor(&full.pid());
+    for n in 0..11 {
+        assert!(node.is_alive(&full.pid()), "{n}");
+        me.send(&full.pid(), Term::from(n)).await.expect("always");
+    }
+    assert_eq!(timeout(SOON, full.recv()).await, Ok(None));
+    match next(&mut watch).await {
+        Message::Down { reason, .. } => assert_eq!(
+            reason.as_tuple().map(|parts| &parts[..2]),
+            Some(&[term!(max_mailbox), term!(11)][..])
+        ),
+        message => panic!("{message:?}"),
+    }
+}
+
+#[tokio::test]
+async fn processes_end_with_their_node() {
+    let node = node().await;
+    let (tell, told) = oneshot::channel::<()>();
+    node.spawn(async move |_| {
+        let _held = tell;
+        std::future::pending::<()>().await;
+    });
+    let mut me = node.process();
+    drop(node);
+    assert_eq!(timeout(SOON, me.recv()).await, Ok(None));
+    assert!(timeout(SOON, told).await.expect("it is dropped").is_err());
+}
