@@ -46,13 +46,28 @@ pub fn bench() -> PathBuf {
     built("trunkline-bench").join("trunkline-bench")
 }
 
+/// An example of the crate `trunkline-node`.
+///
+/// # Panics
+/// When it does not build.
+pub fn example(name: &str) -> PathBuf {
+    build(&["--package", "trunkline-node", "--example", name])
+        .join("examples")
+        .join(name)
+}
+
 /// Builds a package of the workspace, and gives the folder of what is built.
 fn built(package: &str) -> PathBuf {
+    build(&["--package", package])
+}
+
+fn build(what: &[&str]) -> PathBuf {
     let profile = profile_dir();
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo
         .current_dir(root())
-        .args(["build", "--quiet", "--package", package])
+        .args(["build", "--quiet"])
+        .args(what)
         .env("CARGO_TARGET_DIR", target());
     // Cargo tells a test which package it is of. With that in the environment, build scripts would run anew (ring's), and what
     // depends on them would be built once for us and once again for whoever builds it from a shell.

@@ -33,6 +33,7 @@ async fn pair_that_sends(flags: Flags, sending: Sending) -> Result<Pair> {
         .cookie(Cookie::new("monster")?)
         .epmd_port(epmd.port)
         .connect_timeout(SOON)
+        .auto_connect(false)
         .flags(flags)
         .sending(sending)
         .start()
