@@ -5,11 +5,13 @@ mod inflate;
 mod integers;
 mod leaves;
 mod machine;
+mod source;
 
 use alloc::{sync::Arc, vec::Vec};
 
 use bytes::Bytes;
 
+use self::source::Source;
 use crate::{
     Atom, DecodeError, Limits, Term,
     fun::{Fun, Record},
@@ -93,7 +95,7 @@ impl<'a> Decoder<'a> {
     /// When no term within the limits follows.
     pub fn term(&mut self) -> Result<Term, DecodeError> {
         let mut parse = Parse {
-            source: &self.bytes,
+            source: Source::Shared(&self.bytes),
             shared: &mut self.shared,
             atoms: self.atoms,
             limits: &self.limits,
@@ -157,7 +159,7 @@ impl<'a> Decoder<'a> {
 /// A term that is being decoded. What is left of the input goes through the functions by value, so that
 /// loops keep it in registers.
 struct Parse<'b> {
-    source: &'b Bytes,
+    source: Source<'b>,
     shared: &'b mut Option<Arc<Bytes>>,
     atoms: &'b [Atom],
     limits: &'b Limits,

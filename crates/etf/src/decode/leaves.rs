@@ -105,7 +105,9 @@ impl<'b> Parse<'b> {
             return Ok(Term(Repr::ShortBinary(short)));
         }
         let source = self.source;
-        let shared = self.shared.get_or_insert_with(|| Arc::new(source.clone()));
+        let shared = self
+            .shared
+            .get_or_insert_with(|| Arc::new(source.to_bytes()));
         // A frame has less than 4 GiB; what is beyond cannot be addressed.
         let binary = Binary::part(shared, start, length).ok_or(DecodeError::Truncated)?;
         Ok(Term(Repr::Binary(binary)))
@@ -121,7 +123,7 @@ impl<'b> Parse<'b> {
         }
         *input = ahead;
         self.charge(OVERHEAD)?;
-        Ok(Term::from_bits(self.source.slice_ref(bytes), bits))
+        Ok(Term::from_bits(self.source.part(bytes), bits))
     }
 }
 

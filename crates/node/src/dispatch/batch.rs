@@ -29,6 +29,8 @@ pub(crate) struct Batch<'a> {
     /// `None`: the connection was ended by somebody else than its reader, and is told to be over.
     open: Option<Open<'a>>,
     then: Vec<Outgoing>,
+    /// What came last was a message for `memory.last`.
+    message: bool,
     memory: Box<Memory>,
 }
 
@@ -67,6 +69,7 @@ impl Shared {
             link,
             open: link.gate.enter(),
             then: Vec::new(),
+            message: false,
             memory: MEMORY.take().unwrap_or_default(),
         }
     }
@@ -82,6 +85,7 @@ impl Batch<'_> {
         let Signal {
             control, payload, ..
         } = signal;
+        self.message = false;
         match (control, payload) {
             (Control::Send { to, .. } | Control::SendSender { to, .. }, Some(payload)) => {
                 self.message(&to, payload);
@@ -98,6 +102,21 @@ impl Batch<'_> {
                 self.shared.deliver(control, body, &mut self.then);
                 self.carry_out();
             }
+        }
+    }
+
+    /// Whether the last thing that came was a message for a mailbox.
+    #[inline]
+    pub(crate) fn is_message(&self) -> bool {
+        self.message
+    }
+
+    /// A small message like the one before, but for the payload.
+    #[inline]
+    pub(crate) fn alike(&mut self, payload: &[u8]) {
+        let memory = &mut *self.memory;
+        if let Some(one) = memory.last.and_then(|last| memory.boxes.get_mut(last)) {
+            one.queue.push_small(payload);
         }
     }
 
@@ -136,6 +155,7 @@ impl Batch<'_> {
 
     fn put(&mut self, place: usize, payload: RawTerm) {
         self.memory.last = Some(place);
+        self.message = true;
         if let Some(one) = self.memory.boxes.get_mut(place) {
             one.queue.push_raw(payload);
         }

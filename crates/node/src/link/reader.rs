@@ -12,6 +12,7 @@ use super::clock::Clock;
 use super::{Link, broken};
 use crate::DownReason;
 use crate::dispatch::batch::Batch;
+use crate::mailbox::SMALL;
 use crate::shared::Shared;
 use crate::transport::ReadHalf;
 
@@ -73,7 +74,12 @@ pub(super) async fn run(
 fn deliver(shared: &Shared, link: &Arc<Link>, inbound: &mut Inbound) -> Result<(), DownReason> {
     let mut batch = shared.batch(link);
     let mut end = Ok(());
-    for signal in inbound {
+    loop {
+        // One process that sends to another.
+        while batch.is_message() && inbound.next_alike(SMALL, |payload| batch.alike(payload)) {}
+        let Some(signal) = inbound.next() else {
+            break;
+        };
         match signal {
             Ok(signal) => match signal.lost {
                 None => batch.signal(signal),

@@ -18,7 +18,7 @@ pub use limit::{MaxMailbox, WhenFull};
 
 /// Payloads below this are copied out of the read buffer: a page of it must not live on for a few
 /// bytes. From here on the slice is kept, and a copy would cost more than what it saves.
-const SMALL: usize = 4 << 10;
+pub(crate) const SMALL: usize = 4 << 10;
 
 /// Memory of a queue that is kept when it is empty: what one read brings at most.
 const KEPT: usize = 256 << 10;
@@ -112,6 +112,15 @@ impl Queue {
                 });
             }
             _ => self.place(Place::Large(Box::new(raw))),
+        }
+    }
+
+    /// A message of fewer than [`SMALL`] bytes that refers to no atoms of a frame.
+    #[inline]
+    pub(crate) fn push_small(&mut self, bytes: &[u8]) {
+        if let Ok(length) = u32::try_from(bytes.len()) {
+            self.small.extend_from_slice(bytes);
+            self.place(Place::Small(length));
         }
     }
 

@@ -1,14 +1,13 @@
 //! Receiving.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::LazyLock;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
 use thiserror::Error;
 use tokio::time::timeout;
-use trunkline_etf::{Atom, DecodeError, Limits, RawTerm, Reference, Term};
+use trunkline_etf::{DecodeError, Limits, Reference, Term};
 
 use super::state::Life;
 use super::{Message, Process};
@@ -39,6 +38,9 @@ const TURN: u32 = 4096;
 
 /// The budget is told of what was taken in steps of so many bytes.
 const CHARGE_STEP: usize = 64 << 10;
+
+/// What one message may become.
+static LIMITS: LazyLock<Limits> = LazyLock::new(Limits::default);
 
 /// Waiting with a limit found nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -233,8 +235,11 @@ impl Process {
 impl Received {
     fn take(&mut self) -> Option<Result<Message, DecodeError>> {
         let message = match self.queue.pop()? {
-            Incoming::Small(bytes, atoms) => decode(bytes, atoms).map(Message::Term),
-            Incoming::Large(raw) => raw.decode(&Limits::default()).map(Message::Term),
+            Incoming::Small(bytes, atoms) => {
+                let atoms = atoms.as_deref().unwrap_or_default();
+                Term::decode_lent(bytes, atoms, &LIMITS).map(Message::Term)
+            }
+            Incoming::Large(raw) => raw.decode(&LIMITS).map(Message::Term),
             Incoming::Local(term) => Ok(Message::Term(term)),
             Incoming::Event(event) => Ok((*event).into()),
         };
@@ -251,15 +256,4 @@ impl Received {
         self.skipped.retain(|(_, message)| !down(message));
         self.queue.forget_down(monitor);
     }
-}
-
-/// A small message is copied once more for the binaries in it: none of them keeps all that came
-/// with it.
-fn decode(bytes: &[u8], atoms: Option<Arc<[Atom]>>) -> Result<Term, DecodeError> {
-    let bytes = Bytes::copy_from_slice(bytes);
-    let raw = match atoms {
-        Some(atoms) => RawTerm::with_atoms(bytes, atoms),
-        None => RawTerm::new(bytes),
-    };
-    raw.decode(&Limits::default())
 }

@@ -113,6 +113,20 @@ impl Buffer {
         }
     }
 
+    /// The next frame, if it is among those that are cut off already; empty for a tick.
+    #[inline]
+    pub(super) fn front(&self) -> Option<&[u8]> {
+        let len = claimed(&self.whole)?;
+        self.whole.get(LENGTH..)?.get(..len)
+    }
+
+    /// That frame was taken.
+    #[inline]
+    pub(super) fn drop_front(&mut self, len: usize) {
+        let all = LENGTH.saturating_add(len).min(self.whole.len());
+        self.whole.advance(all);
+    }
+
     /// Whole frames, the next one first.
     pub(super) fn whole(&self) -> &Bytes {
         &self.whole

@@ -172,6 +172,28 @@ impl Inbound {
         self.heard.saturating_add(patience)
     }
 
+    /// Gives the payload of the next message to `take`, if that message has the control message of the
+    /// signal that [`next`](Iterator::next) gave last, byte for byte, it has come whole, and the payload
+    /// has fewer bytes than `limit`. False, and nothing is taken, if not. Only SEND, SEND_SENDER and
+    /// REG_SEND count: one process that sends to another sends these again and again, and nothing of
+    /// them has to be read anew.
+    #[inline]
+    pub fn next_alike(&mut self, limit: usize, take: impl FnOnce(&[u8])) -> bool {
+        if self.state != State::Open || self.reassembly.is_some() {
+            return false;
+        }
+        let Some(body) = self.buffer.front() else {
+            return false;
+        };
+        let Some(payload) = self.messages.repeated(body, limit) else {
+            return false;
+        };
+        take(payload);
+        let len = body.len();
+        self.buffer.drop_front(len);
+        true
+    }
+
     fn next_signal(&mut self) -> Result<Option<Signal>, ConnectionError> {
         match self.reassemble() {
             Some(None) => {}
@@ -222,7 +244,9 @@ impl Inbound {
         let fragments = &mut self.messages.fragments;
         let id = reassembly.take(fragments, self.buffer.beyond())?;
         self.reassembly = None;
-        Some(fragments.complete(id))
+        let signal = fragments.complete(id);
+        self.messages.forget();
+        Some(signal)
     }
 }
 

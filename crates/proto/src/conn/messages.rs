@@ -25,6 +25,9 @@ pub(super) struct Messages {
     /// Names that are copied instead of made.
     pub(super) known: Vec<Atom>,
     cache: AtomCache,
+    /// The control message of the signal that was given last, as it came, if it is one that many of
+    /// the same mostly follow. Empty otherwise.
+    last: Vec<u8>,
     pub(super) fragments: Fragments,
     pub(super) limits: Limits,
 }
@@ -35,6 +38,7 @@ impl Messages {
             headers: flags.contains(Flags::DIST_HDR_ATOM_CACHE),
             known: Vec::new(),
             cache: AtomCache::default(),
+            last: Vec::new(),
             fragments: Fragments::default(),
             limits,
         }
@@ -49,11 +53,19 @@ impl Messages {
         len: usize,
     ) -> Result<Option<Signal>, ConnectionError> {
         let body = whole.get(..len).ok_or(ConnectionError::Truncated)?;
+        self.last.clear();
         // Most frames: a whole message that brings its atoms itself.
         if let [VERSION, HEADER, 0, terms @ ..] = body
             && self.headers
         {
             let (control, left) = self.control(whole, terms, &[])?;
+            if let Control::SendSender { .. } | Control::RegSend { .. } | Control::Send { .. } =
+                control
+                && let Some((head, _)) =
+                    terms.split_at_checked(terms.len().saturating_sub(left.len()))
+            {
+                self.last.extend_from_slice(head);
+            }
             return signal(control, whole, left, None).map(Some);
         }
         match Frame::parse(body, self.headers)? {
@@ -65,6 +77,23 @@ impl Messages {
             Frame::FirstFragment(id, body) => self.first_fragment(whole, id, body),
             Frame::NextFragment(id, part) => self.fragments.next(id, part, &self.limits),
         }
+    }
+
+    /// A signal came by another way.
+    pub(super) fn forget(&mut self) {
+        self.last.clear();
+    }
+
+    /// The payload of a frame that has the control message of the one before, and fewer bytes than
+    /// `limit`.
+    #[inline]
+    pub(super) fn repeated<'a>(&self, body: &'a [u8], limit: usize) -> Option<&'a [u8]> {
+        let [VERSION, HEADER, 0, terms @ ..] = body else {
+            return None;
+        };
+        let payload = terms.strip_prefix(&*self.last)?;
+        let usual = !self.last.is_empty() && !payload.is_empty() && payload.len() < limit;
+        usual.then_some(payload)
     }
 
     fn pass_through(&self, whole: &Bytes, body: &[u8]) -> Result<Signal, ConnectionError> {
