@@ -68,9 +68,11 @@ async fn work(mut process: Process) {
         };
         let reply = match request.as_tuple() {
             Some([verb, a, b]) if verb.is_atom("divide") => {
-                let numbers = a.as_i64().zip(b.as_i64());
                 // By zero it panics, and whoever is linked hears so.
-                numbers.map_or(term!({error, badarg}), |(a, b)| Term::from(a / b))
+                match a.as_i64().zip(b.as_i64()) {
+                    Some((a, b)) => Term::from(a / b),
+                    None => term!({error, badarg}),
+                }
             }
             _ => Term::from(process.pid()),
         };
