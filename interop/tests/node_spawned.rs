@@ -157,7 +157,7 @@ async fn exits_of_their_processes_as_we_see_them() -> Result<()> {
             came.sort_by_key(|message| matches!(message, Message::Down { .. }));
             let wanted = [
                 Message::Exit { from: pid.clone(), reason: ends.clone() },
-                Message::Down { reference: monitor, from: pid.into(), reason: ends },
+                Message::Down { reference: monitor, node: pid.node.clone(), from: pid.into(), reason: ends },
             ];
             ensure!(came == wanted, "{reason}, trapping {trap}: {came:?}");
         }
@@ -171,7 +171,7 @@ async fn exits_of_their_processes_as_we_see_them() -> Result<()> {
                 std::future::pending::<()>().await;
             })
         };
-        let down = Message::Down { reference: monitor, from: linked.into(), reason: term!(bye) };
+        let down = Message::Down { reference: monitor, node: linked.node.clone(), from: linked.into(), reason: term!(bye) };
         ensure!(next(&mut me).await == down);
         Ok(())
     })

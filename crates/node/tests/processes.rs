@@ -196,6 +196,7 @@ async fn a_process_without_a_task_ends_by_exit_signals_too() {
         next(&mut me).await,
         Message::Down {
             reference: monitor,
+            node: other.node.clone(),
             from: other.clone().into(),
             reason: term!(enough)
         }
@@ -219,6 +220,7 @@ async fn a_dead_one_is_told_of_at_once() {
         next(&mut me).await,
         Message::Down {
             reference,
+            node: atom!("one@127.0.0.1"),
             from: atom!("nobody").into(),
             reason: term!(noproc)
         }
@@ -300,7 +302,7 @@ async fn names_die_with_their_processes() {
     assert_eq!(node.whereis(&name), None);
     let mut me = node.process();
     assert!(node.register(&name, &me.pid()));
-    assert_eq!(node.registered(), [name.clone()]);
+    assert_eq!(node.registered(), std::slice::from_ref(&name));
     me.send(&name, term!(hello)).await.expect("it has the name");
     me.send((&name, node.name()), term!(again))
         .await

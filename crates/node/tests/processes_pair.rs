@@ -101,6 +101,7 @@ async fn what_waits_for_the_connection_keeps_its_order() {
             },
             Message::Down {
                 reference: monitor,
+                node: b.node.clone(),
                 from: b.into(),
                 reason
             },
@@ -131,6 +132,7 @@ async fn a_node_that_cannot_be_reached_is_a_connection_that_is_lost() {
         next(&mut a).await,
         Message::Down {
             reference,
+            node: atom!("nobody@127.0.0.1"),
             from: atom!("x").into(),
             reason: term!(noconnection)
         }

@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use trunkline_etf::{Atom, Pid, Term};
-use trunkline_proto::conn::{Outbound, Payload, PushError, Sending};
+use trunkline_proto::conn::{Outbound, Payload, PushError, Queued, Sending};
 use trunkline_proto::control::Control;
 use trunkline_proto::handshake::Connected;
 
@@ -85,11 +85,33 @@ impl Link {
     /// [`room`](Self::room) before.
     pub(crate) fn push(&self, control: &Control, payload: Option<&Term>) -> Result<(), PushError> {
         let payload = payload.map_or(Payload::None, Payload::Term);
-        let fits = self.queue.push(|| self.now(), control, payload)?;
+        self.append(|out, now| out.push(now, control, payload))
+    }
+
+    /// The same with a control message that `from` sends again: [`Control::encoded`].
+    pub(crate) fn push_again(
+        &self,
+        from: &Pid,
+        control: &[u8],
+        message: &Term,
+    ) -> Result<(), PushError> {
+        self.append(|out, now| out.push_again(now, from, control, message))
+    }
+
+    fn append(
+        &self,
+        append: impl FnOnce(&mut Outbound, trunkline_proto::Instant) -> Result<Queued, PushError>,
+    ) -> Result<(), PushError> {
+        let fits = self.queue.push(|| self.now(), append)?;
         if !fits && self.failed.set(DownReason::Overflow).is_ok() {
             self.stop.cancel();
         }
         Ok(())
+    }
+
+    /// Whether somebody may have to wait for [`room`](Self::room).
+    pub(crate) fn is_busy(&self) -> bool {
+        self.queue.is_busy()
     }
 
     /// Waits until a message of `sender` has less than 1 MiB before it, or the connection is over:

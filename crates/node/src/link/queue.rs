@@ -7,8 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use trunkline_etf::Pid;
 use trunkline_proto::Instant;
-use trunkline_proto::conn::{Outbound, Payload, Portion, PushError};
-use trunkline_proto::control::Control;
+use trunkline_proto::conn::{Outbound, Portion, PushError, Queued};
 
 /// With so much before its message a sender that can wait waits; OTP's `+zdbbl` is 1 MiB too.
 pub(super) const BUSY: usize = 1 << 20;
@@ -42,14 +41,13 @@ impl Queue {
     pub(super) fn push(
         &self,
         now: impl FnOnce() -> Instant,
-        control: &Control,
-        payload: Payload<'_>,
+        append: impl FnOnce(&mut Outbound, Instant) -> Result<Queued, PushError>,
     ) -> Result<bool, PushError> {
         let mut out = self.lock();
         let was_empty = out.is_empty();
         // Where something waits no tick is needed: the clock is asked for the first message only.
         let now = if was_empty { now() } else { Instant::ZERO };
-        let queued = out.push(now, control, payload)?;
+        let queued = append(&mut out, now)?;
         if queued.bytes > BUSY {
             self.busy.store(true, Ordering::Relaxed);
         }
@@ -118,6 +116,9 @@ mod tests {
     use trunkline_proto::Flags;
     use trunkline_proto::conn::DEFAULT_TICK_TIME;
 
+    use trunkline_proto::conn::Payload;
+    use trunkline_proto::control::Control;
+
     use super::*;
 
     fn pid(id: u32) -> Pid {
@@ -146,7 +147,10 @@ mod tests {
                 token: None,
             };
             let term = Term::binary(vec![0; len]);
-            let pushed = queue.push(|| Instant::ZERO, &control, Payload::Term(&term));
+            let pushed = queue.push(
+                || Instant::ZERO,
+                |out, now| out.push(now, &control, Payload::Term(&term)),
+            );
             assert_eq!(pushed, Ok(true));
         };
         let large = pid(1);

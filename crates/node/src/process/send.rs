@@ -2,7 +2,7 @@
 
 use std::borrow::Borrow;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use thiserror::Error;
 use trunkline_etf::{Atom, Pid, Reference, Term};
@@ -14,9 +14,17 @@ use crate::link::Link;
 use crate::mailbox::Body;
 use crate::shared::Shared;
 
-/// The connection that was used last, as long as connections are as they were.
+/// The connection that was used last, as long as connections are as they were, and what goes before a
+/// message to the process that was sent to last.
 #[derive(Debug, Default)]
-pub(super) struct Recent(Mutex<Option<(u64, Arc<Link>)>>);
+pub(super) struct Recent(Mutex<Option<Route>>);
+
+#[derive(Debug)]
+struct Route {
+    epoch: u64,
+    link: Arc<Link>,
+    to: Option<(Pid, Vec<u8>)>,
+}
 
 /// Why a message did not leave. Nothing of it was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -56,11 +64,10 @@ impl Process {
                 self.shared.send_here(&pid.clone().into(), message);
                 Ok(())
             }
-            Dest::Pid(pid) => {
-                let link = self.link_to(&pid.node).await?;
-                let control = link.send_control(self.inner.pid.clone(), pid.clone());
-                push(&link, &control, message)
-            }
+            Dest::Pid(pid) => match self.send_again(pid, message) {
+                Some(sent) => sent,
+                None => self.send_away(pid, message).await,
+            },
             Dest::Name(name) => self.send_name_here(name, message),
             Dest::NameAt(name, node) if node.as_str() == self.shared.atom.as_str() => {
                 self.shared.send_here(&PidOrName::Name(name), message);
@@ -77,6 +84,27 @@ impl Process {
             }
             Dest::Alias(alias) => self.send_alias(alias, message).await,
         }
+    }
+
+    async fn send_away(&self, to: &Pid, message: &Term) -> Result<(), SendError> {
+        let link = self.link_to(&to.node).await?;
+        let control = link.send_control(self.inner.pid.clone(), to.clone());
+        self.recent.sends(&link, to, &control);
+        push(&link, &control, message)
+    }
+
+    /// Sends to the process that was sent to last, if nothing has changed and nobody has to wait.
+    fn send_again(&self, to: &Pid, message: &Term) -> Option<Result<(), SendError>> {
+        let recent = self.recent.lock();
+        let route = recent.as_ref()?;
+        let (last, control) = route.to.as_ref()?;
+        let same = last == to
+            && route.epoch == self.shared.epoch.load(Ordering::Acquire)
+            && !route.link.is_busy();
+        same.then(|| {
+            let sent = route.link.push_again(&self.inner.pid, control, message);
+            sent.map_err(|_| SendError::TooLarge)
+        })
     }
 
     fn send_name_here(&self, name: Atom, message: &Term) -> Result<(), SendError> {
@@ -149,16 +177,34 @@ impl Process {
 
 impl Recent {
     fn get(&self, epoch: u64, node: &Atom) -> Option<Arc<Link>> {
-        let recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*recent {
-            Some((since, link)) if *since == epoch && link.atom == *node => Some(Arc::clone(link)),
+        match &*self.lock() {
+            Some(route) if route.epoch == epoch && route.link.atom == *node => {
+                Some(Arc::clone(&route.link))
+            }
             _ => None,
         }
     }
 
     fn set(&self, epoch: u64, link: &Arc<Link>) {
-        let mut recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *recent = Some((epoch, Arc::clone(link)));
+        *self.lock() = Some(Route {
+            epoch,
+            link: Arc::clone(link),
+            to: None,
+        });
+    }
+
+    /// What goes before a message to this process, for the next one. (SEND says not who sends.)
+    fn sends(&self, link: &Arc<Link>, to: &Pid, control: &Control) {
+        if let Some(route) = &mut *self.lock()
+            && Arc::ptr_eq(&route.link, link)
+            && let Control::SendSender { .. } = control
+        {
+            route.to = Some((to.clone(), control.encoded()));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Route>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -136,7 +136,29 @@ impl Outbound {
         if control.has_payload() == matches!(payload, Payload::None) {
             return Err(PushError::Payload);
         }
-        let sender = control.sender();
+        self.push_head(now, control.sender(), Head::Control(control), payload)
+    }
+
+    /// The same with a control message that `from` sends again: as
+    /// [`Control::encoded`] gave it, one that has a payload.
+    pub fn push_again(
+        &mut self,
+        now: Instant,
+        from: &Pid,
+        control: &[u8],
+        payload: &Term,
+    ) -> Result<Queued, PushError> {
+        let payload = Payload::Term(payload);
+        self.push_head(now, Sender::Process(from), Head::Encoded(control), payload)
+    }
+
+    fn push_head(
+        &mut self,
+        now: Instant,
+        sender: Sender<'_>,
+        control: Head<'_>,
+        payload: Payload<'_>,
+    ) -> Result<Queued, PushError> {
         let before = self.before_of(sender);
         if sender == Sender::Unknown {
             while self.advance() {}
@@ -261,7 +283,7 @@ impl Outbound {
     fn write(
         &mut self,
         sender: Option<&Pid>,
-        control: &Control,
+        control: Head<'_>,
         payload: Payload<'_>,
     ) -> Result<(), PushError> {
         let frame = self.ready.begin(self.headers);
@@ -284,7 +306,7 @@ impl Outbound {
     fn place(
         &mut self,
         sender: Option<&Pid>,
-        control: &Control,
+        control: Head<'_>,
         payload: Payload<'_>,
     ) -> Result<(), PushError> {
         self.scratch.refer = self.refers();
@@ -362,9 +384,16 @@ impl Outbound {
     }
 }
 
+/// A control message.
+#[derive(Clone, Copy)]
+enum Head<'a> {
+    Control(&'a Control),
+    Encoded(&'a [u8]),
+}
+
 /// Writes control message and payload; how long the control message is.
 fn encode(
-    control: &Control,
+    control: Head<'_>,
     payload: Payload<'_>,
     headers: bool,
     out: &mut (impl Sink + Length),
@@ -372,7 +401,10 @@ fn encode(
     let begin = out.length();
     let version: &[u8] = if headers { &[] } else { &[VERSION] };
     out.put(version);
-    control.encode_bare(out);
+    match control {
+        Head::Control(control) => control.encode_bare(out),
+        Head::Encoded(bytes) => out.put(bytes),
+    }
     let head = out.length().saturating_sub(begin);
     match payload {
         Payload::None => {}

@@ -8,6 +8,15 @@ use super::fields::{Count, Fields, Terms, Write};
 use super::{AltactTo, Control, op};
 
 impl Control {
+    /// As it goes out where atoms do not go through the cache; for
+    /// [`Outbound::push_again`](crate::conn::Outbound::push_again).
+    #[must_use]
+    pub fn encoded(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.encode_bare(&mut bytes);
+        bytes
+    }
+
     /// The tuple of the specification; with a token the form that has one.
     pub fn to_term(&self) -> Term {
         let mut tuple = Terms(Vec::with_capacity(7));

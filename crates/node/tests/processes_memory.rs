@@ -1,0 +1,169 @@
+//! What waits in mailboxes: how much memory it takes, and who stops when it is too much.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::time::timeout;
+use trunkline_etf::{Term, term};
+use trunkline_node::{Message, Node, NodeBuilder, Target};
+use trunkline_proto::Cookie;
+
+const SOON: Duration = Duration::from_secs(60);
+
+/// Counts what is held.
+struct Counting;
+
+static HELD: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: the system's allocator does it all; the counter changes nothing of it.
+#[expect(unsafe_code, reason = "an allocator is one by an unsafe trait")]
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        HELD.fetch_add(layout.size(), Ordering::Relaxed);
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
+        HELD.fetch_sub(layout.size(), Ordering::Relaxed);
+        unsafe { System.dealloc(place, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn builder(name: &str) -> NodeBuilder<Cookie> {
+    Node::builder(name.parse().expect("a node name"))
+        .cookie(Cookie::new("monster").expect("a cookie"))
+        .listen([Ipv4Addr::LOCALHOST.into()], 0)
+        .epmd(None)
+        .connect_timeout(SOON)
+}
+
+async fn pair(one: NodeBuilder<Cookie>, two: NodeBuilder<Cookie>) -> (Node, Node) {
+    let (one, two) = (
+        one.start().await.expect("it starts"),
+        two.start().await.expect("it starts"),
+    );
+    let target = Target::new(two.name().clone()).on_port(two.port().expect("it listens"));
+    one.connect(&target).await.expect("it connects");
+    (one, two)
+}
+
+/// One after the other: the counter is everybody's.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits() {
+    small_messages_are_small().await;
+    a_slow_process_makes_its_senders_wait().await;
+}
+
+async fn small_messages_are_small() {
+    let (one, two) = pair(builder("one@127.0.0.1"), builder("two@127.0.0.1")).await;
+    let mut sink = two.process();
+    let before = HELD.load(Ordering::Relaxed);
+    let (pid, count) = (sink.pid(), 100_000_usize);
+    one.spawn(async move |process| {
+        let other = process.pid();
+        for n in 0..count {
+            let message = term!({measured, (n), "twenty bytes of text", (other.clone())});
+            process.send(&pid, message).await.expect("connected");
+        }
+        std::future::pending::<()>().await;
+    });
+    let begun = Instant::now();
+    while sink.waiting() < count && begun.elapsed() < SOON {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(sink.waiting(), count);
+    let held = HELD.load(Ordering::Relaxed).saturating_sub(before);
+    println!(
+        "{count} messages take {} KiB, {} bytes each",
+        held >> 10,
+        held / count
+    );
+    assert!(held < 64 << 20, "{held} bytes for {count} messages");
+    for n in 0..count {
+        match sink.recv().await {
+            Some(Message::Term(term)) => {
+                assert_eq!(
+                    term.as_tuple().expect("a tuple")[1].as_u64(),
+                    Some(n as u64)
+                );
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    let held = HELD.load(Ordering::Relaxed).saturating_sub(before);
+    assert!(held < 4 << 20, "{held} bytes are still held");
+}
+
+/// The receiver does nothing for longer than the tick time: the connection lives, the node's memory
+/// stays within the budget, the sender stands still, and afterwards nothing is missing.
+async fn a_slow_process_makes_its_senders_wait() {
+    let tick = Duration::from_millis(400);
+    let budget = 8 << 20;
+    let (one, two) = pair(
+        builder("one@127.0.0.1")
+            .tick_time(tick)
+            .follow_tick_time(false),
+        builder("two@127.0.0.1")
+            .tick_time(tick)
+            .follow_tick_time(false)
+            .max_mailboxes(budget),
+    )
+    .await;
+    let mut slow = two.process();
+    let before = HELD.load(Ordering::Relaxed);
+    let (pid, count) = (slow.pid(), 2_000_usize);
+    let (told, sent) = (std::sync::Arc::new(AtomicUsize::new(0)), 32 << 10);
+    let counter = std::sync::Arc::clone(&told);
+    one.spawn(async move |process| {
+        let binary = Term::binary(vec![7; sent]);
+        for n in 0..count {
+            process
+                .send(&pid, term!({(n), (binary.clone())}))
+                .await
+                .expect("connected");
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+        std::future::pending::<()>().await;
+    });
+    // Until the sender stands still for longer than the tick time allows silence.
+    let mut last = (Instant::now(), 0);
+    while last.0.elapsed() < 3 * tick {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        let now = told.load(Ordering::Relaxed);
+        if now != last.1 {
+            last = (Instant::now(), now);
+        }
+    }
+    assert!(last.1 < count, "the sender waits");
+    let held = HELD.load(Ordering::Relaxed).saturating_sub(before);
+    println!(
+        "{} of {count} messages left, {} KiB are held",
+        last.1,
+        held >> 10
+    );
+    // Both nodes are in this program: what waits here, what the sender may have queued, a read's buffer.
+    assert!(held < budget + (8 << 20), "{held} bytes are held");
+    assert_eq!(
+        one.connected(),
+        [two.name().clone()],
+        "the connection lives"
+    );
+    for n in 0..count {
+        let message = timeout(SOON, slow.recv()).await.expect("a message");
+        match message {
+            Some(Message::Term(term)) => {
+                assert_eq!(
+                    term.as_tuple().expect("a tuple")[0].as_u64(),
+                    Some(n as u64)
+                );
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(one.connected(), [two.name().clone()]);
+}
