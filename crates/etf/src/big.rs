@@ -51,6 +51,16 @@ impl<'a> BigInt<'a> {
         }
     }
 
+    /// A magnitude of more than eight bytes that is in its normal form already.
+    #[inline]
+    pub(crate) fn in_normal_form(negative: bool, magnitude: &'a [u8]) -> Option<Self> {
+        let highest = magnitude.last().filter(|_| magnitude.len() > 8)?;
+        (*highest != 0).then_some(Self {
+            negative,
+            magnitude,
+        })
+    }
+
     /// The normal form of sign and magnitude (little endian): small or big.
     pub(crate) fn normal(negative: bool, magnitude: &'a [u8]) -> Normal<'a> {
         let magnitude = trimmed(magnitude);

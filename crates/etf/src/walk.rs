@@ -103,33 +103,50 @@ impl<'a> Walk<'a> {
     /// What comes next; `None` at the end.
     #[inline(always)]
     pub fn token(&mut self) -> Option<Token<'a>> {
-        let mut input = self.rest;
-        let token = match input.u8().ok()? {
-            tag::SMALL_INTEGER => Token::Int(input.u8().ok()?.into()),
-            tag::INTEGER => Token::Int(i32::from_be_bytes(input.array().ok()?).into()),
-            tag::NIL => Token::Nil,
+        let (tag, after) = self.rest.0.split_first()?;
+        let (token, rest) = match *tag {
+            tag::SMALL_INTEGER => {
+                let (value, rest) = after.split_first()?;
+                (Token::Int((*value).into()), rest)
+            }
+            tag::INTEGER => {
+                let (value, rest) = after.split_first_chunk()?;
+                (Token::Int(i32::from_be_bytes(*value).into()), rest)
+            }
+            tag::NIL => (Token::Nil, after),
             tag::SMALL_ATOM_UTF8 => {
-                let length = input.u8().ok()?;
-                Token::Atom(AtomRef::utf8(input.take(length.into()).ok()?))
+                let (length, rest) = after.split_first()?;
+                let (text, rest) = rest.split_at_checked((*length).into())?;
+                (Token::Atom(AtomRef::utf8(text)), rest)
             }
             tag::BINARY => {
-                let length = input.count().ok()?;
-                Token::Binary(input.take(length).ok()?)
+                let (length, rest) = count(after)?;
+                let (bytes, rest) = rest.split_at_checked(length)?;
+                (Token::Binary(bytes), rest)
             }
-            tag::NEW_FLOAT => Token::Float(f64::from_be_bytes(input.array().ok()?)),
-            tag::SMALL_TUPLE => Token::Tuple(input.u8().ok()?.into()),
-            tag::MAP => Token::Map(input.count().ok()?),
-            tag::SMALL_BIG => match short_big(&mut input) {
-                Some(value) => Token::Int(value),
-                None => return self.seldom(),
+            tag::NEW_FLOAT => {
+                let (value, rest) = after.split_first_chunk()?;
+                (Token::Float(f64::from_be_bytes(*value)), rest)
+            }
+            tag::SMALL_TUPLE => {
+                let (arity, rest) = after.split_first()?;
+                (Token::Tuple((*arity).into()), rest)
+            }
+            tag::MAP => {
+                let (pairs, rest) = count(after)?;
+                (Token::Map(pairs), rest)
+            }
+            tag::LIST => match count(after)? {
+                (0, _) => return self.seldom(),
+                (length, rest) => (Token::List(length), rest),
             },
-            tag::LIST => match input.count().ok()? {
-                0 => return self.seldom(),
-                length => Token::List(length),
+            tag::SMALL_BIG => match big_token(after) {
+                Some(found) => found,
+                None => return self.seldom(),
             },
             _ => return self.seldom(),
         };
-        self.rest = input;
+        self.rest = Input(rest);
         Some(token)
     }
 
@@ -139,14 +156,24 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// The quick way for integers of up to eight bytes that more bytes follow.
-#[inline]
-fn short_big(input: &mut Input<'_>) -> Option<i64> {
-    let length = input.u8().ok().filter(|length| *length <= 8)?;
-    let negative = input.u8().ok()? != 0;
-    let [magnitude, ..] = text::padded(input.0, length.into())?;
-    input.skip(length.into()).ok()?;
-    big::small_word(negative, magnitude)
+#[inline(always)]
+fn count(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    let (count, rest) = bytes.split_first_chunk()?;
+    Some((usize::try_from(u32::from_be_bytes(*count)).ok()?, rest))
+}
+
+/// The quick way for large integers that more bytes follow.
+#[inline(always)]
+fn big_token(bytes: &[u8]) -> Option<(Token<'_>, &[u8])> {
+    let ([length, sign], rest) = bytes.split_first_chunk()?;
+    let length = usize::from(*length);
+    let (magnitude, after) = rest.split_at_checked(length)?;
+    if length > size_of::<u64>() {
+        let value = BigInt::in_normal_form(*sign != 0, magnitude)?;
+        return Some((Token::Big(value), after));
+    }
+    let [word, ..] = text::padded(rest, length)?;
+    Some((Token::Int(big::small_word(*sign != 0, word)?), after))
 }
 
 impl<'a> Walk<'a> {

@@ -7,7 +7,7 @@ use super::{
     Parse, Parsed,
     leaves::{short_atom, short_big, short_binary},
 };
-use crate::{DecodeError, Term, input::Input, parts, tag, term::Repr};
+use crate::{DecodeError, Term, input::Input, tag, term::Repr};
 
 /// A container of which parts are still to come.
 #[derive(Clone, Copy)]
@@ -35,9 +35,6 @@ pub(super) enum Kind {
 
 impl<'b> Parse<'b> {
     /// The next term, of any kind.
-    ///
-    /// What messages mostly consist of is decoded right in the loop, each kind put to its place by itself: a value
-    /// that were made in several branches and moved in one would wait for its own bytes.
     pub(super) fn term(&mut self, mut rest: Input<'b>) -> Parsed<'b> {
         // Values wait here until the last part of their container has come.
         let mut values: Vec<Term> = Vec::new();
@@ -50,67 +47,18 @@ impl<'b> Parse<'b> {
             start: 0,
         };
         loop {
-            let opened = match rest.u8()? {
-                tag::SMALL_INTEGER => {
-                    values.push(Term(Repr::Int(rest.u8()?.into())));
-                    None
+            (open.missing, rest) = leaves(open.missing, rest, &mut values);
+            let mut opened = None;
+            if open.missing > 0 {
+                if let [tag::SMALL_TUPLE, arity @ 1..=u8::MAX, after @ ..] = rest.0 {
+                    opened = Some((Kind::Tuple, (*arity).into()));
+                    rest = Input(after);
+                } else {
+                    let tag = rest.u8()?;
+                    opened = self.seldom(tag, &mut rest, &mut values)?;
                 }
-                tag::INTEGER => {
-                    let value = i32::from_be_bytes(rest.array()?);
-                    values.push(Term(Repr::Int(value.into())));
-                    None
-                }
-                tag::NIL => {
-                    values.push(Term(Repr::Nil));
-                    None
-                }
-                tag::SMALL_ATOM_UTF8 => match short_atom(rest) {
-                    Some((atom, after)) => {
-                        rest = after;
-                        values.push(Term(Repr::Atom(atom)));
-                        None
-                    }
-                    None => self.seldom(tag::SMALL_ATOM_UTF8, &mut rest, &mut values)?,
-                },
-                tag::BINARY => match short_binary(rest) {
-                    Some((binary, after)) => {
-                        rest = after;
-                        values.push(Term(Repr::ShortBinary(binary)));
-                        None
-                    }
-                    None => self.seldom(tag::BINARY, &mut rest, &mut values)?,
-                },
-                tag::NEW_FLOAT => {
-                    let value = parts::float(&mut rest)?;
-                    values.push(Term(Repr::Float(value)));
-                    None
-                }
-                tag::SMALL_BIG => match short_big(rest) {
-                    Some((Ok(value), after)) => {
-                        rest = after;
-                        values.push(Term(Repr::Int(value)));
-                        None
-                    }
-                    Some((Err(value), after)) => {
-                        rest = after;
-                        values.push(Term(Repr::ShortBig(value)));
-                        None
-                    }
-                    None => self.seldom(tag::SMALL_BIG, &mut rest, &mut values)?,
-                },
-                tag::SMALL_TUPLE if rest.peek()? > 0 => Some((Kind::Tuple, rest.u8()?.into())),
-                tag::LIST => {
-                    let mut after = rest;
-                    match after.count()? {
-                        0 => self.seldom(tag::LIST, &mut rest, &mut values)?,
-                        length => {
-                            rest = after;
-                            Some((Kind::List, length))
-                        }
-                    }
-                }
-                tag => self.seldom(tag, &mut rest, &mut values)?,
-            };
+                open.missing = open.missing.saturating_sub(usize::from(opened.is_none()));
+            }
             if let Some((kind, missing)) = opened {
                 if waiting.len() >= self.limits.depth {
                     return Err(DecodeError::TooDeep(self.limits.depth));
@@ -135,8 +83,8 @@ impl<'b> Parse<'b> {
                 } else if open.missing > 0 {
                     continue;
                 }
-            } else {
-                open.missing = open.missing.saturating_sub(1);
+            } else if open.missing > 0 {
+                continue;
             }
             // A value is complete, and with it perhaps what it is the last part of, and so on.
             while open.missing == 0 {
@@ -157,6 +105,83 @@ impl<'b> Parse<'b> {
             }
         }
     }
+}
+
+/// Puts what messages mostly consist of among the values; stops at everything else, and at faults. Gives how many parts
+/// are still missing.
+///
+/// Each kind is put to its place by itself: a value that were made in several branches and moved in one would wait for
+/// its own bytes. And nothing here makes a `Result`, which would cost as much as the value.
+#[inline]
+fn leaves<'b>(
+    mut missing: usize,
+    mut rest: Input<'b>,
+    values: &mut Vec<Term>,
+) -> (usize, Input<'b>) {
+    while missing > 0 {
+        let Some((tag, after)) = rest.0.split_first() else {
+            break;
+        };
+        match *tag {
+            tag::SMALL_INTEGER => {
+                let Some((value, after)) = after.split_first() else {
+                    break;
+                };
+                values.push(Term(Repr::Int((*value).into())));
+                rest = Input(after);
+            }
+            tag::INTEGER => {
+                let Some((value, after)) = after.split_first_chunk() else {
+                    break;
+                };
+                values.push(Term(Repr::Int(i32::from_be_bytes(*value).into())));
+                rest = Input(after);
+            }
+            tag::NIL => {
+                values.push(Term(Repr::Nil));
+                rest = Input(after);
+            }
+            tag::SMALL_ATOM_UTF8 => {
+                let Some((atom, after)) = short_atom(Input(after)) else {
+                    break;
+                };
+                values.push(Term(Repr::Atom(atom)));
+                rest = after;
+            }
+            tag::BINARY => {
+                let Some((binary, after)) = short_binary(Input(after)) else {
+                    break;
+                };
+                values.push(Term(Repr::ShortBinary(binary)));
+                rest = after;
+            }
+            tag::NEW_FLOAT => {
+                let Some((value, after)) = after.split_first_chunk() else {
+                    break;
+                };
+                let value = f64::from_be_bytes(*value);
+                if !value.is_finite() {
+                    break;
+                }
+                values.push(Term(Repr::Float(value)));
+                rest = Input(after);
+            }
+            tag::SMALL_BIG => match short_big(Input(after)) {
+                Some((Ok(value), after)) => {
+                    values.push(Term(Repr::Int(value)));
+                    rest = after;
+                }
+                Some((Err(value), after)) => {
+                    values.push(Term(Repr::ShortBig(value)));
+                    rest = after;
+                }
+                None => break,
+            },
+            _ => break,
+        }
+        missing = missing.saturating_sub(1);
+    }
+    (missing, rest)
 }
 
 /// The container around a part that is complete now.

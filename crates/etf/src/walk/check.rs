@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use crate::{
     Atom, DecodeError, Limits, Term,
-    big::Big,
+    big::{Big, ShortBig},
     fun::Fun,
     input::Input,
     parts::{self, Names, OVERHEAD, Text},
@@ -62,21 +62,26 @@ impl Check<'_> {
             missing: 1,
         };
         loop {
-            let head;
-            (head, input) = self.head(input)?;
+            (open.missing, input) = leaves(open.missing, input);
+            let mut head = None;
+            if open.missing > 0 {
+                if let [tag::SMALL_TUPLE, arity @ 1..=u8::MAX, after @ ..] = input.0 {
+                    head = self.open(Kind::Plain, (*arity).into())?;
+                    input = Input(after);
+                } else {
+                    let tag = input.u8()?;
+                    (head, input) = self.seldom(tag, input)?;
+                }
+            }
             if let Some(inner) = head {
                 if waiting.len() >= self.limits.depth {
                     return Err(DecodeError::TooDeep(self.limits.depth));
                 }
                 waiting.push(open);
                 open = inner;
-                (open.missing, input) = integers(open.missing, input);
-                if open.missing > 0 {
-                    continue;
-                }
-            } else {
-                open.missing = open.missing.saturating_sub(1);
+                continue;
             }
+            open.missing = open.missing.saturating_sub(1);
             // A part is complete, and with it perhaps what it is the last part of, and so on.
             while open.missing == 0 {
                 if open.kind != Kind::Plain {
@@ -94,66 +99,18 @@ impl Check<'_> {
         }
     }
 
-    #[inline(always)]
-    fn head<'b>(&mut self, mut input: Input<'b>) -> Result<(Head, Input<'b>), DecodeError> {
-        match input.u8()? {
-            tag::SMALL_INTEGER => input.skip(1)?,
-            tag::INTEGER => input.skip(4)?,
-            tag::NIL => {}
-            tag::SMALL_ATOM_UTF8 => match short_atom(input) {
-                Some(rest) => input = rest,
-                None => return self.seldom(tag::SMALL_ATOM_UTF8, input),
-            },
-            tag::BINARY => {
-                let length = input.count()?;
-                input.skip(length)?;
-            }
-            tag::NEW_FLOAT => {
-                parts::float(&mut input)?;
-            }
-            tag::SMALL_BIG => {
-                let (_, magnitude) = parts::big(tag::SMALL_BIG, &mut input)?;
-                self.charge(Big::heap_bytes(magnitude.len()))?;
-            }
-            tag::SMALL_TUPLE => {
-                let arity = usize::from(input.u8()?);
-                return Ok((self.open(Kind::Plain, arity)?, input));
-            }
-            tag::LIST => {
-                let length = input.count()?;
-                if length > 0 {
-                    return Ok((self.open(Kind::List, length)?, input));
-                }
-                return self.tail_alone(input);
-            }
-            tag => return self.seldom(tag, input),
-        }
-        Ok((None, input))
-    }
-
-    /// OTP takes a list without elements for its tail.
-    #[cold]
-    fn tail_alone<'b>(&mut self, mut input: Input<'b>) -> Result<(Head, Input<'b>), DecodeError> {
-        loop {
-            match input.u8()? {
-                tag::LIST if input.skip_zero_count() => {}
-                tag::LIST => {
-                    let length = input.count()?;
-                    return Ok((self.open(Kind::List, length)?, input));
-                }
-                tag => return self.seldom(tag, input),
-            }
-        }
-    }
-
-    /// Everything, but for lists, in its plainest form.
+    /// Everything, and every fault of it.
     #[inline(never)]
     fn seldom<'b>(
         &mut self,
-        tag: u8,
+        mut tag: u8,
         mut input: Input<'b>,
     ) -> Result<(Head, Input<'b>), DecodeError> {
         let from = &mut input;
+        // OTP takes a list without elements for its tail.
+        while tag == tag::LIST && from.skip_zero_count() {
+            tag = from.u8()?;
+        }
         let mut cost = 0;
         match tag {
             tag::SMALL_INTEGER => from.skip(1)?,
@@ -201,6 +158,10 @@ impl Check<'_> {
             tag::SMALL_TUPLE => {
                 let arity = from.u8()?;
                 self.open(Kind::Plain, arity.into())
+            }
+            tag::LIST => {
+                let length = from.count()?;
+                self.open(Kind::List, length)
             }
             tag::LARGE_TUPLE => {
                 let arity = from.count()?;
@@ -321,9 +282,9 @@ impl<'b> Names<'b> for Check<'_> {
     fn name(&mut self, input: &mut Input<'b>) -> Result<(), DecodeError> {
         let tag = input.u8()?;
         if tag == tag::SMALL_ATOM_UTF8
-            && let Some(rest) = short_atom(*input)
+            && let Some(rest) = short_atom(input.0)
         {
-            *input = rest;
+            *input = Input(rest);
             return Ok(());
         }
         self.atom(tag, input)?
@@ -332,26 +293,62 @@ impl<'b> Names<'b> for Check<'_> {
     }
 }
 
-/// Passes over the integers with which a container begins; gives how many other parts it has.
-#[inline(always)]
-fn integers(mut missing: usize, mut input: Input<'_>) -> (usize, Input<'_>) {
+/// Passes over what messages mostly consist of, sound and free of cost; stops at everything else, and at faults. Gives
+/// how many parts are still missing. Nothing here makes a `Result`, which would cost as much as the value.
+#[inline]
+fn leaves(mut missing: usize, input: Input<'_>) -> (usize, Input<'_>) {
+    let mut rest = input.0;
     while missing > 0 {
-        match input.0 {
-            [tag::SMALL_INTEGER, _, after @ ..] | [tag::INTEGER, _, _, _, _, after @ ..] => {
-                input = Input(after);
-            }
-            _ => break,
-        }
+        let Some((tag, after)) = rest.split_first() else {
+            break;
+        };
+        let after = match *tag {
+            tag::SMALL_INTEGER => after.get(1..),
+            tag::INTEGER => after.get(4..),
+            tag::NIL => Some(after),
+            tag::SMALL_ATOM_UTF8 => short_atom(after),
+            tag::BINARY => binary(after),
+            tag::NEW_FLOAT => float(after),
+            tag::SMALL_BIG => short_big(after),
+            _ => None,
+        };
+        let Some(after) = after else {
+            break;
+        };
+        rest = after;
         missing = missing.saturating_sub(1);
     }
-    (missing, input)
+    (missing, Input(rest))
 }
 
 /// Passes over a short ASCII atom after its tag, which no heap is needed for; `None` when it may be something else.
-#[inline]
-fn short_atom(mut input: Input<'_>) -> Option<Input<'_>> {
-    let length = usize::from(input.u8().ok()?);
-    text::padded_ascii(input.0, length)?;
-    input.skip(length).ok()?;
-    Some(input)
+#[inline(always)]
+fn short_atom(bytes: &[u8]) -> Option<&[u8]> {
+    let (length, text) = bytes.split_first()?;
+    let length = usize::from(*length);
+    text::padded_ascii(text, length)?;
+    text.get(length..)
+}
+
+#[inline(always)]
+fn binary(bytes: &[u8]) -> Option<&[u8]> {
+    let (length, content) = bytes.split_first_chunk()?;
+    content.get(usize::try_from(u32::from_be_bytes(*length)).ok()?..)
+}
+
+#[inline(always)]
+fn float(bytes: &[u8]) -> Option<&[u8]> {
+    let (value, after) = bytes.split_first_chunk()?;
+    f64::from_be_bytes(*value).is_finite().then_some(after)
+}
+
+/// An integer that needs no heap.
+#[inline(always)]
+fn short_big(bytes: &[u8]) -> Option<&[u8]> {
+    let ([length, _], magnitude) = bytes.split_first_chunk()?;
+    let length = usize::from(*length);
+    if length > ShortBig::MAX {
+        return None;
+    }
+    magnitude.get(length..)
 }
