@@ -59,23 +59,29 @@ pub(crate) fn run(options: &Options) -> Result<Report> {
         machine: machine::describe(),
         figures: Vec::new(),
     };
-    for figure in &options.figures {
-        let table = measure(&place, *figure, options)?;
-        print(&table);
-        report.figures.push(table);
-    }
-    Ok(report)
-}
-
-fn measure(place: &Place, figure: Figure, options: &Options) -> Result<Table> {
     let mut turns = Vec::new();
     for (number, pair) in options.pairs.iter().enumerate() {
-        if pair.has(figure) {
-            turns.push(Turn::start(place, *pair, number)?);
+        if options.figures.iter().any(|figure| pair.has(*figure)) {
+            turns.push(Turn::start(&place, *pair, number)?);
         }
     }
     for turn in &mut turns {
         turn.until_ready()?;
+    }
+    for figure in &options.figures {
+        let table = measure(&place, *figure, &mut turns, options)?;
+        print(&table);
+        report.figures.push(table);
+    }
+    // All begin to end before the first is waited for.
+    turns.iter_mut().for_each(Turn::end);
+    Ok(report)
+}
+
+fn measure(place: &Place, figure: Figure, all: &mut [Turn], options: &Options) -> Result<Table> {
+    let able = all.iter_mut().filter(|turn| turn.pair.has(figure));
+    let mut turns: Vec<&mut Turn> = able.collect();
+    for turn in &mut turns {
         turn.count = match options.count {
             Some(count) => count,
             None => turn
@@ -87,10 +93,10 @@ fn measure(place: &Place, figure: Figure, options: &Options) -> Result<Table> {
         .iter()
         .map(|turn| Row::new(turn.pair.name()))
         .collect();
-    for round in 0..options.rounds {
+    for _ in 0..options.rounds {
         for (turn, row) in turns.iter_mut().zip(&mut rows) {
             // Memory that was taken once is not given back.
-            if round > 0 && figure.kind() == Kind::Idle {
+            if figure.kind() == Kind::Idle {
                 turn.restart(place)?;
             }
             row.add(turn.best(figure).with_context(|| turn.pair.name())?);
@@ -101,8 +107,6 @@ fn measure(place: &Place, figure: Figure, options: &Options) -> Result<Table> {
             row.syscalls = syscalls::count(turn, figure).with_context(|| turn.pair.name())?;
         }
     }
-    // All begin to end before the first is waited for.
-    turns.iter_mut().for_each(Turn::end);
     Ok(Table { figure, rows })
 }
 
