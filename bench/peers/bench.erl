@@ -30,7 +30,9 @@ field(Text) ->
 
 command("take", #{senders := Senders, count := Count, size := Size}) ->
     take(int(Senders), int(Count), int(Size));
-command("send", #{to := To, senders := Senders, count := Count, size := Size}) ->
+command("send", #{to := To, senders := Senders, count := Count, size := Size, fresh := Fresh}) ->
+    %% The receiver ended the last connection; this side may not have seen that yet.
+    [begin erlang:disconnect_node(list_to_atom(To)), gone(list_to_atom(To)) end || Fresh =:= "true"],
     send(list_to_atom(To), int(Senders), int(Count), int(Size));
 command("serve", _) ->
     say("serving", []);

@@ -136,7 +136,8 @@ impl Turn {
             .with("senders", senders)
             .with("count", self.count)
             .with("size", size)
-            .with("strategy", strategy);
+            .with("strategy", strategy)
+            .with("fresh", matches!(self.pair.receiver, Peer::Raw));
         self.receiver.ask(&take)?;
         self.receiver.answer("taking", LIMIT)?;
         self.sender
