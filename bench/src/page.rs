@@ -35,16 +35,43 @@ struct Formation {
     default: Vec<f64>,
 }
 
-/// The page, of the wire's report and the agent's.
+/// The page, of the wire's report and the agent's. Without the latter its sections stay as they are on the page.
 pub(crate) fn run(wire: &str, agent: &str) -> Result<()> {
-    let read = |file: &str| std::fs::read(file).with_context(|| file.to_owned());
-    let wire: Report = serde_json::from_slice(&read(wire)?)?;
-    let agent: Agent = serde_json::from_slice(&read(agent)?)?;
+    let wire = std::fs::read(wire).with_context(|| wire.to_owned())?;
+    let wire: Report = serde_json::from_slice(&wire)?;
+    let agent = match std::fs::read(agent) {
+        Ok(agent) => sections(&serde_json::from_slice(&agent)?)?,
+        Err(_) => {
+            let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/performance.md");
+            earlier(&std::fs::read_to_string(page).context(page)?)?
+        }
+    };
     print!("{}", page(&wire, &agent)?);
     Ok(())
 }
 
-fn page(wire: &Report, agent: &Agent) -> Result<String> {
+/// The agent's sections of a page.
+fn earlier(page: &str) -> Result<String> {
+    let at = page.find(AGENT).context("the page has no agent")?;
+    let (heading, rest) = page.split_at(at + AGENT.len());
+    debug_assert!(heading.ends_with(AGENT));
+    let rest = rest.strip_prefix(EARLIER).unwrap_or(rest);
+    Ok(format!("{AGENT}{EARLIER}{rest}"))
+}
+
+const AGENT: &str = "\n## The agent\n";
+
+const EARLIER: &str =
+    "\nThis section and the next were measured in an earlier run than the wire.\n";
+
+fn sections(agent: &Agent) -> Result<String> {
+    let mut page = String::new();
+    cost(&mut page, &agent.cost)?;
+    formation(&mut page, &agent.formation)?;
+    Ok(page)
+}
+
+fn page(wire: &Report, agent: &str) -> Result<String> {
     let mut page = String::from(
         "# Performance\n\n\
          Made by `cargo xtask bench`; nothing here is written by hand. The machine is shared, so figures vary from run to run, and\n\
@@ -58,8 +85,7 @@ fn page(wire: &Report, agent: &Agent) -> Result<String> {
     for table in &wire.figures {
         figure(&mut page, table)?;
     }
-    cost(&mut page, &agent.cost)?;
-    formation(&mut page, &agent.formation)?;
+    page.push_str(agent);
     Ok(page)
 }
 
@@ -275,14 +301,15 @@ mod tests {
             {"pair": "rust multi", "values": [9.0], "more": {"p99": [123.4]}, "syscalls": null},
             {"pair": "tokio multi", "values": [8.0], "more": {"p99": [20.0]}, "syscalls": null}]}]}"#;
 
-    const AGENT: &str = r#"{"cost": {"hosts": 3, "resident_kib": [1, 3, 2], "cpu_ms": 3, "starts": 40,
+    const REPORT: &str = r#"{"cost": {"hosts": 3, "resident_kib": [1, 3, 2], "cpu_ms": 3, "starts": 40,
         "version_ms": 1.1, "erl_version_ms": 12.1, "binary_bytes": 1048576},
         "formation": {"hosts": 5, "fast": [0.1], "default": [0.2, 0.3]}}"#;
 
     #[test]
     fn goals_and_figures_are_on_the_page() {
         let wire = serde_json::from_str(WIRE).unwrap();
-        let agent = serde_json::from_str(AGENT).unwrap();
+        let agent = serde_json::from_str(REPORT).unwrap();
+        let agent = sections(&agent).unwrap();
         let page = page(&wire, &agent).unwrap();
         for line in [
             "- a machine",
@@ -300,5 +327,9 @@ mod tests {
             );
         }
         assert!(!page.contains("ping-pong p50, to OTP"), "{page}");
+        let kept = earlier(&page).unwrap();
+        assert!(kept.starts_with("\n## The agent\n\nThis section"), "{kept}");
+        assert!(kept.ends_with(agent.strip_prefix(AGENT).unwrap()), "{kept}");
+        assert_eq!(earlier(&kept).unwrap(), kept);
     }
 }
