@@ -10,10 +10,10 @@ use trunkline_proto::{Cookie, Creation, NodeName};
 
 use crate::handshake::Framed;
 use crate::handshake::acceptor::{self, Host, Me, Verdict};
-use crate::shared::Shared;
+use crate::shared::{Shared, Visited};
+use crate::socket;
 use crate::start::random_creation;
 use crate::tls::Names;
-use crate::{DownReason, socket};
 
 /// Per step of the handshake; OTP's `net_setuptime`.
 const STEP_LIMIT: Duration = Duration::from_secs(7);
@@ -84,7 +84,7 @@ async fn welcome(shared: Arc<Shared>, stream: TcpStream) {
     let done = acceptor::accept(&mut framed, me, &visit, STEP_LIMIT).await;
     match done {
         Ok(connected) => {
-            shared.install(connected, framed);
+            shared.install(connected, framed, visit.number());
         }
         Err(why) => tracing::info!("an incoming connection failed: {why} · from {from:?}"),
     }
@@ -93,8 +93,8 @@ async fn welcome(shared: Arc<Shared>, stream: TcpStream) {
 /// A connection attempt of somebody else, as far as this node must know of it.
 struct Visit {
     shared: Arc<Shared>,
-    /// Who it is, once it was told to go on.
-    caller: Mutex<Option<NodeName>>,
+    /// Who it is and the how many-th, once it was told to go on.
+    caller: Mutex<Option<(NodeName, u64)>>,
     /// For whom its certificate is, when it has shown one.
     proved: Option<Names>,
 }
@@ -119,8 +119,8 @@ impl Host for Visit {
         } else {
             Verdict::Accept
         };
-        state.caller_begins(&caller.name);
-        *self.caller() = Some(caller.name.clone());
+        let number = state.caller_begins(&caller.name);
+        *self.caller() = Some((caller.name.clone(), number));
         verdict
     }
 
@@ -131,8 +131,8 @@ impl Host for Visit {
         if !self.admits(&name) || state.knows(&name) {
             return None;
         }
-        state.caller_begins(&name);
-        *self.caller() = Some(name.clone());
+        let number = state.caller_begins(&name);
+        *self.caller() = Some((name.clone(), number));
         Some((name, random_creation()))
     }
 
@@ -140,10 +140,8 @@ impl Host for Visit {
         self.shared.admission().cookie_of(peer).clone()
     }
 
-    fn proved(&self, peer: &NodeName) {
-        if let Some(old) = self.shared.link(peer.as_str()) {
-            self.shared.end(&old, DownReason::Replaced);
-        }
+    fn proved(&self, peer: &NodeName) -> bool {
+        self.shared.state_without(peer, self.number()).is_some()
     }
 }
 
@@ -159,14 +157,19 @@ impl Visit {
         admission.admits(caller) && (admission.allowed_hosts().is_empty() || vouched())
     }
 
-    fn caller(&self) -> MutexGuard<'_, Option<NodeName>> {
+    fn number(&self) -> Visited {
+        let number = self.caller().as_ref().map(|(_, number)| *number);
+        Visited::Called(number.unwrap_or_default())
+    }
+
+    fn caller(&self) -> MutexGuard<'_, Option<(NodeName, u64)>> {
         self.caller.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Visit {
     fn drop(&mut self) {
-        if let Some(caller) = self.caller().take() {
+        if let Some((caller, _)) = self.caller().take() {
             self.shared.state().caller_ended(&caller);
             self.shared.state_changed();
         }

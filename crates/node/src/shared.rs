@@ -80,12 +80,33 @@ pub(crate) struct State {
     pub(crate) dials: HashMap<NodeName, Attempt>,
     /// Callers that were told to go on, and have not come to an end: how many of each name.
     incoming: HashMap<NodeName, usize>,
+    /// How many were told to go on so far.
+    visits: u64,
+}
+
+/// How a connection came to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Visited {
+    /// By this node, which knew of no other.
+    Dialled,
+    /// By the peer; [`State::caller_begins`] gave the number.
+    Called(u64),
+}
+
+impl Visited {
+    /// A peer that dies in its handshake and dials again at once is seen twice, and which of the two
+    /// handshakes ends first is chance: the later call is the one that it means.
+    pub(crate) fn is_after(self, other: Self) -> bool {
+        matches!((self, other), (Self::Called(this), Self::Called(other)) if this > other)
+    }
 }
 
 impl State {
-    /// A caller of this name was told to go on.
-    pub(crate) fn caller_begins(&mut self, name: &NodeName) {
+    /// A caller of this name was told to go on. Its number: a later caller has a higher one.
+    pub(crate) fn caller_begins(&mut self, name: &NodeName) -> u64 {
         *self.incoming.entry(name.clone()).or_default() += 1;
+        self.visits += 1;
+        self.visits
     }
 
     /// One of this name has come to an end.
@@ -265,7 +286,7 @@ impl Shared {
         };
         let (connected, framed) =
             initiator::connect(transport, me, peer, on_alive, &cookie, deadline).await?;
-        if self.install(connected.clone(), framed) {
+        if self.install(connected.clone(), framed, Visited::Dialled) {
             Ok(connected)
         } else {
             Err(Reason::Closed {
@@ -310,8 +331,14 @@ impl Shared {
         self.changed.send_modify(|n| *n = n.wrapping_add(1));
     }
 
-    /// The handshake is through: the connection lives. `false` when the node makes none any more.
-    pub(crate) fn install(self: &Arc<Self>, connected: Connected, framed: Framed) -> bool {
+    /// The handshake is through: the connection lives. `false` when the node makes none any more, or
+    /// a later `visit` of the same peer has one.
+    pub(crate) fn install(
+        self: &Arc<Self>,
+        connected: Connected,
+        framed: Framed,
+        visit: Visited,
+    ) -> bool {
         let (transport, rest) = framed.into_parts();
         let peer = connected.peer.clone();
         let up = NodeEvent::Up {
@@ -329,9 +356,12 @@ impl Shared {
             time: tick_time,
             intensity: tick_intensity,
         };
-        let link = Link::new(connected, ticks, sending, self.life.stop.child_token());
+        let stop = self.life.stop.child_token();
+        let link = Link::new(connected, ticks, sending, stop, visit);
         {
-            let mut state = self.state_without(&peer);
+            let Some(mut state) = self.state_without(&peer, visit) else {
+                return false;
+            };
             if self.life.closing.is_cancelled() {
                 return false;
             }
@@ -348,13 +378,21 @@ impl Shared {
         true
     }
 
-    /// The state, in which this peer has no connection: one that it has is replaced.
-    fn state_without(&self, peer: &NodeName) -> MutexGuard<'_, State> {
+    /// The state, in which this peer has no connection: one that it has is replaced. `None` when
+    /// that one came later.
+    pub(crate) fn state_without(
+        &self,
+        peer: &NodeName,
+        visit: Visited,
+    ) -> Option<MutexGuard<'_, State>> {
         loop {
             let state = self.state();
             let Some(old) = state.links.get(peer).cloned() else {
-                return state;
+                return Some(state);
             };
+            if old.visit.is_after(visit) {
+                return None;
+            }
             drop(state);
             self.end(&old, DownReason::Replaced);
         }

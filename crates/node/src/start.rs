@@ -18,7 +18,7 @@ use crate::handshake::initiator::{self, OnAlive};
 use crate::probe::Steps;
 use crate::reach::Route;
 use crate::registration::Claim;
-use crate::shared::{Settings, Shared};
+use crate::shared::{Settings, Shared, Visited};
 use crate::shutdown::Lifetime;
 use crate::{Node, NodeBuilder, Target, TlsError, accept, socket};
 
@@ -103,7 +103,7 @@ impl NodeBuilder<Cookie, Nameless> {
             name_giver: Some(connected.peer.clone()),
         };
         let shared = Shared::new(settings(identity, options), admission, life);
-        shared.install(connected, framed);
+        shared.install(connected, framed, Visited::Dialled);
         Ok(Node::new(shared, guard))
     }
 }

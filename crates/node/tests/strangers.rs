@@ -154,3 +154,34 @@ async fn a_stranger_with_the_name_of_a_connected_node_ends_nothing() {
     let none = timeout(Duration::from_millis(50), events.next()).await;
     assert!(none.is_err(), "{none:?}");
 }
+
+/// A node that dies in its handshake and dials again: the older call ends last, and is the dead one.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_call_does_not_replace_a_later_one() {
+    let app = node("app@127.0.0.1").await;
+    let mut calls = Vec::new();
+    for _ in 0..2 {
+        let mut call = Stranger::at(&app).await;
+        let (send_name, state) = shown("friend@127.0.0.1").send_name();
+        call.write(&send_name).await;
+        let status = state.status(&call.read().await).expect("a status");
+        let AfterStatus::Go(state) = status else {
+            panic!("there is no connection: {status:?}");
+        };
+        let greeted = state.challenge(&call.read().await).expect("a challenge");
+        calls.push((call, greeted));
+    }
+    let (mut later, greeted) = calls.pop().expect("two");
+    let (proof, _) = greeted.reply(&cookie("monster"), 4711);
+    later.write(&proof).await;
+    later.read().await;
+    let mut events = app.monitor_nodes_of(NodeType::All);
+    let (mut older, greeted) = calls.pop().expect("two");
+    let (proof, _) = greeted.reply(&cookie("monster"), 4712);
+    older.write(&proof).await;
+    assert!(older.hung_up_on().await);
+    assert_eq!(app.connected(), [name("friend@127.0.0.1")]);
+    let event = timeout(Duration::from_millis(50), events.next()).await;
+    let down = matches!(event, Ok(Some(trunkline_node::NodeEvent::Down { .. })));
+    assert!(!down, "{event:?}");
+}

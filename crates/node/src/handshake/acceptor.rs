@@ -37,8 +37,8 @@ pub(crate) trait Host {
     fn cookie(&self, peer: &NodeName) -> Cookie;
 
     /// The caller has proved its cookie; the acknowledgement is written next. A connection that
-    /// this one replaces ends now.
-    fn proved(&self, peer: &NodeName);
+    /// this one replaces ends now. `false`: a later call of the same peer came to its end before.
+    fn proved(&self, peer: &NodeName) -> bool;
 }
 
 /// Who answers.
@@ -93,7 +93,9 @@ pub(crate) async fn accept(
     let frame = frame.map_err(|missing| missing.reason(state.closed(), Step::Handshake))?;
     let cookie = host.cookie(state.peer());
     let (ack, connected) = state.reply(&frame, &cookie).map_err(|why| why.reason())?;
-    host.proved(&connected.peer);
+    if !host.proved(&connected.peer) {
+        return Err(Reason::LostRace);
+    }
     framed.write(&ack).await;
     Ok(connected)
 }

@@ -23,7 +23,7 @@ use trunkline_proto::handshake::Connected;
 use self::queue::Queue;
 use crate::DownReason;
 use crate::gate::Gate;
-use crate::shared::Shared;
+use crate::shared::{Shared, Visited};
 use crate::transport::Transport;
 
 /// A connection to a node.
@@ -37,6 +37,8 @@ pub(crate) struct Link {
     pub(crate) stop: CancellationToken,
     /// Messages are delivered through it.
     pub(crate) gate: Gate,
+    /// Who began it, and when.
+    pub(crate) visit: Visited,
     begun: Instant,
     queue: Queue,
     tick_time: Mutex<Duration>,
@@ -58,6 +60,7 @@ impl Link {
         ticks: Ticks,
         sending: Sending,
         stop: CancellationToken,
+        visit: Visited,
     ) -> Arc<Self> {
         let now = trunkline_proto::Instant::ZERO;
         let out = Outbound::new(now, info.flags, info.peer_flags, ticks.time)
@@ -69,6 +72,7 @@ impl Link {
             atom,
             stop,
             gate: Gate::default(),
+            visit,
             begun: Instant::now(),
             queue: Queue::new(out),
             tick_time: Mutex::new(ticks.time),
@@ -245,7 +249,7 @@ mod tests {
             intensity: 4,
         };
         let stop = CancellationToken::new();
-        let link = Link::new(info, ticks, Sending::default(), stop);
+        let link = Link::new(info, ticks, Sending::default(), stop, Visited::Dialled);
         let control = Control::RegSend {
             from: Pid {
                 node: atom!("me@h"),
