@@ -50,12 +50,6 @@ fn measure(args: &[String]) -> Result<()> {
         print!("{}", options::usage());
         return Ok(());
     };
-    let mut report = run::run(&options)?;
-    if let Some(path) = &options.json {
-        if let Ok(earlier) = std::fs::read(path) {
-            report.keep(serde_json::from_slice(&earlier)?);
-        }
-        std::fs::write(path, serde_json::to_vec_pretty(&report)?)?;
-    }
+    run::run(&options)?;
     Ok(())
 }

@@ -40,25 +40,29 @@ pub(crate) struct Row {
 }
 
 impl Report {
-    /// Keeps the figures of an earlier run that were not measured again.
-    pub(crate) fn keep(&mut self, earlier: Self) {
+    /// Puts a figure in the place of an earlier measurement of it.
+    fn replace(&mut self, table: Table) {
         let order = |figure| Figure::ALL.iter().position(|known| *known == figure);
-        for table in earlier.figures {
-            if !self.figures.iter().any(|new| new.figure == table.figure) {
-                self.figures.push(table);
-            }
-        }
+        self.figures.retain(|old| old.figure != table.figure);
+        self.figures.push(table);
         self.figures.sort_by_key(|table| order(table.figure));
     }
 }
 
-/// Measures and prints.
-pub(crate) fn run(options: &Options) -> Result<Report> {
+/// Measures, prints, and writes after each figure, so that a failure takes none that was measured.
+pub(crate) fn run(options: &Options) -> Result<()> {
     let place = Place::new(&options.pairs)?;
     let mut report = Report {
         machine: machine::describe(),
         figures: Vec::new(),
     };
+    if let Some(earlier) = options
+        .json
+        .as_ref()
+        .and_then(|path| std::fs::read(path).ok())
+    {
+        report.figures = serde_json::from_slice::<Report>(&earlier)?.figures;
+    }
     let mut turns = Vec::new();
     for (number, pair) in options.pairs.iter().enumerate() {
         if options.figures.iter().any(|figure| pair.has(*figure)) {
@@ -71,11 +75,14 @@ pub(crate) fn run(options: &Options) -> Result<Report> {
     for figure in &options.figures {
         let table = measure(&place, *figure, &mut turns, options)?;
         print(&table);
-        report.figures.push(table);
+        report.replace(table);
+        if let Some(path) = &options.json {
+            std::fs::write(path, serde_json::to_vec_pretty(&report)?)?;
+        }
     }
     // All begin to end before the first is waited for.
     turns.iter_mut().for_each(Turn::end);
-    Ok(report)
+    Ok(())
 }
 
 fn measure(place: &Place, figure: Figure, all: &mut [Turn], options: &Options) -> Result<Table> {
@@ -152,25 +159,21 @@ fn print(table: &Table) {
 mod tests {
     use super::*;
 
-    fn report(figures: &[(Figure, &str)]) -> Report {
-        let table = |(figure, pair): &(Figure, &str)| Table {
-            figure: *figure,
-            rows: vec![Row::new((*pair).to_owned())],
-        };
-        Report {
-            machine: Vec::new(),
-            figures: figures.iter().map(table).collect(),
+    fn table(figure: Figure, pair: &str) -> Table {
+        Table {
+            figure,
+            rows: vec![Row::new(pair.to_owned())],
         }
     }
 
     #[test]
     fn what_was_measured_again_takes_the_place_of_the_old() {
-        let mut new = report(&[(Figure::PingPong, "new")]);
-        new.keep(report(&[
-            (Figure::Idle, "old"),
-            (Figure::PingPong, "old"),
-            (Figure::OneWay, "old"),
-        ]));
+        let mut new = Report {
+            machine: Vec::new(),
+            figures: vec![table(Figure::PingPong, "old"), table(Figure::Idle, "old")],
+        };
+        new.replace(table(Figure::PingPong, "new"));
+        new.replace(table(Figure::OneWay, "new"));
         let kept: Vec<_> = new
             .figures
             .iter()
@@ -179,7 +182,7 @@ mod tests {
         assert_eq!(
             kept,
             [
-                (Figure::OneWay, "old"),
+                (Figure::OneWay, "new"),
                 (Figure::PingPong, "new"),
                 (Figure::Idle, "old")
             ]
