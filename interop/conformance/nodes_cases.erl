@@ -223,7 +223,8 @@ again_theirs(_) ->
     [begin
         Mine = spawn(fun() -> process_flag(trap_exit, true), receive {go, Reason} -> exit(Reason) end end),
         Pid = puppet:new(Node, [trap]),
-        ok = puppet:ask(Pid, {'after', 50, Command(Mine)}),
+        %% Later than both sides have seen the end, on a busy machine, too.
+        ok = puppet:ask(Pid, {'after', 1500, Command(Mine)}),
         true = erlang:disconnect_node(Node),
         alone(Node),
         check:until({back, Command(Mine)}, fun() -> connected(Node) end),
@@ -250,7 +251,8 @@ dynamic(Node) ->
     true = peer:call(Peer, net_kernel, connect_node, [Node]),
     Name = peer:call(Peer, erlang, node, []),
     ?like([[_, _, _, _, _ | _], "127.0.0.1"], string:split(atom_to_list(Name), "@")),
-    ?is(true, lists:member(Name, puppet:ask({subject, Node}, nodes))),
+    %% The peer's side is ready first.
+    check:until(listed, fun() -> lists:member(Name, puppet:ask({subject, Node}, nodes)) end),
     %% Both ways, and again under the same name.
     Pid = peer:call(Peer, puppet, new, [Node]),
     ?is(Node, node(Pid)),

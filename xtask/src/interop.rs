@@ -15,8 +15,8 @@ use crate::run::{cargo, root, shown};
 
 const PACKAGE: &str = "trunkline-interop";
 
-/// These compare durations: they run one at a time, after all others.
-const ALONE: &[&str] = &["crowd_of_dead", "dead_hosts"];
+/// These compare durations, or have many nodes and short tick times: they run one at a time, after all others.
+const ALONE: &[&str] = &["conformance", "crowd_of_dead", "dead_hosts"];
 
 /// This one builds the static binary, which takes minutes: it begins first.
 const FIRST: &str = "static_binary";
