@@ -24,14 +24,23 @@ async fn we_ask_for_a_name() -> Result<()> {
         let two = nameless().start_through(&target).await?;
         let mut names = [one.name(), two.name()].map(|name| format!("'{name}'"));
         names.sort();
-        assert_eq!(
-            otp.eval("lists:sort(nodes(hidden))")?,
-            format!("[{}]", names.join(","))
-        );
+        // Our side is ready first.
+        let both = format!("[{}]", names.join(","));
+        until("both are listed there", || {
+            otp.eval("lists:sort(nodes(hidden))")
+                .is_ok_and(|nodes| nodes == both)
+        })
+        .await;
         // Both sides count as hidden to each other.
         assert_eq!(one.nodes(&[NodeKind::Hidden]), [name(otp.name())]);
         one.connect(&Target::new(name(other.name()))).await?;
-        assert_eq!(other.eval("nodes(hidden)")?, format!("['{}']", one.name()));
+        let one_alone = format!("['{}']", one.name());
+        until("it is listed there, too", || {
+            other
+                .eval("nodes(hidden)")
+                .is_ok_and(|nodes| nodes == one_alone)
+        })
+        .await;
         // It is a node like any other: others send to its processes.
         let mut inbox = one.process();
         let me = Term::from(inbox.pid());

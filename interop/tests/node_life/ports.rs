@@ -49,7 +49,12 @@ async fn one_port_for_all_and_no_epmd() -> Result<()> {
             .start()
             .await?;
         node.connect(&Target::new(name("app@127.0.0.1"))).await?;
-        assert_eq!(otp.eval("nodes(hidden)")?, "['rust@127.0.0.2']");
+        // Our side is ready first.
+        until("listed there", || {
+            otp.eval("nodes(hidden)")
+                .is_ok_and(|nodes| nodes == "['rust@127.0.0.2']")
+        })
+        .await;
         node.disconnect(&name("app@127.0.0.1"));
         until("gone", || {
             otp.eval("nodes(hidden)").is_ok_and(|nodes| nodes == "[]")
