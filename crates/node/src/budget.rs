@@ -13,10 +13,6 @@ pub(crate) struct Budget {
     freed: Notify,
 }
 
-#[allow(
-    dead_code,
-    reason = "mailboxes and connections use it from their next change on"
-)]
 impl Budget {
     pub(crate) fn new(limit: usize) -> Self {
         Self {
