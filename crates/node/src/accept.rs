@@ -4,18 +4,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 use trunkline_proto::handshake::{Greeting, Race, dynamic_name, race};
 use trunkline_proto::{Cookie, Creation, NodeName};
 
 use crate::handshake::Framed;
 use crate::handshake::acceptor::{self, Host, Me, Verdict};
+use crate::reach::deadline;
 use crate::shared::{Shared, Visited};
 use crate::socket;
 use crate::start::random_creation;
 use crate::tls::Names;
 
-/// Per step of the handshake; OTP's `net_setuptime`.
+/// Per step of the handshake; OTP's `net_setuptime`. Longer where our own attempts may take longer.
 const STEP_LIMIT: Duration = Duration::from_secs(7);
 
 /// The pause after a failed accept (out of file descriptors), so that it does not spin.
@@ -55,7 +56,8 @@ pub(crate) fn spawn(listener: TcpListener, shared: Arc<Shared>) {
 async fn welcome(shared: Arc<Shared>, stream: TcpStream) {
     let from = stream.peer_addr();
     let settings = &shared.settings;
-    let deadline = Instant::now() + STEP_LIMIT;
+    let step_limit = settings.connect_timeout.max(STEP_LIMIT);
+    let deadline = deadline(step_limit);
     let transport = match &settings.route.tls {
         None => stream.into(),
         Some(tls) => {
@@ -81,7 +83,7 @@ async fn welcome(shared: Arc<Shared>, stream: TcpStream) {
         caller: Mutex::default(),
         proved,
     };
-    let done = acceptor::accept(&mut framed, me, &visit, STEP_LIMIT).await;
+    let done = acceptor::accept(&mut framed, me, &visit, step_limit).await;
     match done {
         Ok(connected) => {
             shared.install(connected, framed, visit.number());

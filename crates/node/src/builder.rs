@@ -235,7 +235,8 @@ impl<C, N> NodeBuilder<C, N> {
         self
     }
 
-    /// The limit for a whole connection attempt. Default: 5 s.
+    /// The limit for a whole connection attempt of this node. Default: 5 s. Those of others may take
+    /// 7 s for each step of the handshake, as with OTP, or this long where it is more.
     #[must_use]
     pub const fn connect_timeout(mut self, limit: Duration) -> Self {
         self.options.connect_timeout = limit;

@@ -33,7 +33,7 @@ impl Shared {
                     self.deliver(control, None, &mut then);
                 }
                 Outgoing::Signal(node, control) => {
-                    if let Err(why) = self.send_signal(&node, control) {
+                    if let Err(why) = self.signal_behind(&node, control) {
                         tracing::debug!(%node, %why, "a signal is not sent");
                     }
                 }
@@ -42,6 +42,7 @@ impl Shared {
                         then.extend(self.end_of(&inner, reason));
                     }
                 }
+                Outgoing::AliasEnded(alias) => self.processes.unroute(&alias),
             }
             waiting.extend(then.drain(..));
         }
@@ -193,7 +194,7 @@ impl Shared {
     }
 
     /// A process that one of ours, or a call, monitors has ended.
-    fn down(&self, to: &Pid, reference: &Reference, reason: Body) {
+    pub(crate) fn down(&self, to: &Pid, reference: &Reference, reason: Body) {
         let reason = match self.processes.find(to) {
             Some(inner) => match inner.down(reference, reason) {
                 Ok(()) => return self.alias_may_end(&inner, reference),

@@ -58,7 +58,7 @@
 //! It finds nobody by itself: the crate `trunkline` puts sources and the engine on top. It starts
 //! nothing for others: requests to spawn are answered with `notsup`.
 //!
-//! The map: [`probe`] and `shared` walk the way to a node that `reach` knows; `handshake` and
+//! The map: [`probe`] and `dialling` walk the way to a node that `reach` knows; `handshake` and
 //! `accept` make a connection of it; `link` runs that; `dispatch` decides what a message does;
 //! `process` is what processes are, `mailbox` what waits for them, `slot` where answers to calls are
 //! waited for, and `sending` how signals leave.
@@ -67,6 +67,7 @@ mod accept;
 mod budget;
 mod builder;
 mod call;
+mod dialling;
 mod dispatch;
 pub mod epmd;
 mod events;

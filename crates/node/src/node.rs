@@ -121,7 +121,7 @@ impl Node {
     /// A process for code that is no task of its own: a pid that others can send to, link and
     /// monitor. [`Node::spawn`] runs a future as a process.
     pub fn process(&self) -> Process {
-        let inner = self.shared.processes.add(false);
+        let inner = self.shared.new_process(false);
         Process::new(Arc::clone(&self.shared), inner)
     }
 

@@ -11,7 +11,7 @@ use trunkline_proto::{Cookie, Creation, Flags, NodeName, Reason, Step};
 
 use crate::handshake::Framed;
 use crate::handshake::initiator::{self, OnAlive};
-use crate::reach::{Route, left};
+use crate::reach::{Route, deadline, left};
 use crate::{Family, Resolve, SystemResolver, Target, Tls, epmd};
 
 /// How far a probe goes. Each depth includes those before it.
@@ -147,7 +147,7 @@ const PROBE_CREATION: Creation = Creation(1);
 pub async fn probe(config: &ProbeConfig, target: &Target) -> Probe {
     let begun = Instant::now();
     let mut steps = Steps::default();
-    let result = walk(config, target, begun + config.timeout, &mut steps).await;
+    let result = walk(config, target, deadline(config.timeout), &mut steps).await;
     Probe {
         steps: steps.0,
         result,

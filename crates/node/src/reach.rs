@@ -23,6 +23,9 @@ const DETAIL_LIMIT: Duration = Duration::from_secs(1);
 /// How long a node that ends may still be registered: some milliseconds after it closed its port, more on a busy machine.
 const ENDING: Duration = Duration::from_secs(1);
 
+/// As tokio has it.
+const NEVER: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 30);
+
 /// How many of the names that are registered a reason shows.
 const LISTED: usize = 20;
 
@@ -222,6 +225,12 @@ impl Location {
         let answer = client::port_please(addr, alive, DETAIL_LIMIT).await;
         answer.is_ok_and(|registration| registration.port == self.port)
     }
+}
+
+/// The end of a limit that begins now. What is beyond all time, `Duration::MAX`, ends in 30 years.
+pub(crate) fn deadline(limit: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(limit).unwrap_or_else(|| now + NEVER)
 }
 
 /// What is left until `deadline`.

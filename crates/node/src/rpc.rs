@@ -43,12 +43,7 @@ async fn call(
     args: Vec<Term>,
     limit: Duration,
 ) -> Result<Term, RpcError> {
-    let call = Call {
-        shared,
-        module: Atom::new(module).map_err(|_| SendError::BadName)?,
-        function: Atom::new(function).map_err(|_| SendError::BadName)?,
-        args,
-    };
+    let call = Call::new(shared, module, function, args)?;
     let node = atom_of(node)?;
     let answer = async {
         let link = shared.connected_to(&node).await?;
@@ -63,11 +58,14 @@ async fn call(
         .unwrap_or(Err(RpcError::Timeout))
 }
 
-/// Asks a peer that has just been connected for its `net_ticktime` and uses that with it.
+/// Asks a peer that has just been connected for its `net_ticktime` and uses that with it. Over this
+/// connection only: a peer that has gone is not dialled for it.
 pub(crate) async fn follow_tick_time(shared: Arc<Shared>, link: Arc<Link>) {
-    let (module, function) = ("net_kernel", "get_net_ticktime");
     let peer = &link.info.peer;
-    match call(&shared, peer, module, function, Vec::new(), TICK_TIME_LIMIT).await {
+    let call = Call::new(&shared, "net_kernel", "get_net_ticktime", Vec::new());
+    let answer = async { call?.by_spawn(&link).await };
+    let answer = timeout(TICK_TIME_LIMIT, answer).await;
+    match answer.unwrap_or(Err(RpcError::Timeout)) {
         Ok(answer) => {
             // `{ongoing_change_to, Seconds}` while it changes.
             let seconds = answer.as_tuple().and_then(|parts| parts.get(1));
@@ -91,7 +89,21 @@ struct Call<'a> {
     args: Vec<Term>,
 }
 
-impl Call<'_> {
+impl<'a> Call<'a> {
+    fn new(
+        shared: &'a Arc<Shared>,
+        module: &str,
+        function: &str,
+        args: Vec<Term>,
+    ) -> Result<Self, SendError> {
+        Ok(Self {
+            shared,
+            module: Atom::new(module).map_err(|_| SendError::BadName)?,
+            function: Atom::new(function).map_err(|_| SendError::BadName)?,
+            args,
+        })
+    }
+
     async fn by_spawn(self, link: &Link) -> Result<Term, RpcError> {
         let shared = self.shared;
         let from = shared.processes.caller();
@@ -299,5 +311,32 @@ impl From<SendError> for RpcError {
             SendError::NotConnected => Self::Disconnected,
             other => Self::Unsendable(other),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use trunkline_proto::Cookie;
+
+    use super::*;
+    use crate::{NodeKind, Target};
+
+    #[tokio::test]
+    async fn a_peer_that_has_gone_is_not_dialled_for_its_tick_time() {
+        let builder = |name: &str| {
+            let node = Node::builder(name.parse().unwrap()).epmd(None);
+            node.cookie(Cookie::new("monster").unwrap())
+        };
+        let two = builder("two@127.0.0.1").listen([Ipv4Addr::LOCALHOST.into()], 0);
+        let two = two.start().await.unwrap();
+        let one = builder("one@127.0.0.1").peer_port(two.port().unwrap());
+        let one = one.start().await.unwrap();
+        one.connect(&Target::new(two.name().clone())).await.unwrap();
+        let link = one.shared.link(two.name().as_str()).unwrap();
+        one.disconnect(two.name());
+        follow_tick_time(Arc::clone(&one.shared), link).await;
+        assert_eq!(one.nodes(&[NodeKind::Known]), [one.name().clone()]);
     }
 }

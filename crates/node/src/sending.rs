@@ -1,7 +1,7 @@
 //! How signals leave, and what happens where there is no connection.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use trunkline_etf::{Atom, Term};
 use trunkline_proto::control::Control;
@@ -23,10 +23,12 @@ const MAX_UNSENT: usize = 10_000;
 impl Unsent {
     /// Whether it is the first one for this node.
     fn put(&self, node: &NodeName, control: Option<Control>) -> Result<bool, SendError> {
-        let mut unsent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut unsent = self.lock();
         let waiting = unsent.get_mut(node);
         match waiting {
-            Some(waiting) if waiting.len() >= MAX_UNSENT => Err(SendError::NotConnected),
+            Some(waiting) if control.is_some() && waiting.len() >= MAX_UNSENT => {
+                Err(SendError::NotConnected)
+            }
             Some(waiting) => {
                 waiting.extend(control);
                 Ok(false)
@@ -38,9 +40,22 @@ impl Unsent {
         }
     }
 
+    /// Puts a signal behind those that wait for the node, if it is being dialled: what ends a link or
+    /// a monitor must not be lost where its beginning is not. There is no limit: each ends one that
+    /// waits.
+    fn follow(&self, node: &str, control: Control) -> Result<(), SendError> {
+        let mut unsent = self.lock();
+        let waiting = unsent.get_mut(node).ok_or(SendError::NotConnected)?;
+        waiting.push(control);
+        Ok(())
+    }
+
     fn take(&self, node: &NodeName) -> Vec<Control> {
-        let mut unsent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        unsent.remove(node).unwrap_or_default()
+        self.lock().remove(node).unwrap_or_default()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<NodeName, Vec<Control>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The connection is there. Nobody sends by it yet.
@@ -69,10 +84,11 @@ impl Shared {
     }
 
     /// Connects to a node that a process wants to hear of; when that fails, the process is told.
-    pub(crate) fn reach_for(self: &Arc<Self>, node: &Atom) {
-        if self.signal_or_dial(node, None).is_err() {
-            self.carry_out(self.node_down(node));
-        }
+    ///
+    /// # Errors
+    /// When the node is not connected, and nodes are not connected by themselves.
+    pub(crate) fn reach_for(self: &Arc<Self>, node: &Atom) -> Result<(), SendError> {
+        self.signal_or_dial(node, None)
     }
 
     fn signal_or_dial(
@@ -93,26 +109,29 @@ impl Shared {
         let first = self.unsent.put(&name, control)?;
         drop(state);
         if first {
-            let shared = Arc::clone(self);
-            self.runtime.spawn(async move {
+            let (shared, node) = (Arc::clone(self), node.clone());
+            let dial = async move {
                 if shared.connect(&Target::new(name.clone())).await.is_err() {
-                    shared.unreachable(&name);
+                    shared.unreachable(&name, &node);
                 }
-            });
+            };
+            self.life.tasks.spawn_on(dial, &self.runtime);
         }
         Ok(())
     }
 
-    fn unreachable(&self, name: &NodeName) {
-        let state = self.state();
-        if state.links.contains_key(name) {
-            return;
-        }
-        self.unsent.take(name);
-        drop(state);
-        if let Ok(node) = Atom::new(name.as_str()) {
-            self.carry_out(self.node_down(&node));
-        }
+    /// What waits for the node is lost, and everybody who relied on it is told: before the peer's own
+    /// call can succeed, on which others may rely then.
+    fn unreachable(&self, name: &NodeName, node: &Atom) {
+        let then = {
+            let state = self.state();
+            if state.links.contains_key(name) {
+                return;
+            }
+            self.unsent.take(name);
+            self.node_down(node)
+        };
+        self.carry_out(then);
     }
 
     /// The connection to another node, made where there is none.
@@ -132,10 +151,18 @@ impl Shared {
         self.link(node.as_str()).ok_or_else(lost)
     }
 
-    /// Sends a signal to another node, if that is connected.
-    pub(crate) fn send_signal(&self, node: &Atom, control: Control) -> Result<(), SendError> {
-        let link = self.link(node.as_str()).ok_or(SendError::NotConnected)?;
-        link.signal(control)
+    /// Sends a signal to another node, if that is connected; where it is being dialled, behind those
+    /// that wait for that.
+    pub(crate) fn signal_behind(&self, node: &Atom, control: Control) -> Result<(), SendError> {
+        let state = self.state();
+        match state.links.get(node.as_str()).cloned() {
+            Some(link) => {
+                drop(state);
+                link.signal(control)
+            }
+            // Under the lock: whoever connects meanwhile finds it.
+            None => self.unsent.follow(node.as_str(), control),
+        }
     }
 
     /// Sends a message to another node, if that is connected.
@@ -169,5 +196,77 @@ impl Link {
         let fitted = control.fit(self.info.flags);
         self.push(&fitted.control, Some(message))
             .map_err(|_| SendError::TooLarge)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use trunkline_etf::{Pid, atom};
+    use trunkline_proto::Cookie;
+
+    use super::*;
+    use crate::Node;
+
+    /// Nobody may connect while those are told who waited in vain: they would be told of the new
+    /// connection.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_dial_that_failed_is_told_before_anybody_connects() {
+        let node = Node::builder("one@127.0.0.1".parse().unwrap());
+        let node = node.cookie(Cookie::new("monster").unwrap());
+        let node = node.start().await.unwrap();
+        let (name, there) = ("two@127.0.0.1", atom!("two@127.0.0.1"));
+        let name: NodeName = name.parse().unwrap();
+        let shared = Arc::clone(&node.shared);
+        shared.unsent.put(&name, None).unwrap();
+        let inner = shared.new_process(false);
+        // Whoever tells this process waits.
+        let held = inner.state();
+        let telling = std::thread::spawn({
+            let (shared, name) = (Arc::clone(&shared), name.clone());
+            move || shared.unreachable(&name, &there)
+        });
+        while shared.unsent.lock().contains_key(&name) {
+            std::thread::yield_now();
+        }
+        for _ in 0..20 {
+            assert!(shared.is_locked(), "somebody could connect");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        drop(held);
+        telling.join().unwrap();
+        assert!(!shared.is_locked());
+    }
+
+    /// A node that is dialled for the sake of as many signals as may wait takes what ends them.
+    #[test]
+    fn what_ends_a_link_always_finds_room() {
+        let (unsent, node) = (Unsent::default(), "two@127.0.0.1".parse().unwrap());
+        let pid = |node| Pid {
+            node,
+            id: 1,
+            serial: 0,
+            creation: 1,
+        };
+        let link = || Control::Link {
+            from: pid(atom!("one@127.0.0.1")),
+            to: pid(atom!("two@127.0.0.1")),
+        };
+        assert_eq!(
+            unsent.follow("two@127.0.0.1", link()),
+            Err(SendError::NotConnected)
+        );
+        for n in 0..MAX_UNSENT {
+            assert_eq!(unsent.put(&node, Some(link())), Ok(n == 0));
+        }
+        assert_eq!(
+            unsent.put(&node, Some(link())),
+            Err(SendError::NotConnected)
+        );
+        // Whoever only wants to hear of the node waits with the others.
+        assert_eq!(unsent.put(&node, None), Ok(false));
+        assert_eq!(unsent.follow("two@127.0.0.1", link()), Ok(()));
+        assert_eq!(unsent.take(&node).len(), MAX_UNSENT + 1);
     }
 }

@@ -8,25 +8,24 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 use trunkline_etf::Atom;
 use trunkline_proto::conn::Sending;
-use trunkline_proto::handshake::{Admission, Connected, Local};
-use trunkline_proto::{Creation, Flags, NodeName, Reason};
+use trunkline_proto::handshake::{Admission, Connected};
+use trunkline_proto::{Creation, Flags, NodeName};
 
 use crate::budget::Budget;
+use crate::dialling::Attempt;
 use crate::events::Subscribers;
 use crate::handshake::Framed;
-use crate::handshake::initiator::{self, OnAlive};
+use crate::handshake::initiator::OnAlive;
 use crate::link::{self, Link};
-use crate::probe::Steps;
 use crate::process::Outgoing;
 use crate::process::table::Processes;
 use crate::reach::{Route, left};
 use crate::sending::Unsent;
 use crate::shutdown::Lifetime;
 use crate::strangers::Strangers;
-use crate::{DownReason, NodeEvent, Target, rpc};
+use crate::{DownReason, NodeEvent, rpc};
 
 /// What does not change while the node runs.
 #[derive(Debug)]
@@ -119,6 +118,11 @@ impl State {
         }
     }
 
+    /// Whether somebody of this name was told to go on.
+    pub(crate) fn is_calling(&self, name: &NodeName) -> bool {
+        self.incoming.contains_key(name)
+    }
+
     /// Whether anything goes on with a node of this name.
     pub(crate) fn knows(&self, name: &NodeName) -> bool {
         self.links.contains_key(name)
@@ -126,17 +130,6 @@ impl State {
             || self.incoming.contains_key(name)
     }
 }
-
-/// A dial that is under way.
-#[derive(Clone, Debug)]
-pub(crate) struct Attempt {
-    outcome: watch::Receiver<Option<Outcome>>,
-    /// The other side dials too, and its attempt wins: this one is dropped.
-    pub(crate) yielded: CancellationToken,
-}
-
-/// What came of a dial.
-pub(crate) type Outcome = Result<Connected, Reason>;
 
 impl Shared {
     pub(crate) fn new(settings: Settings, admission: Admission, life: Lifetime) -> Arc<Self> {
@@ -163,6 +156,11 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    #[cfg(test)]
+    pub(crate) fn is_locked(&self) -> bool {
+        self.state.try_lock().is_err()
+    }
+
     pub(crate) fn admission(&self) -> RwLockReadGuard<'_, Admission> {
         self.admission
             .read()
@@ -183,139 +181,6 @@ impl Shared {
     /// The live connection to a node.
     pub(crate) fn link(&self, peer: &str) -> Option<Arc<Link>> {
         self.state().links.get(peer).cloned()
-    }
-
-    /// Dials, or joins the attempt that is under way. Goes on when the caller loses interest: what
-    /// has been begun ends by itself, in time.
-    pub(crate) async fn connect(self: &Arc<Self>, target: &Target) -> Outcome {
-        let mut outcome = {
-            let mut state = self.state();
-            if let Some(link) = state.links.get(&target.name) {
-                return Ok(link.info.clone());
-            }
-            match state.dials.get(&target.name) {
-                Some(attempt) => attempt.outcome.clone(),
-                None => {
-                    let attempt = self.spawn_dial(target.clone());
-                    let outcome = attempt.outcome.clone();
-                    state.dials.insert(target.name.clone(), attempt);
-                    outcome
-                }
-            }
-        };
-        let closed = || Reason::Closed {
-            step: trunkline_proto::Step::Connect,
-        };
-        match outcome.wait_for(Option::is_some).await {
-            Ok(done) => done.clone().unwrap_or_else(|| Err(closed())),
-            // The node stops.
-            Err(_) => Err(closed()),
-        }
-    }
-
-    fn spawn_dial(self: &Arc<Self>, target: Target) -> Attempt {
-        let (done, outcome) = watch::channel(None);
-        let yielded = CancellationToken::new();
-        let attempt = Attempt {
-            outcome,
-            yielded: yielded.clone(),
-        };
-        let shared = Arc::clone(self);
-        self.life.spawn_opening(async move {
-            let deadline = Instant::now() + shared.settings.connect_timeout;
-            let result = match shared.reach(&target, &yielded, deadline).await {
-                // The other side's dial won: its connection is on its way.
-                Err(Reason::LostRace) => shared.await_link(&target.name, deadline).await,
-                // Perhaps by a connection that it has opened meanwhile.
-                Err(Reason::AlreadyConnected) => shared
-                    .linked(&target.name)
-                    .map_err(|_| Reason::AlreadyConnected),
-                result => result,
-            };
-            shared.state().dials.remove(&target.name);
-            done.send_replace(Some(result));
-        });
-        attempt
-    }
-
-    /// Dials, unless the other side does.
-    async fn reach(
-        self: &Arc<Self>,
-        target: &Target,
-        yielded: &CancellationToken,
-        deadline: Instant,
-    ) -> Outcome {
-        // Whoever is on the way to us needs no dial.
-        if let Ok(there) = self.await_incoming(&target.name, deadline).await {
-            return Ok(there);
-        }
-        let dial = self.dial(target, deadline);
-        if let Some(result) = yielded.run_until_cancelled(dial).await {
-            return result;
-        }
-        match self.await_incoming(&target.name, deadline).await {
-            Ok(there) => Ok(there),
-            // It did not come through. Who knows who that was.
-            Err(_) => self.dial(target, deadline).await,
-        }
-    }
-
-    async fn dial(self: &Arc<Self>, target: &Target, deadline: Instant) -> Outcome {
-        let Settings {
-            route,
-            flags,
-            creation,
-            on_alive,
-            ..
-        } = &self.settings;
-        let cookie = {
-            let admission = self.admission();
-            if !admission.admits(&target.name) {
-                return Err(Reason::NotAllowed);
-            }
-            admission.cookie_of(&target.name).clone()
-        };
-        // A dial keeps no record of its steps: who wants them probes.
-        let transport = route.walk(target, deadline, &mut Steps::default()).await?;
-        let me = Local::new(route.me.clone(), *flags, *creation);
-        let peer = &target.name;
-        let on_alive = || match self.link(peer.as_str()) {
-            // The peer has dialled us meanwhile, and means that connection.
-            Some(_) => OnAlive::GiveUp,
-            None => *on_alive,
-        };
-        let (connected, framed) =
-            initiator::connect(transport, me, peer, on_alive, &cookie, deadline).await?;
-        if self.install(connected.clone(), framed, Visited::Dialled) {
-            Ok(connected)
-        } else {
-            Err(Reason::Closed {
-                step: trunkline_proto::Step::Connect,
-            })
-        }
-    }
-
-    /// Waits until a caller of this name has come to an end. `lost_race` when there is none, or it
-    /// failed. Anybody can give himself that name and then be silent: half of the time is kept.
-    async fn await_incoming(&self, peer: &NodeName, deadline: Instant) -> Outcome {
-        let patience = Instant::now() + left(deadline) / 2;
-        self.await_state(patience, |state| {
-            state.links.contains_key(peer) || !state.incoming.contains_key(peer)
-        })
-        .await;
-        self.linked(peer)
-    }
-
-    async fn await_link(&self, peer: &NodeName, deadline: Instant) -> Outcome {
-        self.await_state(deadline, |state| state.links.contains_key(peer))
-            .await;
-        self.linked(peer)
-    }
-
-    fn linked(&self, peer: &NodeName) -> Outcome {
-        self.link(peer.as_str())
-            .map(|link| link.info.clone())
-            .ok_or(Reason::LostRace)
     }
 
     /// Waits for a state, or until the deadline.

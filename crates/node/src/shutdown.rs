@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use trunkline_proto::NodeName;
 
+use crate::reach::deadline;
 use crate::shared::Shared;
 use crate::{DownReason, Node};
 
@@ -96,7 +97,7 @@ impl Node {
     /// # Panics
     /// Outside of a tokio runtime.
     pub async fn shutdown(&self, limit: Duration) -> Shutdown {
-        let ending = end(Arc::clone(&self.shared), Instant::now() + limit);
+        let ending = end(Arc::clone(&self.shared), deadline(limit));
         // It cannot panic; a runtime that ends has ended everything.
         tokio::spawn(ending).await.unwrap_or_default()
     }

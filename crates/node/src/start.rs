@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use thiserror::Error;
 use tokio::net::TcpListener;
-use tokio::time::Instant;
 use tokio_util::sync::DropGuard;
 use trunkline_proto::handshake::{Admission, Local};
 use trunkline_proto::{Cookie, Creation, Flags, NodeName, Reason};
@@ -16,7 +15,7 @@ use crate::builder::{Listen, Nameless, Options};
 use crate::epmd::client::QueryError;
 use crate::handshake::initiator::{self, OnAlive};
 use crate::probe::Steps;
-use crate::reach::Route;
+use crate::reach::{Route, deadline};
 use crate::registration::Claim;
 use crate::shared::{Settings, Shared, Visited};
 use crate::shutdown::Lifetime;
@@ -122,7 +121,7 @@ async fn ask(
     ),
     Reason,
 > {
-    let deadline = Instant::now() + options.connect_timeout;
+    let deadline = deadline(options.connect_timeout);
     let route = route(asker, options);
     let transport = route.walk(giver, deadline, &mut Steps::default()).await?;
     let me = Local::dynamic(host, options.flags);

@@ -12,7 +12,7 @@ use trunkline_etf::Term;
 use trunkline_node::{
     Message, Node, NodeBuilder, NodeEvent, NodeKind, NodeType, StartError, Target,
 };
-use trunkline_proto::Cookie;
+use trunkline_proto::{Cookie, Reason};
 
 const PATIENT: Duration = Duration::from_secs(30);
 
@@ -174,6 +174,8 @@ async fn who_is_not_allowed() {
     for (from, to) in [(&other, &strict), (&strict, &other)] {
         let why = from.connect(&at(to)).await.expect_err("not on the list");
         assert_eq!(why.reason().code(), "not_allowed");
+        let here = *from.name() == *strict.name();
+        assert_eq!(why.reason(), &Reason::NotAllowed { here });
     }
     friend.connect(&at(&strict)).await.expect("on the list");
     strict.allow(name("other@127.0.0.1"));

@@ -429,3 +429,45 @@ async fn processes_end_with_their_node() {
     assert_eq!(timeout(SOON, me.recv()).await, Ok(None));
     assert!(timeout(SOON, told).await.expect("it is dropped").is_err());
 }
+
+/// What makes the future belongs to the process, not to whoever starts it.
+#[tokio::test]
+async fn a_panic_before_there_is_a_future_is_the_new_processs_end() {
+    let node = node().await;
+    let mut me = trapping(&node);
+    let panics = me.spawn_link(|_| -> std::future::Ready<()> { panic!("no future") });
+    let reason = exit_of(&mut me, &panics).await;
+    let Some([tag, text, place]) = reason.as_tuple() else {
+        panic!("{reason}");
+    };
+    assert!(tag.is_atom("panic"));
+    assert_eq!(text.to_text().as_deref(), Some("no future"));
+    assert!(place.to_text().expect("a place").contains("processes.rs:"));
+    assert!(!node.is_alive(&panics));
+}
+
+/// A process that has ended links and monitors nobody, and the node keeps nothing for it.
+#[tokio::test]
+async fn who_has_ended_does_nothing_more() {
+    let node = node().await;
+    let mut me = node.process();
+    me.exit(&me.pid(), term!(kill)).expect("always");
+    assert_eq!(me.recv().await, None);
+    let mut other = trapping(&node);
+    me.alias(AliasMode::Explicit);
+    let monitor = me.monitor_with_alias(&other.pid(), AliasMode::Demonitor);
+    me.monitor((atom!("nobody"), node.name()));
+    me.link(&other.pid());
+    assert!(!me.demonitor(&monitor));
+    let (monitored, _) = me.spawn_monitor(async |_| std::future::pending::<()>().await);
+    let linked = me.spawn_link(async |_| std::future::pending::<()>().await);
+    let ended = other.monitor(&linked);
+    let why = next(&mut other).await;
+    assert!(
+        matches!(&why, Message::Down { reference, reason, .. } if *reference == ended && reason.is_atom("noproc")),
+        "{why:?}"
+    );
+    assert!(node.is_alive(&monitored));
+    assert_eq!(all(&mut other).await, []);
+    assert!(format!("{node:?}").contains("calls_and_aliases: 0"));
+}

@@ -361,3 +361,22 @@ proptest! {
         runtime.expect("a runtime").block_on(in_order(senders));
     }
 }
+
+/// The alias goes with its monitor, whatever ends that.
+#[tokio::test]
+async fn an_alias_of_a_monitor_that_the_node_ends_is_none_any_more() {
+    let pair = pair().await;
+    let mut a = pair.one.process();
+    a.monitor_with_alias((atom!("x"), &nobody()), AliasMode::Demonitor);
+    assert!(matches!(next(&mut a).await, Message::Down { .. }));
+    let b = waiter(&pair.two);
+    a.monitor_with_alias(&b, AliasMode::ReplyDemonitor);
+    // The monitor is there when this has come through.
+    let called = a
+        .call((atom!("x"), pair.two.name()), term!(hello), SOON)
+        .await;
+    assert_eq!(called, Err(CallError::NoProcess));
+    pair.one.disconnect(pair.two.name());
+    assert!(matches!(next(&mut a).await, Message::Down { .. }));
+    assert!(format!("{:?}", pair.one).contains("calls_and_aliases: 0"));
+}

@@ -8,7 +8,7 @@ use std::time::Duration;
 use support::{cookie, name, peer};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
-use trunkline_etf::Term;
+use trunkline_etf::{Pid, Term};
 use trunkline_node::epmd::client::{self, QueryError};
 use trunkline_node::epmd::server::Server;
 use trunkline_node::{DownReason, Message, Node, NodeEvent, NodeType, Target};
@@ -194,4 +194,54 @@ async fn what_is_half_way_ends_too() {
         "closed"
     );
     drop((stranger, go));
+}
+
+/// Starts a process when it is dropped, as a pool that replaces its workers would.
+struct Replaced(
+    trunkline_node::Process,
+    tokio::sync::mpsc::UnboundedSender<Pid>,
+);
+
+impl Drop for Replaced {
+    fn drop(&mut self) {
+        let begun = self
+            .0
+            .spawn_link(async |_| std::future::pending::<()>().await);
+        self.1.send(begun).ok();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_begins_while_the_node_ends_ends_too() {
+    let epmd = epmd();
+    for dropped in [false, true] {
+        let one = node(&epmd, "one@127.0.0.1").await;
+        let (begun, mut begins) = tokio::sync::mpsc::unbounded_channel();
+        let (runs, running) = tokio::sync::oneshot::channel();
+        let me = one.process();
+        me.spawn(async move |process| {
+            let _replaced = Replaced(process, begun);
+            runs.send(()).ok();
+            std::future::pending::<()>().await;
+        });
+        running.await.expect("it runs");
+        if dropped {
+            drop(one);
+        } else {
+            let shutdown = timeout(PATIENT / 2, one.shutdown(PATIENT)).await;
+            assert!(shutdown.expect("nobody is waited for").is_clean());
+        }
+        timeout(PATIENT, begins.recv()).await.expect("in time");
+        // What the process holds is dropped with it.
+        let (held, goes) = tokio::sync::oneshot::channel::<()>();
+        me.spawn(async move |_| {
+            let _held = held;
+            std::future::pending::<()>().await;
+        });
+        let gone = timeout(PATIENT, goes).await;
+        gone.expect("nothing runs for a node that is no more")
+            .expect_err("nothing is sent");
+        let shown = format!("{me:?}");
+        assert!(shown.contains("processes: 0"), "{shown}");
+    }
 }

@@ -17,12 +17,16 @@ use trunkline_proto::{Creation, Flags};
 const PATIENT: Duration = Duration::from_secs(60);
 
 async fn node(text: &str) -> Node {
+    node_within(text, PATIENT).await
+}
+
+async fn node_within(text: &str, connect_timeout: Duration) -> Node {
     Node::builder(name(text))
         .cookie(cookie("monster"))
         .epmd(None)
         .listen([Ipv4Addr::LOCALHOST.into()], 0)
         .follow_tick_time(false)
-        .connect_timeout(PATIENT)
+        .connect_timeout(connect_timeout)
         .start()
         .await
         .expect("it starts")
@@ -97,9 +101,23 @@ async fn a_crowd_of_silent_strangers_keeps_nobody_out() {
     assert!(shutdown.is_clean(), "{shutdown:?}");
 }
 
+/// As long as OTP gives it, or as an attempt of our own may take where that is longer.
+#[tokio::test(start_paused = true)]
+async fn how_long_a_caller_may_be_silent() {
+    for (connect_timeout, patience) in [(1, 7), (40, 40)] {
+        let app = node_within("app@127.0.0.1", Duration::from_secs(connect_timeout)).await;
+        let mut silent = Stranger::at(&app).await;
+        let begun = tokio::time::Instant::now();
+        let mut rest = Vec::new();
+        // The clock stands until nothing but it can happen.
+        silent.stream.read_to_end(&mut rest).await.expect("an end");
+        assert_eq!(begun.elapsed().as_secs(), patience);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_is_silent_in_a_step_hung_up_on() {
-    let app = node("app@127.0.0.1").await;
+    let app = node_within("app@127.0.0.1", Duration::from_secs(1)).await;
     let silent = Stranger::at(&app).await;
     let mut half = Stranger::at(&app).await;
     half.stream.write_all(b"\0\x20N").await.expect("it is read");

@@ -82,8 +82,11 @@ pub enum Reason {
         /// What is missing.
         detail: String,
     },
-    /// The node refuses this name (`net_kernel:allow/1`).
-    NotAllowed,
+    /// The two may not connect (`net_kernel:allow/1`).
+    NotAllowed {
+        /// By this side's own list; otherwise the node refuses this name.
+        here: bool,
+    },
     /// The node still holds a connection to this name.
     AlreadyConnected,
     /// The node was dialling us at the same moment, and its dial won.
@@ -124,7 +127,7 @@ impl Reason {
             Self::NotDist { .. } => "not_dist",
             Self::NameMismatch { .. } => "name_mismatch",
             Self::Incompatible { .. } => "incompatible",
-            Self::NotAllowed => "not_allowed",
+            Self::NotAllowed { .. } => "not_allowed",
             Self::AlreadyConnected => "already_connected",
             Self::LostRace => "lost_race",
             Self::CookieMismatch => "cookie_mismatch",
@@ -147,7 +150,7 @@ impl Reason {
                 | Self::NotDist { .. }
                 | Self::NameMismatch { .. }
                 | Self::Incompatible { .. }
-                | Self::NotAllowed
+                | Self::NotAllowed { .. }
                 | Self::CookieMismatch
                 | Self::DiffersFromHere { .. }
         )
@@ -177,7 +180,10 @@ impl Reason {
             Self::NotDist { .. } => "check which program listens on that port",
             Self::NameMismatch { .. } => "use the name that the node gives itself",
             Self::Incompatible { .. } => "run OTP 25 or newer on both sides",
-            Self::NotAllowed => "add this node to net_kernel:allow/1 there",
+            Self::NotAllowed { here: false } => "add this node to net_kernel:allow/1 there",
+            Self::NotAllowed { here: true } => {
+                "add that node to the allowed nodes here, or name none at all"
+            }
             Self::AlreadyConnected => "nothing, the next attempt follows when that connection ends",
             Self::LostRace => "nothing, the other side's connection is used",
             Self::CookieMismatch => "give both nodes the same cookie (RELEASE_COOKIE)",
@@ -223,7 +229,12 @@ impl fmt::Display for Reason {
             Self::NotDist { detail } => write!(f, "not an Erlang node on that port: {detail}"),
             Self::NameMismatch { actual } => write!(f, "the node there calls itself {actual}"),
             Self::Incompatible { detail } => write!(f, "incompatible: {detail}"),
-            Self::NotAllowed => f.write_str("the node refuses this name (not_allowed)"),
+            Self::NotAllowed { here: false } => {
+                f.write_str("the node refuses this name (not_allowed)")
+            }
+            Self::NotAllowed { here: true } => {
+                f.write_str("the list of allowed nodes on this side does not have it")
+            }
             Self::AlreadyConnected => f.write_str("the node still has a connection to this name"),
             Self::LostRace => f.write_str("both sides dialled at once and the other one won"),
             Self::CookieMismatch => f.write_str("the cookies differ"),

@@ -250,7 +250,7 @@ const fn answers(reason: &Reason) -> bool {
             | Reason::TlsFailed { .. }
             | Reason::TlsNotSpoken
             | Reason::Incompatible { .. }
-            | Reason::NotAllowed
+            | Reason::NotAllowed { .. }
             | Reason::AlreadyConnected
             | Reason::LostRace
             | Reason::CookieMismatch

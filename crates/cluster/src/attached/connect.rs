@@ -29,7 +29,7 @@ pub(super) async fn connect(beam: &Beam, probing: &Probing, dial: Dial, proof: P
     let refused = match seen.result {
         Ok(_) => None,
         // `net_kernel:allow/1` there may name the node and not its probe.
-        Err(Reason::NotAllowed) => Some(Reason::NotAllowed),
+        Err(why @ Reason::NotAllowed { .. }) => Some(why),
         Err(reason) => {
             return Attempt {
                 result: Err(reason),

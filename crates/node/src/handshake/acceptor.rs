@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
 use trunkline_proto::handshake::acceptor::{AfterName, AwaitName, Caller, Challenger};
-use trunkline_proto::handshake::{Connected, Greeting, HandshakeError};
+use trunkline_proto::handshake::{Connected, Greeting};
 use trunkline_proto::{Cookie, Creation, Flags, NodeName, Reason, Step};
 
 use super::Framed;
+use crate::reach::deadline;
 
 /// What this node thinks of a caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +56,7 @@ pub(crate) async fn accept(
     host: &(impl Host + Sync),
     step_limit: Duration,
 ) -> Result<Connected, Reason> {
-    let restart = |framed: &mut Framed| framed.set_deadline(Instant::now() + step_limit);
+    let restart = |framed: &mut Framed| framed.set_deadline(deadline(step_limit));
     let state = AwaitName::new(me.name, me.flags, me.creation);
     restart(framed);
     let frame = framed.read().await;
@@ -71,7 +71,7 @@ pub(crate) async fn accept(
             restart(framed);
             let Some((name, creation)) = host.name_for(nameless.host()) else {
                 framed.write(&nameless.refuse()).await;
-                return Err(HandshakeError::NotAllowed.reason());
+                return Err(Reason::NotAllowed { here: true });
             };
             let (status, next) = nameless.accept(name, creation);
             framed.write(&status).await;
@@ -124,7 +124,7 @@ async fn answer(
             return state.status(&frame).map_err(|why| why.reason());
         }
         Verdict::Nok => (caller.refuse_nok(), Reason::LostRace),
-        Verdict::NotAllowed => (caller.refuse(), Reason::NotAllowed),
+        Verdict::NotAllowed => (caller.refuse(), Reason::NotAllowed { here: true }),
     };
     framed.write(&farewell).await;
     Err(why)

@@ -8,6 +8,7 @@ use trunkline_proto::{Flags, NodeName};
 use super::send::atom_of;
 use super::state::{Inner, Life, Monitored};
 use super::{Process, SendError};
+use crate::link::Link;
 use crate::slot::{Answer, Waiting};
 
 impl Process {
@@ -53,14 +54,24 @@ impl Process {
         args: Vec<Term>,
         option: Term,
     ) -> Result<(Pid, Reference), SpawnError> {
+        let link = self.link_to(&atom_of(node)?).await?;
+        self.spawn_over(&link, module, function, args, option).await
+    }
+
+    async fn spawn_over(
+        &self,
+        link: &Link,
+        module: &str,
+        function: &str,
+        args: Vec<Term>,
+        option: Term,
+    ) -> Result<(Pid, Reference), SpawnError> {
         let (shared, me) = (&self.shared, &self.inner.pid);
-        let node = atom_of(node)?;
-        let link = self.link_to(&node).await?;
         if !link.info.flags.contains(Flags::SPAWN) {
             return Err(SpawnError::NotSupported);
         }
         // A peer that never answers must not cost an entry for each question.
-        let waiting = Waiting::new(&shared.processes, me.clone(), node);
+        let waiting = Waiting::new(&shared.processes, me.clone(), link.atom.clone());
         let request = waiting.reference.clone();
         let control = Control::SpawnRequest {
             request: request.clone(),
@@ -73,6 +84,10 @@ impl Process {
             token: None,
         };
         link.message(control, &Term::list(args))?;
+        // Lost before it was told who waits.
+        if link.stop.is_cancelled() {
+            return Err(SendError::NotConnected.into());
+        }
         match waiting.next().await {
             Answer::Spawned(Ok(pid)) => Ok((pid, request)),
             Answer::Spawned(Err(error)) if error == "notsup" => Err(SpawnError::NotSupported),
@@ -123,4 +138,40 @@ pub enum SpawnError {
     /// The node refuses; its own word.
     #[error("the node starts no process: {0}")]
     Refused(Atom),
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+    use trunkline_proto::Cookie;
+
+    use super::*;
+    use crate::{Node, Target};
+
+    async fn node(name: &str) -> Node {
+        let node = Node::builder(name.parse().unwrap()).cookie(Cookie::new("monster").unwrap());
+        let node = node.listen([Ipv4Addr::LOCALHOST.into()], 0).epmd(None);
+        node.start().await.unwrap()
+    }
+
+    /// The connection ends after it was found, and before anybody waits for what it brings.
+    #[tokio::test]
+    async fn a_connection_that_has_just_ended_answers_nobody_and_is_not_waited_for() {
+        let (one, two) = (node("one@127.0.0.1").await, node("two@127.0.0.1").await);
+        let there = Target::new(two.name().clone()).on_port(two.port().unwrap());
+        one.connect(&there).await.unwrap();
+        let link = one.shared.link(two.name().as_str()).unwrap();
+        one.disconnect(two.name());
+        let process = one.process();
+        let link_option = atom!("link").into();
+        let spawned = process.spawn_over(&link, "m", "f", Vec::new(), link_option);
+        let spawned = timeout(Duration::from_secs(10), spawned).await;
+        assert_eq!(
+            spawned.expect("nobody waits for it"),
+            Err(SendError::NotConnected.into())
+        );
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use trunkline_etf::{Atom, Pid, Term};
+use trunkline_etf::{Atom, Pid, Term, atom};
 use trunkline_proto::control::{Control, PidOrName};
 
 use super::Outgoing;
@@ -18,13 +18,26 @@ impl Shared {
         self.carry_out(self.end_of(inner, reason));
     }
 
-    /// Ends all processes of the node.
+    /// Ends all processes of the node, and every one that begins from now on.
     pub(crate) fn end_processes(&self) {
-        for inner in self.processes.all() {
-            let mut then = Vec::new();
-            inner.end(Term::atom("shutdown"), &mut then);
-            self.carry_out(then);
+        for inner in self.processes.close() {
+            self.shut_down(&inner);
         }
+    }
+
+    /// A new process. Where the node ends, it does so too.
+    pub(crate) fn new_process(&self, task: bool) -> Arc<Inner> {
+        let (inner, lives) = self.processes.add(task);
+        if !lives {
+            self.shut_down(&inner);
+        }
+        inner
+    }
+
+    fn shut_down(&self, inner: &Inner) {
+        let mut then = Vec::new();
+        inner.end(atom!("shutdown").into(), &mut then);
+        self.carry_out(then);
     }
 
     /// What has to be told when a process has ended.

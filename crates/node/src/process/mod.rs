@@ -44,6 +44,8 @@ pub(crate) enum Outgoing {
     Signal(Atom, Control),
     /// A process that no task runs ends.
     Ended(Pid, Term),
+    /// An alias ended with its monitor.
+    AliasEnded(Reference),
 }
 
 /// A process of this node: it has a pid, receives, sends, links and monitors.
@@ -156,8 +158,11 @@ impl Process {
 
     fn add_alias(&self, alias: Reference, mode: AliasMode) {
         let via = Via::Alias(Arc::clone(&self.inner));
-        self.shared.processes.route(&alias, via);
-        self.inner.state().aliases.insert(alias, mode);
+        // Under the lock: the end of the process finds both, or neither comes to be.
+        if let Some(mut state) = self.inner.living() {
+            self.shared.processes.route(&alias, via);
+            state.aliases.insert(alias, mode);
+        }
     }
 
     /// Gives an alias up. From its return on nothing comes by it. `false` when it was none.

@@ -1,12 +1,14 @@
 //! Links, monitors and exit signals.
 
+use std::sync::MutexGuard;
+
 use trunkline_etf::{Atom, Pid, Reference, Term, atom};
 use trunkline_proto::NodeName;
 use trunkline_proto::control::{Control, PidOrName};
 
 use super::dest::Place;
 use super::send::atom_of;
-use super::state::Monitored;
+use super::state::{Monitored, State};
 use super::{AliasMode, Dest, ExitReason, Outgoing, Process};
 use crate::SendError;
 
@@ -14,7 +16,8 @@ impl Process {
     /// Links to a process: when one ends the other hears of it by an exit signal. One that is not
     /// there, or cannot be reached, has ended: `noproc`, `noconnection`.
     pub fn link(&self, to: &Pid) {
-        if *to == self.inner.pid || !self.inner.state().links.insert(to.clone()) {
+        let is_new = |mut state: MutexGuard<'_, State>| state.links.insert(to.clone());
+        if *to == self.inner.pid || !self.inner.living().is_some_and(is_new) {
             return;
         }
         let control = Control::Link {
@@ -84,9 +87,9 @@ impl Process {
             node: node.clone(),
             target: target.clone(),
         };
-        let mut state = self.inner.state();
-        state.monitors.insert(reference.clone(), monitored);
-        drop(state);
+        if !self.watches(&reference, monitored) {
+            return;
+        }
         let control = Control::MonitorP {
             from: self.inner.pid.clone(),
             to: target,
@@ -103,16 +106,23 @@ impl Process {
             node: self.shared.atom.clone(),
             target,
         };
-        let mut state = self.inner.state();
-        state.monitors.insert(reference.clone(), monitored);
-        drop(state);
-        self.fires(reference, atom!("noproc"));
+        if self.watches(reference, monitored) {
+            self.fires(reference, atom!("noproc"));
+        }
     }
 
+    /// `false` when the process has ended.
+    fn watches(&self, reference: &Reference, monitored: Monitored) -> bool {
+        let insert = |mut state: MutexGuard<'_, State>| {
+            state.monitors.insert(reference.clone(), monitored);
+        };
+        self.inner.living().map(insert).is_some()
+    }
+
+    /// Demonitored meanwhile, it does not.
     fn fires(&self, reference: &Reference, why: Atom) {
         let reason = Term::from(why).into();
-        // Demonitored meanwhile, it does not.
-        self.inner.down(reference, reason).ok();
+        self.shared.down(&self.inner.pid, reference, reason);
     }
 
     /// Ends a monitor, and forgets its [`Message::Down`](crate::Message::Down) if that has come and was
@@ -142,8 +152,12 @@ impl Process {
         if node == self.shared.atom {
             return;
         }
-        *self.inner.state().nodes.entry(node.clone()).or_default() += 1;
-        self.shared.reach_for(&node);
+        let count = |mut state: MutexGuard<'_, State>| {
+            *state.nodes.entry(node.clone()).or_default() += 1;
+        };
+        if self.inner.living().map(count).is_some() && self.shared.reach_for(&node).is_err() {
+            self.inner.no_node(node);
+        }
     }
 
     /// Takes back one [`monitor_node`](Self::monitor_node).
@@ -151,13 +165,7 @@ impl Process {
         let Ok(node) = atom_of(node) else {
             return;
         };
-        let mut state = self.inner.state();
-        if let Some(count) = state.nodes.get_mut(&node) {
-            *count -= 1;
-            if *count == 0 {
-                state.nodes.remove(&node);
-            }
-        }
+        self.inner.state().take_node(&node);
     }
 
     /// Sends an exit signal, as `exit(Pid, Reason)`: `kill` ends whoever it reaches, `normal` nobody

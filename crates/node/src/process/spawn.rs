@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 
 use trunkline_etf::{Pid, Reference, Term, atom};
 
+use super::ending::exit;
 use super::state::{Inner, Monitored, Watcher};
 use super::{ExitReason, Process};
 use crate::Node;
@@ -19,12 +20,12 @@ impl Node {
     /// Starts a process that runs this future, as a task of the runtime. It ends
     ///
     /// - when the future returns, for the reason that it returns ([`ExitReason`]; `()` is `normal`);
-    /// - when it panics, for the reason `{panic, <<"message">>, <<"file:line:column">>}`, which is
+    /// - when it, or what makes it, panics, for the reason `{panic, <<"message">>, <<"file:line:column">>}`, which is
     ///   logged once; nothing else of the node is hurt (with `panic = "abort"` all is);
     /// - by an exit signal, at the next point where it waits: the future is dropped there. A future
     ///   that never waits cannot be ended, as nothing can be in Rust.
     ///
-    /// All processes end with the node.
+    /// All processes end with the node; one that is started when that has ended, or ends, does not run.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
@@ -33,7 +34,7 @@ impl Node {
         F: Future<Output = R> + Send + 'static,
         R: ExitReason,
     {
-        let inner = self.shared.processes.add(true);
+        let inner = self.shared.new_process(true);
         self.shared.run(&inner, body)
     }
 }
@@ -48,7 +49,7 @@ impl Process {
         F: Future<Output = R> + Send + 'static,
         R: ExitReason,
     {
-        let inner = self.shared.processes.add(true);
+        let inner = self.shared.new_process(true);
         self.shared.run(&inner, body)
     }
 
@@ -61,9 +62,13 @@ impl Process {
         F: Future<Output = R> + Send + 'static,
         R: ExitReason,
     {
-        let inner = self.shared.processes.add(true);
+        let inner = self.shared.new_process(true);
         inner.state().links.insert(self.pid());
-        self.inner.state().links.insert(inner.pid.clone());
+        match self.inner.living() {
+            Some(mut state) => drop(state.links.insert(inner.pid.clone())),
+            // As when the other end of any link is gone.
+            None => self.gone_for(&inner),
+        }
         self.shared.run(&inner, body)
     }
 
@@ -76,7 +81,7 @@ impl Process {
         F: Future<Output = R> + Send + 'static,
         R: ExitReason,
     {
-        let inner = self.shared.processes.add(true);
+        let inner = self.shared.new_process(true);
         let reference = self.shared.processes.reference();
         let watcher = Watcher {
             pid: self.pid(),
@@ -86,11 +91,18 @@ impl Process {
             node: self.shared.atom.clone(),
             target: inner.pid.clone().into(),
         };
-        inner.state().watchers.insert(reference.clone(), watcher);
-        let mut state = self.inner.state();
-        state.monitors.insert(reference.clone(), monitored);
-        drop(state);
+        if let Some(mut state) = self.inner.living() {
+            state.monitors.insert(reference.clone(), monitored);
+            drop(state);
+            inner.state().watchers.insert(reference.clone(), watcher);
+        }
         (self.shared.run(&inner, body), reference)
+    }
+
+    /// This process has ended; one that is linked to it hears so.
+    fn gone_for(&self, inner: &Inner) {
+        let noproc = exit(&self.pid(), inner.pid.clone(), atom!("noproc").into());
+        self.shared.carry_out(vec![noproc]);
     }
 }
 
@@ -101,14 +113,25 @@ impl Shared {
         R: ExitReason,
     {
         note_panics();
+        if inner.is_doomed() {
+            // It is not to begin at all: what dooms it says why.
+            self.ended(inner, atom!("killed").into());
+            return inner.pid.clone();
+        }
         let process = Process::new(Arc::clone(self), Arc::clone(inner));
-        let running = Running {
-            body: Some(Box::pin(body(process))),
-            shared: Arc::clone(self),
-            inner: Arc::clone(inner),
-        };
-        let task = self.life.processes.spawn(running);
-        inner.runs_as(task.abort_handle());
+        match watched(|| body(process)) {
+            Ok(body) => {
+                let running = Running {
+                    body: Some(Box::pin(body)),
+                    shared: Arc::clone(self),
+                    inner: Arc::clone(inner),
+                };
+                let task = self.life.processes.spawn(running);
+                inner.runs_as(task.abort_handle());
+            }
+            // What makes the future is the process's own too.
+            Err(panic) => self.ended(inner, panicked(&inner.pid, &*panic)),
+        }
         inner.pid.clone()
     }
 }
@@ -128,10 +151,7 @@ impl<F: Future<Output = R>, R: ExitReason> Future for Running<F> {
         let Some(body) = &mut this.body else {
             return Poll::Ready(());
         };
-        let before = WATCHED.replace(true);
-        let polled = catch_unwind(AssertUnwindSafe(|| body.as_mut().poll(cx)));
-        WATCHED.set(before);
-        let reason = match polled {
+        let reason = match watched(|| body.as_mut().poll(cx)) {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(value)) => value.into_reason(),
             Err(panic) => panicked(&this.inner.pid, &*panic),
@@ -164,6 +184,14 @@ impl<F> Drop for Running<F> {
             self.end(atom!("killed").into());
         }
     }
+}
+
+/// Runs code of a process; the place of its panic is kept for [`panicked`].
+fn watched<T>(run: impl FnOnce() -> T) -> std::thread::Result<T> {
+    let before = WATCHED.replace(true);
+    let result = catch_unwind(AssertUnwindSafe(run));
+    WATCHED.set(before);
+    result
 }
 
 /// The reason for which a process ends that panicked.

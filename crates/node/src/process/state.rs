@@ -120,8 +120,20 @@ impl Inner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The state of a process that has not ended. Into that of one that has, nothing may come: nobody
+    /// takes it out again.
+    pub(crate) fn living(&self) -> Option<MutexGuard<'_, State>> {
+        let state = self.state();
+        (state.life != Life::Ended).then_some(state)
+    }
+
     pub(crate) const fn is_task(&self) -> bool {
         self.task
+    }
+
+    /// Whether it is to end.
+    pub(crate) fn is_doomed(&self) -> bool {
+        matches!(self.state().life, Life::Doomed(_))
     }
 
     /// Its task runs: it can be ended from now on.
@@ -350,6 +362,15 @@ impl Inner {
         Ok(())
     }
 
+    /// A node that was to be monitored is not connected, and is not dialled.
+    pub(crate) fn no_node(&self, node: Atom) {
+        let mut state = self.state();
+        if state.take_node(&node) {
+            state.queue.push_event(Event::NodeDown { node });
+            wake(state);
+        }
+    }
+
     /// The connection to a node is lost, and with it everything there.
     pub(crate) fn node_down(&self, node: &Atom, then: &mut Vec<Outgoing>) {
         let mut state = self.state();
@@ -364,7 +385,9 @@ impl Inner {
         let here = |watched: &Monitored| watched.node == *node;
         let monitors: Vec<_> = state.monitors.extract_if(|_, m| here(m)).collect();
         for (reference, watched) in monitors {
-            state.alias_with_monitor_ends(&reference);
+            if state.alias_with_monitor_ends(&reference) {
+                then.push(Outgoing::AliasEnded(reference.clone()));
+            }
             let Monitored { node, target } = watched;
             state.queue.push_event(Event::Down {
                 reference,
@@ -404,12 +427,26 @@ impl State {
         Some(Outgoing::Signal(node, control))
     }
 
-    /// An alias that lives as long as its monitor.
-    fn alias_with_monitor_ends(&mut self, reference: &Reference) {
-        if let Some(AliasMode::Demonitor | AliasMode::ReplyDemonitor) = self.aliases.get(reference)
-        {
+    /// One monitor of this node fewer; `false` when there was none.
+    pub(crate) fn take_node(&mut self, node: &Atom) -> bool {
+        let Some(count) = self.nodes.get_mut(node) else {
+            return false;
+        };
+        *count -= 1;
+        if *count == 0 {
+            self.nodes.remove(node);
+        }
+        true
+    }
+
+    /// An alias that lives as long as its monitor; whether there was one.
+    fn alias_with_monitor_ends(&mut self, reference: &Reference) -> bool {
+        let mode = self.aliases.get(reference);
+        let ends = matches!(mode, Some(AliasMode::Demonitor | AliasMode::ReplyDemonitor));
+        if ends {
             self.aliases.remove(reference);
         }
+        ends
     }
 }
 

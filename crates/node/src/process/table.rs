@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use trunkline_etf::{Atom, Pid, Reference};
@@ -19,6 +19,8 @@ pub(crate) struct Processes {
     creation: u32,
     next_pid: AtomicU64,
     next_reference: AtomicU64,
+    /// No process lives any more: one that begins ends at once.
+    closed: AtomicBool,
     pids: [RwLock<Numbers<Arc<Inner>>>; SHARDS],
     names: RwLock<HashMap<Atom, Arc<Inner>>>,
     references: [Mutex<Numbers<Via>>; SHARDS],
@@ -67,6 +69,7 @@ impl Processes {
             creation: creation.0,
             next_pid: AtomicU64::new(GROUP_LEADER + 1 + CALLERS),
             next_reference: AtomicU64::new(1),
+            closed: AtomicBool::new(false),
             pids: Default::default(),
             names: RwLock::default(),
             references: Default::default(),
@@ -90,13 +93,21 @@ impl Processes {
         self.is_ours(pid) && number(pid) <= GROUP_LEADER + CALLERS
     }
 
-    /// A new process.
-    pub(crate) fn add(&self, task: bool) -> Arc<Inner> {
+    /// A new process, and whether it may live: not when [`close`](Self::close) came before.
+    pub(crate) fn add(&self, task: bool) -> (Arc<Inner>, bool) {
         let n = self.next_pid.fetch_add(1, Ordering::Relaxed);
         let inner = Arc::new(Inner::new(self.pid_of(n), task));
         let mut shard = write(self.shard(n));
         shard.insert(n, Arc::clone(&inner));
-        inner
+        // Under the lock: either this sees that it is closed, or `close` sees the process.
+        let lives = !self.closed.load(Ordering::Relaxed);
+        (inner, lives)
+    }
+
+    /// From now on nothing lives here; all that there are.
+    pub(crate) fn close(&self) -> Vec<Arc<Inner>> {
+        self.closed.store(true, Ordering::Relaxed);
+        self.all()
     }
 
     /// A process is gone.

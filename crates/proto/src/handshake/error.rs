@@ -96,7 +96,7 @@ impl HandshakeError {
             Self::NameMismatch { actual, .. } => Reason::NameMismatch {
                 actual: actual.clone(),
             },
-            Self::NotAllowed => Reason::NotAllowed,
+            Self::NotAllowed => Reason::NotAllowed { here: false },
             Self::Nok => Reason::LostRace,
             Self::StillAlive => Reason::AlreadyConnected,
             Self::CookieMismatch => Reason::CookieMismatch,

@@ -1,0 +1,222 @@
+//! Dialling: one attempt at a time for each node, and what becomes of it when the other side dials too.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use trunkline_proto::handshake::{Connected, Local};
+use trunkline_proto::{NodeName, Reason, Step};
+
+use crate::Target;
+use crate::handshake::initiator::{self, OnAlive};
+use crate::probe::Steps;
+use crate::reach::{deadline, left};
+use crate::shared::{Settings, Shared, Visited};
+
+/// A peer that dials us has said so (`nok`), and nothing has come of it yet: so long is waited for its
+/// call before it is dialled again, twice as long each time. Its attempt may fail, or we may listen
+/// nowhere; a dial is welcome then.
+const NOK_PAUSE: Duration = Duration::from_millis(100);
+const NOK_PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// A dial that is under way.
+#[derive(Clone, Debug)]
+pub(crate) struct Attempt {
+    outcome: watch::Receiver<Option<Outcome>>,
+    /// The other side dials too, and its attempt wins: this one is dropped.
+    pub(crate) yielded: CancellationToken,
+}
+
+/// What came of a dial.
+pub(crate) type Outcome = Result<Connected, Reason>;
+
+/// The task of an attempt. However it ends, the next one can begin from then on.
+struct Dialling {
+    shared: Arc<Shared>,
+    target: Target,
+    yielded: CancellationToken,
+    result: Option<Outcome>,
+    done: watch::Sender<Option<Outcome>>,
+}
+
+impl Shared {
+    /// Dials, or joins the attempt that is under way. Goes on when the caller loses interest: what
+    /// has been begun ends by itself, in time.
+    pub(crate) async fn connect(self: &Arc<Self>, target: &Target) -> Outcome {
+        let (mut outcome, begins) = {
+            let mut state = self.state();
+            if let Some(link) = state.links.get(&target.name) {
+                return Ok(link.info.clone());
+            }
+            match state.dials.get(&target.name) {
+                Some(attempt) => (attempt.outcome.clone(), None),
+                None => {
+                    let (attempt, dialling) = Dialling::new(Arc::clone(self), target.clone());
+                    let outcome = attempt.outcome.clone();
+                    state.dials.insert(target.name.clone(), attempt);
+                    (outcome, Some(dialling))
+                }
+            }
+        };
+        if let Some(dialling) = begins {
+            // Not under the lock: a runtime that ends drops it at once.
+            self.life.spawn_opening(dialling.run());
+        }
+        match outcome.wait_for(Option::is_some).await {
+            Ok(done) => done.clone().unwrap_or_else(|| Err(closed())),
+            // The node stops.
+            Err(_) => Err(closed()),
+        }
+    }
+
+    async fn attempt(self: &Arc<Self>, target: &Target, yielded: &CancellationToken) -> Outcome {
+        let deadline = deadline(self.settings.connect_timeout);
+        let peer = &target.name;
+        let mut result = self.reach(target, yielded, deadline).await;
+        let mut pause = NOK_PAUSE;
+        while matches!(result, Err(Reason::LostRace)) && left(deadline) > pause {
+            self.await_call(peer, Instant::now() + pause).await;
+            let again = self.reach(target, yielded, deadline).await;
+            // One that there was no time for changes nothing.
+            if again.is_ok() || !left(deadline).is_zero() {
+                result = again;
+            }
+            pause = (pause * 2).min(NOK_PAUSE_MAX);
+        }
+        match result {
+            // The other side's dial won: its connection is on its way.
+            Err(Reason::LostRace) => {
+                self.await_call(peer, deadline).await;
+                self.await_incoming(peer, deadline).await
+            }
+            // Perhaps by a connection that it has opened meanwhile.
+            Err(Reason::AlreadyConnected) => {
+                self.linked(peer).map_err(|_| Reason::AlreadyConnected)
+            }
+            result => result,
+        }
+    }
+
+    /// Dials, unless the other side does.
+    async fn reach(
+        self: &Arc<Self>,
+        target: &Target,
+        yielded: &CancellationToken,
+        deadline: Instant,
+    ) -> Outcome {
+        // Whoever is on the way to us needs no dial.
+        if let Ok(there) = self.await_incoming(&target.name, deadline).await {
+            return Ok(there);
+        }
+        let dial = self.dial(target, deadline);
+        if let Some(result) = yielded.run_until_cancelled(dial).await {
+            return result;
+        }
+        match self.await_incoming(&target.name, deadline).await {
+            Ok(there) => Ok(there),
+            // It did not come through. Who knows who that was.
+            Err(_) => self.dial(target, deadline).await,
+        }
+    }
+
+    async fn dial(self: &Arc<Self>, target: &Target, deadline: Instant) -> Outcome {
+        let Settings {
+            route,
+            flags,
+            creation,
+            on_alive,
+            ..
+        } = &self.settings;
+        let cookie = {
+            let admission = self.admission();
+            if !admission.admits(&target.name) {
+                return Err(Reason::NotAllowed { here: true });
+            }
+            admission.cookie_of(&target.name).clone()
+        };
+        // A dial keeps no record of its steps: who wants them probes.
+        let transport = route.walk(target, deadline, &mut Steps::default()).await?;
+        let me = Local::new(route.me.clone(), *flags, *creation);
+        let peer = &target.name;
+        let on_alive = || match self.link(peer.as_str()) {
+            // The peer has dialled us meanwhile, and means that connection.
+            Some(_) => OnAlive::GiveUp,
+            None => *on_alive,
+        };
+        let (connected, framed) =
+            initiator::connect(transport, me, peer, on_alive, &cookie, deadline).await?;
+        if self.install(connected.clone(), framed, Visited::Dialled) {
+            Ok(connected)
+        } else {
+            Err(closed())
+        }
+    }
+
+    /// Waits until somebody of this name calls.
+    async fn await_call(&self, peer: &NodeName, until: Instant) {
+        self.await_state(until, |state| {
+            state.links.contains_key(peer) || state.is_calling(peer)
+        })
+        .await;
+    }
+
+    /// Waits until a caller of this name has come to an end. `lost_race` when there is none, or it
+    /// failed. Anybody can give himself that name and then be silent: half of the time is kept.
+    async fn await_incoming(&self, peer: &NodeName, deadline: Instant) -> Outcome {
+        let patience = Instant::now() + left(deadline) / 2;
+        self.await_state(patience, |state| {
+            state.links.contains_key(peer) || !state.is_calling(peer)
+        })
+        .await;
+        self.linked(peer)
+    }
+
+    fn linked(&self, peer: &NodeName) -> Outcome {
+        self.link(peer.as_str())
+            .map(|link| link.info.clone())
+            .ok_or(Reason::LostRace)
+    }
+}
+
+impl Dialling {
+    fn new(shared: Arc<Shared>, target: Target) -> (Attempt, Self) {
+        let (done, outcome) = watch::channel(None);
+        let yielded = CancellationToken::new();
+        let attempt = Attempt {
+            outcome,
+            yielded: yielded.clone(),
+        };
+        let dialling = Self {
+            shared,
+            target,
+            yielded,
+            result: None,
+            done,
+        };
+        (attempt, dialling)
+    }
+
+    async fn run(mut self) {
+        let result = self.shared.attempt(&self.target, &self.yielded).await;
+        self.result = Some(result);
+    }
+}
+
+/// At its end, when the node closes, and when something in it panics (who resolves names is code of
+/// others).
+impl Drop for Dialling {
+    fn drop(&mut self) {
+        self.shared.state().dials.remove(&self.target.name);
+        if let Some(result) = self.result.take() {
+            self.done.send_replace(Some(result));
+        }
+    }
+}
+
+const fn closed() -> Reason {
+    Reason::Closed {
+        step: Step::Connect,
+    }
+}

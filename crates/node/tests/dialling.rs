@@ -1,0 +1,172 @@
+//! What waits for a connection, and what a dial that comes to nothing leaves behind.
+
+mod support;
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
+
+use support::{Conn, cookie, name, peer, pid};
+use tokio::time::timeout;
+use trunkline_etf::{Atom, atom};
+use trunkline_node::{Message, Node, NodeBuilder, Resolve};
+use trunkline_proto::control::{Control, PidOrName};
+use trunkline_proto::{Cookie, Reason};
+
+const PATIENT: Duration = Duration::from_secs(30);
+
+fn builder() -> NodeBuilder<Cookie> {
+    Node::builder(name("rust@127.0.0.1"))
+        .cookie(cookie("monster"))
+        .epmd(None)
+        .follow_tick_time(false)
+        .connect_timeout(PATIENT)
+}
+
+/// Two words for each signal: what it is, and to whom.
+fn shown(control: &Control) -> String {
+    let to = |pid: &trunkline_etf::Pid| pid.id;
+    match control {
+        Control::Link { to: pid, .. } => format!("link {}", to(pid)),
+        Control::UnlinkId { to: pid, .. } => format!("unlink {}", to(pid)),
+        Control::Exit { to: pid, .. } | Control::PayloadExit { to: pid, .. } => {
+            format!("exit {}", to(pid))
+        }
+        Control::MonitorP { to, .. } => format!("monitor {}", who(to)),
+        Control::DemonitorP { to, .. } => format!("demonitor {}", who(to)),
+        other => format!("{other:?}"),
+    }
+}
+
+fn who(to: &PidOrName) -> String {
+    match to {
+        PidOrName::Pid(pid) => pid.id.to_string(),
+        PidOrName::Name(name) => name.to_string(),
+    }
+}
+
+/// Everything that a process does before there is a connection comes through in its order: whatever
+/// begins a link or a monitor, and whatever ends it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ends_a_link_does_not_overtake_what_begins_it() {
+    let (go, wait) = mpsc::channel::<()>();
+    let wait = Mutex::new(wait);
+    let (heard, mut hears) = tokio::sync::mpsc::unbounded_channel();
+    let slow = peer(move |wire| {
+        wait.lock().expect("no panic").recv().ok();
+        let mut conn = Conn::new(wire.connect().expect("a handshake"));
+        while let Some(signal) = conn.next() {
+            heard.send(shown(&signal.control)).ok();
+        }
+    });
+    let node = builder().peer_port(slow.port.expect("it listens"));
+    let node = node.start().await.expect("it starts");
+    let mut a = node.process();
+    a.link(&pid(1));
+    a.unlink(&pid(1));
+    let monitor = a.monitor((atom!("server"), &slow.name));
+    assert!(a.demonitor(&monitor));
+    let b = node.process();
+    b.link(&pid(2));
+    b.monitor(&pid(3));
+    drop(b);
+    a.link(&pid(4));
+    go.send(()).expect("it waits");
+    for expected in [
+        "link 1",
+        "unlink 1",
+        "monitor server",
+        "demonitor server",
+        "link 2",
+        "monitor 3",
+        "exit 2",
+        "demonitor 3",
+        "link 4",
+    ] {
+        let came = timeout(PATIENT, hears.recv()).await.expect("in time");
+        assert_eq!(came.as_deref(), Some(expected));
+    }
+    drop(go);
+}
+
+/// A peer that says that it dials, and then does not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_whose_own_dial_comes_to_nothing_is_dialled_again() {
+    let calls = AtomicUsize::new(0);
+    let late = peer(move |mut wire| {
+        if calls.fetch_add(1, Ordering::Relaxed) < 2 {
+            wire.read();
+            wire.write(b"snok");
+        } else {
+            wire.connect();
+        }
+    });
+    let node = builder().start().await.expect("it starts");
+    let connected = timeout(PATIENT / 2, node.connect(&late)).await;
+    connected
+        .expect("long before the limit")
+        .expect("it takes the third call");
+}
+
+#[tokio::test]
+async fn a_peer_that_always_dials_is_a_race_that_is_lost() {
+    let busy = peer(|mut wire| {
+        wire.read();
+        wire.write(b"snok");
+    });
+    let node = builder().connect_timeout(Duration::from_millis(500));
+    let node = node.start().await.expect("it starts");
+    let why = node.connect(&busy).await.expect_err("it never comes");
+    assert_eq!(why.reason(), &Reason::LostRace);
+}
+
+/// Fails in a way that no resolver should.
+#[derive(Debug, Default)]
+struct Panics(AtomicUsize);
+
+impl Resolve for Panics {
+    fn resolve<'a>(
+        &'a self,
+        host: &'a str,
+    ) -> std::pin::Pin<Box<dyn Future<Output = std::io::Result<Vec<IpAddr>>> + Send + 'a>> {
+        let first = self.0.fetch_add(1, Ordering::Relaxed) == 0;
+        Box::pin(async move {
+            assert!(!first, "a bug in the resolver of {host}");
+            Ok(vec![Ipv4Addr::LOCALHOST.into()])
+        })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dial_that_panics_is_over() {
+    let app = peer(|wire| drop(wire.connect()));
+    let node = builder().resolver(Arc::new(Panics::default()));
+    let node = node.start().await.expect("it starts");
+    let target =
+        trunkline_node::Target::new(name("app@app.example")).on_port(app.port.expect("it listens"));
+    let first = timeout(PATIENT, node.connect(&target)).await;
+    first.expect("in time").expect_err("the resolver panics");
+    let known = node.nodes(&[trunkline_node::NodeKind::Known]);
+    assert_eq!(known, [node.name().clone()]);
+    // It is asked again.
+    let second = timeout(PATIENT, node.connect(&target))
+        .await
+        .expect("in time");
+    let why = second.expect_err("another name").into_reason();
+    assert_eq!(why.code(), "name_mismatch");
+}
+
+/// Who monitors a node hears one thing for each monitor, wherever nothing is dialled.
+#[tokio::test]
+async fn a_node_that_is_not_dialled_is_down_at_once_for_whoever_asks() {
+    let node = builder().auto_connect(false);
+    let node = node.start().await.expect("it starts");
+    let mut a = node.process();
+    a.monitor_node(&name("nobody@127.0.0.1"));
+    let node_down = Message::NodeDown {
+        node: Atom::new("nobody@127.0.0.1").expect("short"),
+    };
+    assert_eq!(a.recv().await, Some(node_down));
+    assert_eq!(a.waiting(), 0);
+}
