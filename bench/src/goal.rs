@@ -61,9 +61,12 @@ impl Wanted {
 }
 
 impl Goal {
-    /// `None` when the run has not measured it.
+    /// `None` when it was not measured, or not in one run.
     pub(crate) fn judge(&self, report: &Report) -> Option<Outcome> {
         match self.ratio {
+            Ratio::To((figure, ..), (other, ..)) if run(report, figure) != run(report, other) => {
+                None
+            }
             Ratio::To((figure, ours), (other, theirs)) => {
                 let theirs = rows(report, other, theirs).reduce(|a, b| better(other, a, b))?;
                 let outcomes = rows(report, figure, ours).map(|row| Outcome::of(row, theirs));
@@ -82,6 +85,14 @@ impl Goal {
                 self.best(outcomes)
             }
         }
+    }
+
+    /// When what is compared was measured.
+    pub(crate) fn run(&self, report: &Report) -> Option<u64> {
+        let (Ratio::To((figure, _), _)
+        | Ratio::ToSameFlavour(figure, ..)
+        | Ratio::Itself(figure, _)) = self.ratio;
+        run(report, figure)
     }
 
     fn best(&self, outcomes: impl Iterator<Item = Outcome>) -> Option<Outcome> {
@@ -112,6 +123,14 @@ impl Outcome {
             of: row.pair.clone(),
         }
     }
+}
+
+/// The run that measured a figure.
+fn run(report: &Report, figure: Figure) -> Option<u64> {
+    let mut tables = report.figures.iter();
+    tables
+        .find(|table| table.figure == figure)
+        .map(|table| table.run)
 }
 
 /// The rows of a pair: that of the whole name, or of each flavour.
@@ -251,8 +270,22 @@ mod tests {
     fn report(figure: Figure, rows: Vec<Row>) -> Report {
         Report {
             machine: Vec::new(),
-            figures: vec![Table { figure, rows }],
+            figures: vec![Table {
+                figure,
+                run: 1,
+                rows,
+            }],
         }
+    }
+
+    #[test]
+    fn nothing_is_compared_across_runs() {
+        let mut both = report(Figure::OneWay, vec![row("rust multi", &[2.0])]);
+        let eight = report(Figure::OneWay8, vec![row("rust multi", &[4.0])]);
+        both.figures.extend(eight.figures);
+        assert_eq!(judged("oneway8", &both).unwrap().ratio, 2.0);
+        both.figures[1].run = 2;
+        assert_eq!(judged("oneway8", &both), None);
     }
 
     fn judged(id: &str, report: &Report) -> Option<Outcome> {

@@ -5,6 +5,7 @@
 //! One program has both sides: the harness starts peers, each an OS process of its own, and itself
 //! as one (`trunkline-bench peer rust …`).
 
+mod bytes;
 mod figure;
 mod goal;
 mod line;

@@ -75,15 +75,16 @@ fn page(wire: &Report, agent: &str) -> Result<String> {
     let mut page = String::from(
         "# Performance\n\n\
          Made by `cargo xtask bench`; nothing here is written by hand. The machine is shared, so figures vary from run to run, and\n\
-         what is compared was measured in one run, in turns.\n\n",
+         what is compared was measured in one run, in turns. A table or goal that is not of the run of the others says so.\n\n",
     );
     for line in &wire.machine {
         writeln!(page, "- {line}")?;
     }
     goals(&mut page, wire)?;
     writeln!(page, "\n## The wire\n\n{}", HOW.trim())?;
+    let main = wire.main_run();
     for table in &wire.figures {
-        figure(&mut page, table)?;
+        figure(&mut page, table, main)?;
     }
     page.push_str(agent);
     Ok(page)
@@ -102,19 +103,21 @@ fn goals(page: &mut String, wire: &Report) -> Result<()> {
     writeln!(
         page,
         "\n## Goals\n\n\
-         Ratios within this run, round by round: the median, the least and the most of {rounds} rounds. A goal holds for the better flavour of\n\
+         Ratios within one run, round by round: the median, the least and the most of {rounds} rounds. A goal holds for the better flavour of\n\
          tokio's runtime; the last rows are about the default, `multi`.\n\n\
          | what | wanted | reached | of | |\n|---|---|---|---|---|"
     )?;
+    let main = wire.main_run();
     let mut notes = Vec::new();
     for goal in GOALS {
         let Some(outcome) = goal.judge(wire) else {
             if goal.id != "default" {
-                writeln!(page, "| {} | | not measured in this run | | |", goal.what)?;
+                writeln!(page, "| {} | | not measured in one run | | |", goal.what)?;
             }
             continue;
         };
-        goal_row(page, goal, &outcome)?;
+        let other = (goal.run(wire) != main).then_some(" (another run)");
+        goal_row(page, goal, &outcome, other.unwrap_or_default())?;
         if !goal.wanted.is_met(outcome.ratio) && !notes.contains(&goal.id) {
             notes.push(goal.id);
         }
@@ -127,7 +130,7 @@ fn goals(page: &mut String, wire: &Report) -> Result<()> {
     Ok(())
 }
 
-fn goal_row(page: &mut String, goal: &Goal, outcome: &Outcome) -> Result<()> {
+fn goal_row(page: &mut String, goal: &Goal, outcome: &Outcome, run: &str) -> Result<()> {
     let wanted = match goal.wanted {
         Wanted::AtLeast(ratio) => format!("≥ {ratio}"),
         Wanted::AtMost(ratio) => format!("≤ {ratio}"),
@@ -151,7 +154,7 @@ fn goal_row(page: &mut String, goal: &Goal, outcome: &Outcome) -> Result<()> {
     } = outcome;
     writeln!(
         page,
-        "| {what} | {wanted} | {ratio:.2} ({least:.2} to {most:.2}) | {of} | {verdict} |"
+        "| {what} | {wanted} | {ratio:.2} ({least:.2} to {most:.2}) | {of} | {verdict}{run} |"
     )?;
     Ok(())
 }
@@ -162,7 +165,7 @@ fn note(id: &str) -> Option<String> {
     std::fs::read_to_string(folder.join(format!("{id}.md"))).ok()
 }
 
-fn figure(page: &mut String, table: &Table) -> Result<()> {
+fn figure(page: &mut String, table: &Table, main: Option<u64>) -> Result<()> {
     let more: Vec<&String> = table.rows.iter().flat_map(|row| row.more.keys()).collect();
     let mut columns: Vec<&String> = Vec::new();
     for name in more {
@@ -172,6 +175,9 @@ fn figure(page: &mut String, table: &Table) -> Result<()> {
     }
     let calls = table.rows.iter().any(|row| row.syscalls.is_some());
     writeln!(page, "\n### {}\n", table.figure.title())?;
+    if let Some(main) = main.filter(|main| *main != table.run) {
+        writeln!(page, "{}\n", other_run(table.run, main))?;
+    }
     write!(
         page,
         "| sender → receiver | {} | rounds |",
@@ -189,6 +195,18 @@ fn figure(page: &mut String, table: &Table) -> Result<()> {
         figure_row(page, row, &columns, calls)?;
     }
     Ok(())
+}
+
+/// Why the figures of this table stand alone.
+fn other_run(run: u64, main: u64) -> String {
+    let (apart, when) = match run >= main {
+        true => (run - main, "later"),
+        false => (main - run, "earlier"),
+    };
+    let (hours, minutes) = (apart / 3600, apart / 60 % 60);
+    format!(
+        "Of another run than the rest, {hours} h {minutes} min {when}: not to be compared with the other tables."
+    )
 }
 
 fn figure_row(page: &mut String, row: &Row, columns: &[&String], calls: bool) -> Result<()> {
@@ -297,10 +315,11 @@ mod tests {
     use super::*;
 
     const WIRE: &str = r#"{"machine": ["a machine"], "figures": [
-        {"figure": "oneway", "rows": [
+        {"figure": "oneway", "run": 100, "rows": [
             {"pair": "rust multi", "values": [3.0], "more": {}, "syscalls": [1.0, 63.4]},
             {"pair": "otp", "values": [1.0], "more": {}, "syscalls": null}]},
-        {"figure": "pingpong", "rows": [
+        {"figure": "idle", "run": 100, "rows": []},
+        {"figure": "pingpong", "run": 3820, "rows": [
             {"pair": "rust multi", "values": [9.0], "more": {"p99": [123.4]}, "syscalls": null},
             {"pair": "tokio multi", "values": [8.0], "more": {"p99": [20.0]}, "syscalls": null}]}]}"#;
 
@@ -320,6 +339,8 @@ mod tests {
             "| default to OTP: small messages | ≥ 1 | 3.00 (3.00 to 3.00) | rust multi | reached |",
             "| Rust → Rust, multi | 3.00 | 3.00 to 3.00 | 1.00 + 63.4 |",
             "| OTP → OTP | 1.00 | 1.00 to 1.00 |  |",
+            "| ping-pong p50, to the bare echo of the same flavour | ≤ 1.25 | 1.12 (1.12 to 1.12) | rust multi | reached (another run) |",
+            "Of another run than the rest, 1 h 2 min later: not to be compared with the other tables.",
             "| Rust → Rust, multi | 9.00 | 9.00 to 9.00 | 123 |",
             "| resident memory | 3 KiB (largest of 3) |",
             "| 5 s (default) | 0.20 s, 0.30 s |",

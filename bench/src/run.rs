@@ -1,6 +1,7 @@
 //! Rounds: each pair has its turn, again and again, so that what the machine does meanwhile meets all of them.
 
 use std::collections::BTreeMap;
+use std::time::SystemTime;
 
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
@@ -12,10 +13,10 @@ use crate::stats::{median, span};
 use crate::turn::{Sample, Turn};
 use crate::{machine, syscalls};
 
-/// All figures of a run.
+/// The figures that were measured last, each in one run.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Report {
-    /// What the machine and the peers are, in words.
+    /// What the machine and the peers are, in words; of the last run.
     pub(crate) machine: Vec<String>,
     pub(crate) figures: Vec<Table>,
 }
@@ -24,6 +25,10 @@ pub(crate) struct Report {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Table {
     pub(crate) figure: Figure,
+    /// In which run: its beginning in seconds since 1970. Nothing is compared across runs. Reports of
+    /// before have none: 0.
+    #[serde(default)]
+    pub(crate) run: u64,
     pub(crate) rows: Vec<Row>,
 }
 
@@ -40,6 +45,15 @@ pub(crate) struct Row {
 }
 
 impl Report {
+    /// The run of most of the figures; of several, the last.
+    pub(crate) fn main_run(&self) -> Option<u64> {
+        let runs = self.figures.iter().map(|table| table.run);
+        runs.max_by_key(|run| {
+            let of_it = self.figures.iter().filter(|table| table.run == *run);
+            (of_it.count(), *run)
+        })
+    }
+
     /// Puts a figure in the place of an earlier measurement of it.
     fn replace(&mut self, table: Table) {
         let order = |figure| Figure::ALL.iter().position(|known| *known == figure);
@@ -63,6 +77,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     {
         report.figures = serde_json::from_slice::<Report>(&earlier)?.figures;
     }
+    let run = now()?;
     let mut turns = Vec::new();
     for (number, pair) in options.pairs.iter().enumerate() {
         if options.figures.iter().any(|figure| pair.has(*figure)) {
@@ -73,7 +88,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         turn.until_ready()?;
     }
     for figure in &options.figures {
-        let table = measure(&place, *figure, &mut turns, options)?;
+        let rows = measure(&place, *figure, &mut turns, options)?;
+        let table = Table {
+            figure: *figure,
+            run,
+            rows,
+        };
         print(&table);
         report.replace(table);
         if let Some(path) = &options.json {
@@ -85,7 +105,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-fn measure(place: &Place, figure: Figure, all: &mut [Turn], options: &Options) -> Result<Table> {
+/// Seconds since 1970.
+fn now() -> Result<u64> {
+    Ok(SystemTime::UNIX_EPOCH.elapsed()?.as_secs())
+}
+
+fn measure(place: &Place, figure: Figure, all: &mut [Turn], options: &Options) -> Result<Vec<Row>> {
     let able = all.iter_mut().filter(|turn| turn.pair.has(figure));
     let mut turns: Vec<&mut Turn> = able.collect();
     for turn in &mut turns {
@@ -114,7 +139,7 @@ fn measure(place: &Place, figure: Figure, all: &mut [Turn], options: &Options) -
             row.syscalls = syscalls::count(turn, figure).with_context(|| turn.pair.name())?;
         }
     }
-    Ok(Table { figure, rows })
+    Ok(rows)
 }
 
 impl Row {
@@ -162,8 +187,25 @@ mod tests {
     fn table(figure: Figure, pair: &str) -> Table {
         Table {
             figure,
+            run: 1,
             rows: vec![Row::new(pair.to_owned())],
         }
+    }
+
+    #[test]
+    fn the_main_run_has_most_of_the_figures() {
+        let of = |runs: &[u64]| {
+            let tables = runs.iter().map(|run| Table {
+                run: *run,
+                ..table(Figure::Idle, "any")
+            });
+            let machine = Vec::new();
+            let figures = tables.collect();
+            Report { machine, figures }.main_run()
+        };
+        assert_eq!(of(&[]), None);
+        assert_eq!(of(&[7, 9, 7]), Some(7));
+        assert_eq!(of(&[7, 9]), Some(9));
     }
 
     #[test]

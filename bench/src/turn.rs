@@ -5,7 +5,9 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use trunkline_proto::NodeName;
 
+use crate::bytes::{self, Script};
 use crate::figure::{Better, Figure, Kind};
 use crate::line::Line;
 use crate::pair::{Pair, Peer};
@@ -20,6 +22,8 @@ const LIMIT: Duration = Duration::from_secs(30);
 pub(crate) struct Turn {
     pub(crate) pair: Pair,
     number: usize,
+    /// The sender's and the receiver's; also what nodes would be called where bare sockets are measured.
+    names: [NodeName; 2],
     /// The receiver's node name, or port.
     to: String,
     pub(crate) receiver: Process,
@@ -40,13 +44,16 @@ pub(crate) struct Sample {
 impl Turn {
     pub(crate) fn start(place: &Place, pair: Pair, number: usize) -> Result<Self> {
         let unique = unique(number);
-        let name = |role| format!("{role}{unique}@127.0.0.1");
-        let receiver = place.start(pair.receiver, &name("r"), pair.flavour)?;
-        let sender = place.start(pair.sender, &name("s"), pair.flavour)?;
+        let name = |role| format!("{role}{unique}@127.0.0.1").parse::<NodeName>();
+        let names = [name("s")?, name("r")?];
+        let [from, to] = names.each_ref().map(NodeName::as_str);
+        let receiver = place.start(pair.receiver, to, pair.flavour)?;
+        let sender = place.start(pair.sender, from, pair.flavour)?;
         Ok(Self {
             pair,
             number,
-            to: name("r"),
+            to: to.to_owned(),
+            names,
             receiver,
             sender,
             count: 0,
@@ -118,12 +125,21 @@ impl Turn {
     pub(crate) fn once(&mut self, figure: Figure, strategy: u64) -> Result<Sample> {
         match figure.kind() {
             Kind::Stream { senders, size } => self.stream(senders, size, strategy),
-            Kind::RoundTrip => self.round_trips("ping", "pinged", 1, strategy),
+            Kind::RoundTrip => {
+                let [from, to] = &self.names;
+                let script = bytes::ping(from, to)?;
+                self.round_trips("ping", "pinged", 1, strategy, &[script])
+            }
             Kind::Connect => {
+                let [from, to] = &self.names;
+                let scripts = bytes::connect(from, to)?;
                 // Bare sockets stand for EPMD's connection, too.
-                let each = 1 + u64::from(self.pair.receiver == Peer::Tokio);
+                let each = match self.pair.receiver {
+                    Peer::Tokio => scripts.len() as u64,
+                    _ => 1,
+                };
                 let connections = each * self.count;
-                self.round_trips("connect", "connected", connections, strategy)
+                self.round_trips("connect", "connected", connections, strategy, &scripts)
             }
             Kind::Call { callers } => self.calls(callers),
             Kind::Transfer => self.transfer(),
@@ -132,7 +148,10 @@ impl Turn {
     }
 
     fn stream(&mut self, senders: u64, size: u64, strategy: u64) -> Result<Sample> {
+        let [from, to] = &self.names;
+        let bytes = bytes::message(from, to, usize::try_from(size)?)?;
         let take = Line::new("take")
+            .with("bytes", bytes)
             .with("senders", senders)
             .with("count", self.count)
             .with("size", size)
@@ -167,8 +186,11 @@ impl Turn {
         answer: &str,
         connections: u64,
         strategy: u64,
+        scripts: &[Script],
     ) -> Result<Sample> {
+        let scripts = bytes::scripts(scripts);
         let serve = Line::new("serve")
+            .with("scripts", &scripts)
             .with("strategy", strategy)
             .with("connections", connections);
         self.receiver.ask(&serve)?;
@@ -176,6 +198,7 @@ impl Turn {
         let ask = Line::new(ask)
             .with("to", &self.to)
             .with("count", self.count)
+            .with("scripts", &scripts)
             .with("strategy", strategy);
         self.sender.ask(&ask)?;
         let answer = self.sender.answer(answer, LIMIT)?;

@@ -4,17 +4,14 @@
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
+use ::bytes::BytesMut;
 use anyhow::{Context as _, Result, bail, ensure};
-use bytes::BytesMut;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::{commands, done, quantiles, say};
+use crate::bytes::{self, Script};
 use crate::line::Line;
-
-/// Bytes of a small message in a frame: what our node writes for a ping, header and control message
-/// included.
-const SMALL: usize = 64;
 
 pub(super) async fn run() -> Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
@@ -56,21 +53,13 @@ async fn connect(line: &Line) -> Result<TcpStream> {
     Ok(stream)
 }
 
-/// Bytes of one message of a stream.
-fn size(line: &Line) -> Result<usize> {
-    Ok(match line.number("size")? {
-        0 => SMALL,
-        size => size,
-    })
-}
-
 /// All senders share one connection here, as they do between nodes.
 fn total(line: &Line) -> Result<u64> {
     Ok(line.number::<u64>("senders")? * line.number::<u64>("count")?)
 }
 
 async fn send(mut stream: TcpStream, line: &Line) -> Result<()> {
-    let size = size(line)?;
+    let size: usize = line.number("bytes")?;
     // Small ones leave many at a time, as they do from a node's queue.
     let batch = (BATCH / size).max(1);
     let mut buffer = vec![7; batch * size];
@@ -95,7 +84,7 @@ async fn send(mut stream: TcpStream, line: &Line) -> Result<()> {
 const BATCH: usize = 64 << 10;
 
 async fn take(mut stream: TcpStream, line: &Line) -> Result<()> {
-    let mut counter = Counter::new(size(line)?, total(line)?);
+    let mut counter = Counter::new(line.number("bytes")?, total(line)?);
     match line.number("strategy")? {
         0 => into_one_buffer(&mut stream, &mut counter, 64 << 10).await?,
         1 => into_one_buffer(&mut stream, &mut counter, 1 << 20).await?,
@@ -183,17 +172,21 @@ impl Counter {
 
 async fn ping(mut stream: TcpStream, line: &Line) -> Result<()> {
     let count: u64 = line.number("count")?;
-    let strategy: u64 = line.number("strategy")?;
+    let script: Script = line.text("scripts")?.parse()?;
     let mut times = Vec::with_capacity(usize::try_from(count)?);
-    let mut reader = Reader::new(strategy);
+    let mut reader = Reader::new(line.number("strategy")?);
+    let mut message = Vec::new();
     for seq in 1..=count {
+        let one = script.at(0).context("a round trip")?;
         let begun = Instant::now();
-        let mut message = [7; SMALL];
+        message.clear();
+        message.resize(one.ask, 7);
         message[..8].copy_from_slice(&seq.to_le_bytes());
         stream.write_all(&message).await?;
-        let back = reader.next(&mut stream).await?.context("it ends early")?;
+        let back = reader.next(&mut stream, one.answer).await?;
         times.push(u64::try_from(begun.elapsed().as_nanos())?);
-        ensure!(back == message, "another message comes back");
+        let back = back.context("it ends early")?;
+        ensure!(back == seq.to_le_bytes(), "another message comes back");
     }
     say(&quantiles("pinged", times))
 }
@@ -201,15 +194,17 @@ async fn ping(mut stream: TcpStream, line: &Line) -> Result<()> {
 /// As many round trips on new connections as a node that dials has: one with EPMD, two of the handshake.
 async fn connect_often(line: &Line) -> Result<()> {
     let strategy: u64 = line.number("strategy")?;
+    let scripts = bytes::parse_scripts(line.text("scripts")?)?;
     let mut times = Vec::new();
     for _ in 0..line.number("count")? {
         let begun = Instant::now();
-        for rounds in [1, 2] {
+        for script in &scripts {
             let mut stream = connect(line).await?;
             let mut reader = Reader::new(strategy);
-            for _ in 0..rounds {
-                stream.write_all(&[7; SMALL]).await?;
-                reader.next(&mut stream).await?.context("it ends early")?;
+            for one in &script.0 {
+                stream.write_all(&vec![7; one.ask]).await?;
+                let back = reader.next(&mut stream, one.answer).await?;
+                back.context("it ends early")?;
             }
         }
         times.push(u64::try_from(begun.elapsed().as_nanos())?);
@@ -218,19 +213,31 @@ async fn connect_often(line: &Line) -> Result<()> {
     say(&quantiles("connected", times))
 }
 
+/// Connections have the scripts in turn.
 async fn serve(listener: &TcpListener, line: &Line) -> Result<()> {
     say(&Line::new("serving"))?;
     let strategy = line.number("strategy")?;
-    for _ in 0..line.number("connections")? {
-        tokio::spawn(echo(accept(listener).await?, strategy));
+    let scripts = bytes::parse_scripts(line.text("scripts")?)?;
+    let scripts = scripts.into_iter().cycle();
+    for (_, script) in (0..line.number("connections")?).zip(scripts) {
+        tokio::spawn(echo(accept(listener).await?, script, strategy));
     }
     Ok(())
 }
 
-async fn echo(mut stream: TcpStream, strategy: u64) -> Result<()> {
+/// Answers with as many bytes as the script says, the first of them those of the question.
+async fn echo(mut stream: TcpStream, script: Script, strategy: u64) -> Result<()> {
     let mut reader = Reader::new(strategy);
-    while let Some(message) = reader.next(&mut stream).await? {
-        stream.write_all(&message).await?;
+    let mut answer = Vec::new();
+    for number in 0.. {
+        let one = script.at(number).context("a round trip")?;
+        let Some(seq) = reader.next(&mut stream, one.ask).await? else {
+            break;
+        };
+        answer.clear();
+        answer.resize(one.answer, 7);
+        answer[..8].copy_from_slice(&seq);
+        stream.write_all(&answer).await?;
     }
     Ok(())
 }
@@ -238,7 +245,7 @@ async fn echo(mut stream: TcpStream, strategy: u64) -> Result<()> {
 /// Reads small messages, one at a time.
 enum Reader {
     /// As much as the message needs.
-    Exact,
+    Exact(Vec<u8>),
     /// Whatever is there, into a growing buffer.
     Growing(BytesMut),
     /// The same, by trying before waiting.
@@ -248,22 +255,23 @@ enum Reader {
 impl Reader {
     fn new(strategy: u64) -> Self {
         match strategy {
-            0 => Self::Exact,
+            0 => Self::Exact(Vec::new()),
             1 => Self::Growing(BytesMut::new()),
             _ => Self::Trying(BytesMut::new()),
         }
     }
 
-    /// `None` at the end.
-    async fn next(&mut self, stream: &mut TcpStream) -> Result<Option<[u8; SMALL]>> {
-        let mut message = [0; SMALL];
+    /// The number in front of a message of `len` bytes. `None` at the end.
+    async fn next(&mut self, stream: &mut TcpStream, len: usize) -> Result<Option<[u8; 8]>> {
         let buffer = match self {
-            Self::Exact => {
-                return Ok(stream.read_exact(&mut message).await.ok().map(|_| message));
+            Self::Exact(buffer) => {
+                buffer.resize(len, 0);
+                let read = stream.read_exact(buffer).await.is_ok();
+                return Ok(buffer.first_chunk().copied().filter(|_| read));
             }
             Self::Growing(buffer) => {
                 buffer.reserve(BATCH);
-                while buffer.len() < SMALL {
+                while buffer.len() < len {
                     if stream.read_buf(buffer).await? == 0 {
                         return Ok(None);
                     }
@@ -272,7 +280,7 @@ impl Reader {
             }
             Self::Trying(buffer) => {
                 buffer.reserve(BATCH);
-                while buffer.len() < SMALL {
+                while buffer.len() < len {
                     match stream.try_read_buf(buffer) {
                         Ok(0) => return Ok(None),
                         Ok(_) => {}
@@ -285,7 +293,6 @@ impl Reader {
                 buffer
             }
         };
-        message.copy_from_slice(&buffer.split_to(SMALL));
-        Ok(Some(message))
+        Ok(buffer.split_to(len).first_chunk().copied())
     }
 }
