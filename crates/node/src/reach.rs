@@ -166,13 +166,13 @@ impl Route {
                 Err(_) => {}
             }
         }
-        Err(match worst {
-            Some((addr, QueryError::NotRegistered)) => not_registered(addr, alive).await,
-            Some((addr, why)) => why.to_reason(addr, alive),
-            None => Reason::Timeout {
+        match worst {
+            Some((addr, QueryError::NotRegistered)) => ask_again(addr, alive).await,
+            Some((addr, why)) => Err(why.to_reason(addr, alive)),
+            None => Err(Reason::Timeout {
                 step: Step::Resolve,
-            },
-        })
+            }),
+        }
     }
 }
 
@@ -263,17 +263,21 @@ async fn first_open(
     Err(worst)
 }
 
-/// `not_registered` together with who is.
-async fn not_registered(addr: SocketAddr, alive: &str) -> Reason {
+/// The port of a node that has registered since EPMD said that it had not, as nodes do that start
+/// together; else `not_registered` together with who is.
+async fn ask_again(addr: SocketAddr, alive: &str) -> Result<u16, Reason> {
     let names = client::names(addr, DETAIL_LIMIT).await.unwrap_or_default();
+    if let Some(entry) = names.iter().find(|entry| entry.alive == alive) {
+        return Ok(entry.port);
+    }
     let more = names.len().saturating_sub(LISTED);
     let names = names.into_iter().take(LISTED).map(|entry| entry.alive);
     let more = (more > 0).then(|| format!("{more} more"));
     let registered: Vec<String> = names.chain(more).collect();
-    Reason::NotRegistered {
+    Err(Reason::NotRegistered {
         alive: alive.to_owned(),
         registered: registered.join(", "),
-    }
+    })
 }
 
 /// When several addresses fail, the failure that says most is shown.

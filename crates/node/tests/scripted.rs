@@ -7,10 +7,12 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use support::{cookie, name, peer};
-
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 use trunkline_node::epmd::server::Server;
 use trunkline_node::probe::{Depth, ProbeConfig, probe};
 use trunkline_node::{Node, NodeEvent, NodeType, Target};
+use trunkline_proto::epmd::{NameEntry, NamesResponse, PortResponse};
 use trunkline_proto::{Flags, Reason, Step};
 
 async fn reason(target: &Target, limit: Duration) -> Reason {
@@ -123,4 +125,53 @@ async fn two_nodes_of_ours_through_our_own_epmd() {
     tokio::time::timeout(PATIENT, again)
         .await
         .expect("the name is given back");
+}
+
+#[tokio::test]
+async fn a_node_that_registers_between_two_questions() {
+    // EPMD does not know it when it is asked for its port, and a moment later it does.
+    let epmd = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .await
+        .expect("a free port");
+    let epmd_port = epmd.local_addr().expect("it is bound").port();
+    let mute = peer(|mut wire| drop(wire.read()));
+    let entry = NameEntry {
+        alive: "late".into(),
+        port: mute.port.expect("it listens"),
+    };
+    let names = NamesResponse {
+        epmd_port: epmd_port.into(),
+        names: vec![entry],
+    };
+    let unknown = PortResponse::Unknown { result: 1 };
+    let answers = [unknown.encode().expect("it is short"), names.encode()];
+    let script = async {
+        for answer in answers {
+            let (mut asked, _) = epmd.accept().await.expect("somebody asks");
+            let length = asked.read_u16().await.expect("a question");
+            let mut question = vec![0; length.into()];
+            asked.read_exact(&mut question).await.expect("the whole");
+            asked.write_all(&answer).await.expect("it is read");
+        }
+        std::future::pending::<()>().await;
+    };
+    let config = ProbeConfig {
+        epmd_port,
+        depth: Depth::Handshake,
+        timeout: PATIENT,
+        ..ProbeConfig::new(name("trunkline-probe-app@127.0.0.1"))
+    };
+    let target = Target::new(name("late@127.0.0.1"));
+    let probe = tokio::select! {
+        probe = probe(&config, &target) => probe,
+        () = script => unreachable!("the script goes on"),
+    };
+    // It was found, and hangs up.
+    let why = probe.result.expect_err("it hangs up");
+    assert_eq!(
+        why,
+        Reason::Closed {
+            step: Step::Greeting
+        }
+    );
 }

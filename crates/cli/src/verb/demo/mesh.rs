@@ -37,10 +37,11 @@ impl Mesh {
         self.names.iter().position(|n| n == name)
     }
 
-    /// `a` sees `b`; whether both see each other now.
+    /// `a` sees `b`, which it may say twice; whether both see each other now, and did not before.
     pub(super) fn up(&mut self, a: Index, b: Index) -> bool {
-        self.ups += 1;
-        self.sees.insert((a, b)) && self.sees.contains(&(b, a))
+        let new = self.sees.insert((a, b));
+        self.ups += usize::from(new);
+        new && self.sees.contains(&(b, a))
     }
 
     /// `a` no longer sees `b`.
@@ -142,6 +143,16 @@ mod tests {
         mesh.down(0, 2);
         mesh.down(1, 2);
         assert!(!mesh.seen(2));
+    }
+
+    #[test]
+    fn what_is_said_twice_counts_once() {
+        let mut mesh = three();
+        for (a, b) in [(0, 1), (1, 0)] {
+            mesh.up(a, b);
+            assert!(!mesh.up(a, b));
+        }
+        assert_eq!(mesh.handshakes(), 1);
     }
 
     #[test]

@@ -64,6 +64,10 @@ async fn serve(orders: Orders) -> Result<std::convert::Infallible, String> {
     let node = start(&orders, &name, &cookie).await?;
     let events = node.monitor_nodes_of(NodeType::All);
     tell(&Report::Ready);
+    // The others may have come before anybody listened.
+    for peer in node.connected() {
+        tell(&Report::up(&peer));
+    }
     let probing = ProbeConfig {
         cookie: Some(cookie),
         epmd_port: orders.epmd_port,
@@ -119,9 +123,7 @@ async fn start(orders: &Orders, name: &NodeName, cookie: &Cookie) -> Result<Node
 async fn forward(mut events: NodeEvents) -> Result<std::convert::Infallible, String> {
     while let Some(event) = events.next().await {
         match event {
-            NodeEvent::Up { peer, .. } => tell(&Report::Up {
-                peer: peer.to_string(),
-            }),
+            NodeEvent::Up { peer, .. } => tell(&Report::up(&peer)),
             NodeEvent::Down { peer, reason, .. } => tell(&Report::Down {
                 peer: peer.to_string(),
                 why: reason.to_string(),

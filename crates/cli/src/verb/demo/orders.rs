@@ -4,6 +4,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
+use trunkline_proto::NodeName;
 
 /// Who a node is to be. No `Debug`: the cookie is in it.
 #[derive(Serialize, Deserialize)]
@@ -34,4 +35,13 @@ pub(super) enum Report {
     Down { peer: String, why: String },
     /// It cannot start.
     Failed { why: String },
+}
+
+impl Report {
+    /// It is connected to `peer`.
+    pub(super) fn up(peer: &NodeName) -> Self {
+        Self::Up {
+            peer: peer.to_string(),
+        }
+    }
 }
