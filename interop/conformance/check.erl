@@ -1,11 +1,28 @@
 %% Assertions behind check.hrl.
 -module(check).
--export([is/4, mailbox/0, flush/0, until/2, each/2, sorted/1]).
+-export([is/4, order/4, arrivals/1, within/2, mailbox/0, flush/0, until/2, each/2, sorted/1]).
 
 is(Expected, Expected, _, _) ->
     ok;
 is(Expected, Got, Expression, Line) ->
     error({line, Line, Expression, wanted, short(Expected), got, short(Got)}).
+
+order(Expected, Got, Expression, Line) ->
+    case differs(Expected, Got, 1) of
+        same -> ok;
+        {At, Wanted, There} -> error({line, Line, Expression, at, At, wanted, short(Wanted), got, short(There)})
+    end.
+
+differs([Same | Expected], [Same | Got], At) -> differs(Expected, Got, At + 1);
+differs([], [], _) -> same;
+differs(Expected, Got, At) -> {At, lists:sublist(Expected, 1), lists:sublist(Got, 1)}.
+
+%% The next so many `{Pid, N, Binary}`, of whomever, as they came.
+arrivals(0) -> [];
+arrivals(Count) ->
+    receive {Pid, _, _} = Message when is_pid(Pid) -> [Message | arrivals(Count - 1)]
+    after 60000 -> error({missing, Count, in, mailbox()})
+    end.
 
 %% What is in the caller's mailbox, in order. It stays there.
 mailbox() ->
@@ -17,7 +34,7 @@ flush() ->
 
 %% Looks until it is true. For what a node says of itself, which has no message.
 until(What, Fun) ->
-    until(What, Fun, erlang:monotonic_time(millisecond) + 20000).
+    until(What, Fun, erlang:monotonic_time(millisecond) + 60000).
 
 until(What, Fun, Deadline) ->
     case Fun() of
@@ -27,6 +44,10 @@ until(What, Fun, Deadline) ->
             timer:sleep(10),
             until(What, Fun, Deadline)
     end.
+
+%% Whether it becomes true within so many milliseconds. For what may be true and need not.
+within(Ms, Fun) ->
+    Fun() orelse (Ms > 0 andalso begin timer:sleep(10), within(Ms - 10, Fun) end).
 
 %% A number of rounds; the failing one is named.
 each(Rounds, Fun) ->

@@ -14,8 +14,11 @@
 -define(get(Pattern), ?get(Pattern, ok)).
 -define(get(Pattern, Value),
     (fun() -> receive Pattern -> Value
-     after 20000 -> error({line, ?LINE, no_message_like, ??Pattern, in, check:mailbox()})
+     after 60000 -> error({line, ?LINE, no_message_like, ??Pattern, in, check:mailbox()})
      end end)()).
+
+%% These, in this order; the first difference is named.
+-define(order(Expected, Expression), check:order(Expected, Expression, ??Expression, ?LINE)).
 
 %% Nothing is in the mailbox.
 -define(nothing(), check:is([], check:mailbox(), "mailbox", ?LINE)).

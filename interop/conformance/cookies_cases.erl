@@ -13,7 +13,7 @@ cases() ->
     ].
 
 ours(_) ->
-    {Node, _} = launcher:start(cookie),
+    {Node, _} = launcher:start(cookie, [{setuptime, 120}]),
     true = erlang:set_cookie(Node, 'not the cookie'),
     [?is(false, net_kernel:connect_node(Node)) || _ <- [1, 2, 3]],
     ?is(pang, net_adm:ping(Node)),
@@ -23,7 +23,7 @@ ours(_) ->
     true = erlang:disconnect_node(Node).
 
 theirs(_) ->
-    {Node, Id} = launcher:start(cookie, [{cookie, wrong}, {dial, node()}]),
+    {Node, Id} = launcher:start(cookie, [{setuptime, 120}, {cookie, wrong}, {dial, node()}]),
     launcher:until_output(Id, "dial false"),
     ?is(false, lists:member(Node, nodes(connected))),
     %% It lives, and knows its own.
@@ -41,12 +41,12 @@ another(_) ->
 
 %% Closed without a word.
 digest(Node) ->
-    [begin
+    [wire:before_time(Node, fun() ->
         Socket = wire:connect(Node),
         {_, Challenge} = wire:greet(Socket, wire:name(launcher:name(raw))),
         ok = wire:send(Socket, wire:frame(<<$r, 99:32, (Digest(Challenge))/binary>>)),
         ?is({error, closed}, wire:recv(Socket))
-    end || Digest <- [
+    end) || Digest <- [
         fun(_) -> <<0:128>> end,
         fun(Challenge) -> wire:digest(wire:cookie(), Challenge + 1) end,
         fun(Challenge) -> wire:digest(<<"wrong">>, Challenge) end
@@ -54,7 +54,8 @@ digest(Node) ->
     ?is(alive, puppet:ask({subject, Node}, {echo, alive})).
 
 %% The subject dials; the peer takes its digest and sends one of its own that proves nothing.
-acknowledged(Node) ->
+acknowledged(_) ->
+    {Node, _} = launcher:start(cookie, [{setuptime, 120}]),
     Me = launcher:name(raw),
     Listener = wire:listen(Me),
     Asked = puppet:begin_(puppet:new(Node), {connect, Me}),
@@ -66,4 +67,5 @@ acknowledged(Node) ->
     ?is(false, puppet:answer(Asked)),
     wire:closed(Socket),
     wire:close(Listener),
-    ?is(alive, puppet:ask({subject, Node}, {echo, alive})).
+    ?is(alive, puppet:ask({subject, Node}, {echo, alive})),
+    true = erlang:disconnect_node(Node).

@@ -8,9 +8,13 @@ cases() ->
         {dialler_dies_in_every_step, fun dialler/1},
         {listener_dies_in_every_step, fun listener/1},
         {many_die_at_once, fun crowd/1},
+        {dialler_dies_where_names_collide, fun collides/1},
         {dialler_says_what_it_must_not, fun dialler_lies/1},
+        {dialler_stops_in_the_middle_of_a_frame, fun dialler_stops/1},
         {listener_says_what_it_must_not, fun listener_lies/1},
-        {a_listener_that_refuses, fun refusals/1},
+        {listener_stops_in_the_middle_of_a_frame, fun listener_stops/1},
+        {a_listener_that_refuses, fun refuses/1},
+        {a_listener_that_says_nok, fun nok/1},
         {a_silent_dialler_is_given_up, fun silent_dialler/1},
         {a_silent_listener_is_given_up, fun silent_listener/1},
         {flags_that_are_missing, fun flags/1},
@@ -47,8 +51,15 @@ dialler_steps() ->
         fun(Socket, Name) -> Prove(Socket, Name), {ok, _} = wire:recv(Socket), wire:send(Socket, <<0, 0>>) end
     ].
 
+%% A subject that dials for two minutes: what fails before that has not failed for the time.
+patient() ->
+    {Node, _} = launcher:start(patient, [{setuptime, 120}]),
+    true = net_kernel:connect_node(Node),
+    Node.
+
 %% The same of one who is dialled: the attempt fails, the next one succeeds.
-listener(Node) ->
+listener(_) ->
+    Node = patient(),
     Me = launcher:name(raw),
     Listener = wire:listen(Me),
     Pid = puppet:new(Node),
@@ -82,7 +93,43 @@ listener(Node) ->
         wire:close(Whole),
         check:until(gone, fun() -> not lists:member(Me, puppet:ask(Pid, nodes)) end)
     end || Step <- Steps, End <- [fun wire:close/1, fun wire:reset/1]],
-    wire:close(Listener).
+    wire:close(Listener),
+    true = erlang:disconnect_node(Node).
+
+%% It dies when it is told that there is a connection of that name; when it has said that it means the new one; and, with the
+%% greater and the lesser name, while the subject dials it.
+collides(_) ->
+    Node = patient(),
+    Ends = [fun wire:close/1, fun wire:reset/1],
+    [begin
+        Me = launcher:name(raw),
+        First = wire:dial(Node, Me),
+        Second = wire:connect(Node),
+        ok = wire:send(Second, wire:name(Me)),
+        ?is({ok, <<"salive">>}, wire:recv(Second)),
+        [ok = wire:send(Second, wire:status(Say)) || Say <- Says],
+        End(Second),
+        [?is(first, wire:ask(First, Me, subject, {echo, first})) || Says =:= []],
+        wire:close(First),
+        wire:whole(Node, Me)
+    end || Says <- [[], [<<"true">>]], End <- Ends],
+    [begin
+        Me = launcher:name(Prefix),
+        Listener = wire:listen(Me),
+        Asked = puppet:begin_(puppet:new(Node), {connect, Me}),
+        Held = wire:accept(Listener),
+        {ok, <<$N, _/binary>>} = wire:recv(Held),
+        Ours = wire:connect(Node),
+        ok = wire:send(Ours, wire:name(Me)),
+        ?is({ok, Status}, wire:recv(Ours)),
+        End(Ours),
+        End(Held),
+        %% A subject that dials once more finds nobody.
+        wire:close(Listener),
+        ?is(false, puppet:answer(Asked)),
+        wire:whole(Node, Me)
+    end || {Prefix, Status} <- [{aaa, <<"snok">>}, {zzz, <<"sok_simultaneous">>}], End <- Ends],
+    true = erlang:disconnect_node(Node).
 
 crowd(Node) ->
     Sockets = [begin
@@ -94,107 +141,138 @@ crowd(Node) ->
     [wire:reset(Socket) || Socket <- Sockets],
     wire:whole(Node, launcher:name(raw)).
 
+%% Refused at once.
 dialler_lies(Node) ->
-    Me = launcher:name(raw),
-    Name = wire:name(Me),
+    Name = wire:name(launcher:name(raw)),
     <<_:16, $N, Flags:64, _/binary>> = Name,
-    Lies = [
+    [wire:before_time(Node, fun() ->
+        Socket = wire:connect(Node),
+        ok = wire:send(Socket, Lie),
+        refused(Socket)
+    end) || Lie <- [
         <<0:16>>,
         wire:frame(<<"X">>),
         wire:frame(<<"hello, who is there?">>),
-        <<"GET / HTTP/1.1\r\nHost: here\r\n\r\n">>,
         wire:frame(binary:part(Name, 2, 12)),
         wire:frame(<<$N, Flags:64, 1:32, 500:16, "short@127.0.0.1">>),
         wire:frame(<<$N, Flags:64, 1:32, 0:16>>),
         wire:frame(<<$N, Flags:64, 1:32, 7:16, "no_host">>),
         wire:frame(<<$N, Flags:64, 1:32, 13:16, 255, 254, "a@127.0.0.1">>)
-    ],
-    [begin
-        Socket = wire:connect(Node),
-        ok = wire:send(Socket, Lie),
-        refused(Socket)
-    end || Lie <- Lies],
+    ]],
     %% Later steps.
-    [begin
+    [wire:before_time(Node, fun() ->
         Socket = wire:connect(Node),
         {_, Challenge} = wire:greet(Socket, wire:name(launcher:name(raw))),
         ok = wire:send(Socket, Lie(Challenge)),
         refused(Socket)
-    end || Lie <- [
+    end) || Lie <- [
         fun(_) -> wire:frame(<<"r">>) end,
         fun(_) -> wire:frame(<<>>) end,
-        fun(Challenge) -> wire:ack(Challenge) end,
-        fun(_) -> <<16#ffff:16, 0:80>> end
+        fun(Challenge) -> wire:ack(Challenge) end
     ]],
-    wire:whole(Node, Me).
+    wire:whole(Node, launcher:name(raw)).
 
-%% No connection comes of it: closed, or told so, now or when the time for a handshake is over.
+%% Told so, or not; closed in either case.
 refused(Socket) ->
-    case wire:recv(Socket, 200) of
-        {ok, <<$s, "not_allowed", _/binary>>} -> ok;
-        {ok, <<$s, "nok", _/binary>>} -> ok;
-        {error, _} -> ok
-    end,
-    wire:close(Socket).
+    case wire:recv(Socket, 30000) of
+        {ok, <<$s, "not_allowed", _/binary>>} -> wire:closed(Socket);
+        {ok, <<$s, "nok", _/binary>>} -> wire:closed(Socket);
+        {ok, Other} -> error({taken_for_a_peer, Other});
+        {error, timeout} -> error(still_open);
+        {error, _} -> wire:close(Socket)
+    end.
 
-listener_lies(Node) ->
+%% The beginning of a long frame: only the time for a handshake, which is short here, ends it.
+dialler_stops(_) ->
+    Node = impatient(),
+    Sockets = [begin
+        Socket = wire:connect(Node),
+        [{_, _} = wire:greet(Socket, wire:name(launcher:name(raw))) || Greets],
+        ok = wire:send(Socket, Begun),
+        Socket
+    end || {Greets, Begun} <- [{false, <<"GET / HTTP/1.1\r\nHost: here\r\n\r\n">>}, {true, <<16#ffff:16, 0:80>>}]],
+    [wire:closed(Socket) || Socket <- Sockets],
+    wire:whole(Node, launcher:name(raw)),
+    true = erlang:disconnect_node(Node).
+
+impatient() ->
+    {Node, _} = launcher:start(silent, [{setuptime, 3}]),
+    check:until(connected, fun() -> net_kernel:connect_node(Node) end),
+    Node.
+
+listener_lies(_) ->
+    Node = patient(),
     Me = launcher:name(raw),
     Listener = wire:listen(Me),
     Pid = puppet:new(Node),
     Ok = wire:status(<<"ok">>),
-    [begin
-        Asked = puppet:begin_(Pid, {connect, Me}),
-        Socket = wire:accept(Listener),
-        {ok, <<$N, _/binary>>} = wire:recv(Socket),
-        ok = wire:send(Socket, Lie),
-        ?is(false, puppet:answer(Asked)),
-        wire:close(Socket)
-    end || Lie <- [
+    [lied(Node, Pid, Me, Listener, Lie) || Lie <- [
         wire:frame(<<"X">>),
         wire:status(<<"perhaps">>),
         [Ok, wire:frame(<<"N">>)],
         [Ok, wire:frame(<<$N, 0:64>>)],
         [Ok, wire:challenge('another@127.0.0.1', 77)],
-        [Ok, wire:ack(77)],
-        <<"HTTP/1.1 400 Bad Request\r\n\r\n">>
+        [Ok, wire:ack(77)]
     ]],
+    taken(Node, Pid, Me, Listener).
+
+listener_stops(_) ->
+    Node = impatient(),
+    Me = launcher:name(raw),
+    Listener = wire:listen(Me),
+    Pid = puppet:new(Node),
+    lied(Node, Pid, Me, Listener, <<"HTTP/1.1 400 Bad Request\r\n\r\n">>),
+    taken(Node, Pid, Me, Listener).
+
+%% Nothing comes of it, and the subject ends the connection.
+lied(Node, Pid, Me, Listener, Lie) ->
+    Asked = puppet:begin_(Pid, {connect, Me}),
+    Socket = wire:accept(Listener),
+    {ok, <<$N, _/binary>>} = wire:recv(Socket),
+    ok = wire:send(Socket, Lie),
+    ?is({Lie, false}, {Lie, puppet:answer(Asked)}),
+    wire:closed(Socket),
+    wire:close(Socket),
+    ?is(false, lists:member(Me, puppet:ask({subject, Node}, nodes))).
+
+%% One that follows the protocol is.
+taken(Node, Pid, Me, Listener) ->
     Asked = puppet:begin_(Pid, {connect, Me}),
     {Socket, Node} = wire:take(Listener, Me),
     ?is(true, puppet:answer(Asked)),
     wire:close(Socket),
-    wire:close(Listener).
-
-%% After `nok` a node may wait for the connection that the other is about to make, as long as a handshake may take.
-refusals(_) ->
-    {Node, _} = launcher:start(refused, [{setuptime, 1}]),
-    true = net_kernel:connect_node(Node),
-    Me = launcher:name(raw),
-    Listener = wire:listen(Me),
-    Pid = puppet:new(Node),
-    [begin
-        Asked = puppet:begin_(Pid, {connect, Me}),
-        Socket = wire:accept(Listener),
-        {ok, <<$N, _/binary>>} = wire:recv(Socket),
-        ok = wire:send(Socket, wire:status(Status)),
-        wire:close(Socket),
-        ?is(false, puppet:answer(Asked))
-    end || Status <- [<<"not_allowed">>, <<"nok">>]],
     wire:close(Listener),
     true = erlang:disconnect_node(Node).
 
+refuses(_) ->
+    Node = patient(),
+    Me = launcher:name(raw),
+    Listener = wire:listen(Me),
+    Pid = puppet:new(Node),
+    lied(Node, Pid, Me, Listener, wire:status(<<"not_allowed">>)),
+    taken(Node, Pid, Me, Listener).
+
+%% After `nok` a node may wait for the connection that the other is about to make, as long as a handshake may take.
+nok(_) ->
+    Node = impatient(),
+    Me = launcher:name(raw),
+    Listener = wire:listen(Me),
+    Pid = puppet:new(Node),
+    lied(Node, Pid, Me, Listener, wire:status(<<"nok">>)),
+    taken(Node, Pid, Me, Listener).
+
 %% The time for a handshake of these subjects is short.
 silent_dialler(_) ->
-    {Node, _} = launcher:start(silent, [{setuptime, 1}]),
+    Node = impatient(),
     Sockets = [wire:connect(Node) || _ <- lists:seq(1, 5)],
     Half = wire:connect(Node),
     {_, _} = wire:greet(Half, wire:name(launcher:name(raw))),
     [wire:closed(Socket) || Socket <- [Half | Sockets]],
-    ?is(pong, net_adm:ping(Node)),
+    ?is(alive, puppet:ask({subject, Node}, {echo, alive})),
     true = erlang:disconnect_node(Node).
 
 silent_listener(_) ->
-    {Node, _} = launcher:start(silent, [{setuptime, 1}]),
-    true = net_kernel:connect_node(Node),
+    Node = impatient(),
     Me = launcher:name(raw),
     Listener = wire:listen(Me),
     [begin
@@ -210,12 +288,12 @@ silent_listener(_) ->
 
 %% Without what a handshake of today needs.
 flags(Node) ->
-    [begin
+    [wire:before_time(Node, fun() ->
         Socket = wire:connect(Node),
         {Status, none} = ?like({_, none}, wire:greet(Socket, wire:name(launcher:name(raw), Flags))),
         ?is(<<"not_allowed">>, Status),
         wire:closed(Socket)
-    end || Flags <- [0, 1, wire:flags() band bnot ((1 bsl 24) bor (1 bsl 26))]].
+    end) || Flags <- [0, 1, wire:flags() band bnot ((1 bsl 24) bor (1 bsl 26))]].
 
 future(Node) ->
     Me = launcher:name(raw),

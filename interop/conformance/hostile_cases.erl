@@ -14,8 +14,6 @@ cases() ->
         {terms_that_cannot_be_read, fun unreadable/1}
     ].
 
--define(WITH_HEADER, (wire:flags() bor (1 bsl 13) bor (1 bsl 23))).
-
 no_signal(Node) ->
     Me = launcher:name(raw),
     [begin
@@ -57,7 +55,7 @@ asks(Me, Header, Seq) ->
 
 cached(Node) ->
     Me = launcher:name(raw),
-    Socket = wire:dial(Node, Me, ?WITH_HEADER),
+    Socket = wire:dial(Node, Me, wire:with_header()),
     Long = binary:copy(<<"é"/utf8>>, 200),
     Steps = [
         {new(0, 0, <<"first">>), first}, {known(0, 0), first}, {new(255, 7, <<"last">>), last}, {known(255, 7), last},
@@ -94,7 +92,7 @@ pieces(Size, Bytes) ->
 
 fragments(Node) ->
     Me = launcher:name(raw),
-    Socket = wire:dial(Node, Me, ?WITH_HEADER),
+    Socket = wire:dial(Node, Me, wire:with_header()),
     Ask = fun(Seq, Term) -> {ask, self(), Seq, {echo, Term}} end,
     Terms = [{Seq, {Seq, lists:seq(1, 50 * Seq), <<Seq:800>>}} || Seq <- lists:seq(1, 6)],
     Messages = [message(Me, Seq, lists:nth(Seq, [1, 2, 7, 64, 1000, 100000]), Ask(Seq, Term)) || {Seq, Term} <- Terms],
@@ -113,7 +111,7 @@ bad_fragments(Node) ->
     Me = launcher:name(raw),
     Control = {6, wire:pid(Me), '', subject},
     [begin
-        Socket = wire:dial(Node, Me, ?WITH_HEADER),
+        Socket = wire:dial(Node, Me, wire:with_header()),
         wire:send(Socket, Frames),
         wire:closed(Socket),
         wire:whole(Node, Me)
@@ -127,7 +125,7 @@ bad_fragments(Node) ->
 
 unfinished(Node) ->
     Me = launcher:name(raw),
-    Socket = wire:dial(Node, Me, ?WITH_HEADER),
+    Socket = wire:dial(Node, Me, wire:with_header()),
     [wire:send(Socket, first(Seq, 1000, {6, wire:pid(Me, Seq), '', subject}, <<109, 16#ffffffff:32, 0:80000>>))
      || Seq <- lists:seq(1, 100)],
     wire:reset(Socket),

@@ -29,11 +29,14 @@ signal(Id, Signal) ->
 %% All that it has printed.
 output(Id) -> request(["output ", Id]).
 
-until_output(Id, Text) ->
-    check:until({output, Text}, fun() ->
+%% It has printed this, or one of these.
+until_output(Id, [First | _] = Texts) when is_list(First) ->
+    check:until({output, Texts}, fun() ->
         Output = output(Id),
-        string:find(Output, Text) =/= nomatch orelse Output
-    end).
+        lists:any(fun(Text) -> string:find(Output, Text) =/= nomatch end, Texts) orelse Output
+    end);
+until_output(Id, Text) ->
+    until_output(Id, [Text]).
 
 %% A name that nobody has had.
 name(Prefix) ->
@@ -51,7 +54,7 @@ request(Line) ->
     all(Socket, <<>>).
 
 all(Socket, Had) ->
-    case gen_tcp:recv(Socket, 0, 60000) of
+    case gen_tcp:recv(Socket, 0, 120000) of
         {ok, More} -> all(Socket, <<Had/binary, More/binary>>);
         {error, closed} -> Had
     end.

@@ -165,8 +165,7 @@ order(Node) ->
         Pid = puppet:new(Node),
         Monitor = monitor(process, Pid),
         Pid ! {ask, self(), none, {all, [{stream, self(), Pid, 1, 20, Bytes}, {exit, done}]}},
-        ?get({'DOWN', Monitor, _, _, done}),
-        ?is(lists:seq(1, 20), [N || {P, N, _} <- check:flush(), P =:= Pid]),
+        ?is(lists:seq(1, 20) ++ [done], until_down(Pid, Monitor)),
         Theirs = puppet:new(Node),
         Mine = spawn(fun() ->
             receive go -> ok end,
@@ -175,8 +174,16 @@ order(Node) ->
         Watch = puppet:ask(Theirs, {monitor, Mine}),
         Mine ! go,
         Taken = puppet:ask(Theirs, {take, 21, 20000}),
-        ?is([{'DOWN', Watch, process, Mine, normal}], lists:nthtail(20, Taken))
+        ?is([{'DOWN', Watch, process, Mine, normal}], lists:nthtail(20, Taken)),
+        ?is(lists:seq(1, 20), [N || {From, N, _} <- Taken, From =:= Mine])
     end || Bytes <- [0, 1000, 300000]].
+
+until_down(Pid, Monitor) ->
+    receive
+        {Pid, N, _} -> [N | until_down(Pid, Monitor)];
+        {'DOWN', Monitor, _, _, Reason} -> [Reason]
+    after 60000 -> [nothing]
+    end.
 
 both(Node) ->
     process_flag(trap_exit, true),

@@ -144,11 +144,14 @@ we_are_killed(_) ->
     {Node, _} = subject(),
     Other = launcher:name(other),
     Peer = peers:start(Other),
-    true = peer:call(Peer, net_kernel, connect_node, [Node]),
+    true = peers:call(Peer, net_kernel, connect_node, [Node]),
     Pid = puppet:new(Node, [trap]),
     ok = puppet:ask(Pid, {monitor_nodes, true}),
-    Theirs = peer:call(Peer, erlang, spawn, [timer, sleep, [infinity]]),
+    Theirs = peers:call(Peer, erlang, spawn, [timer, sleep, [infinity]]),
     [ok, Ref, Named] = puppet:ask(Pid, {all, [{link, Theirs}, {monitor, Theirs}, {monitor, {init, Other}}]}),
+    %% That it is up may have been said after that was asked for.
+    check:until(listed, fun() -> lists:member(Other, puppet:ask(Pid, nodes)) end),
+    _ = puppet:ask(Pid, {take, 1, 300}),
     peers:kill(Peer),
     Seen = puppet:ask(Pid, {take, 4, 20000}),
     ?is(lists:sort([{'EXIT', Theirs, noconnection}, {'DOWN', Ref, process, Theirs, noconnection},
@@ -170,6 +173,8 @@ restart(_) ->
     %% As many processes as before: numbers of pids come again, incarnations do not.
     New = [puppet:new(Node) || _ <- lists:seq(1, 5)],
     ?is(false, lists:member(Old, New)),
+    ?is(false, creation(Old) =:= creation(hd(New))),
+    ?is([creation(hd(New))], lists:usort([creation(Pid) || Pid <- New])),
     Again = monitor(process, Old),
     ?is(noproc, ?get({'DOWN', Again, process, Old, Why}, Why)),
     link(Old),
@@ -182,23 +187,30 @@ restart(_) ->
     ?nothing(),
     true = erlang:disconnect_node(Node).
 
+%% The incarnation of the node of a process: the last word of its pid. Up to 3 it would be one of old.
+creation(Pid) ->
+    Bytes = term_to_binary(Pid),
+    Creation = binary:decode_unsigned(binary:part(Bytes, byte_size(Bytes), -4)),
+    true = Creation > 3,
+    Creation.
+
 our_restart(Node) ->
     Other = launcher:name(again),
     First = peers:start(Other),
-    true = peer:call(First, net_kernel, connect_node, [Node]),
-    Old = peer:call(First, erlang, spawn, [timer, sleep, [infinity]]),
+    true = peers:call(First, net_kernel, connect_node, [Node]),
+    Old = peers:call(First, erlang, spawn, [timer, sleep, [infinity]]),
     Pid = puppet:new(Node, [trap]),
     Ref = puppet:ask(Pid, {monitor, Old}),
     peer:stop(First),
     ?is([{'DOWN', Ref, process, Old, noconnection}], puppet:ask(Pid, {take, 1, 20000})),
     Second = peers:start(Other),
-    true = peer:call(Second, net_kernel, connect_node, [Node]),
+    true = peers:call(Second, net_kernel, connect_node, [Node]),
     Again = puppet:ask(Pid, {monitor, Old}),
     ?is([{'DOWN', Again, process, Old, noproc}], puppet:ask(Pid, {take, 1, 20000})),
     ok = puppet:ask(Pid, {link, Old}),
     ?is([{'EXIT', Old, noproc}], puppet:ask(Pid, {take, 1, 20000})),
     ok = puppet:ask(Pid, {send, Old, lost}),
-    ?is(Other, peer:call(Second, erlang, node, [])),
+    ?is(Other, peers:call(Second, erlang, node, [])),
     peer:stop(Second).
 
 dials(_) ->
@@ -247,19 +259,19 @@ tidy(Message) -> Message.
 %% A client without a name gets one from the node that it dials.
 dynamic(Node) ->
     Peer = peers:start_nameless(),
-    ?is(nonode@nohost, peer:call(Peer, erlang, node, [])),
-    true = peer:call(Peer, net_kernel, connect_node, [Node]),
-    Name = peer:call(Peer, erlang, node, []),
+    ?is(nonode@nohost, peers:call(Peer, erlang, node, [])),
+    true = peers:call(Peer, net_kernel, connect_node, [Node]),
+    Name = peers:call(Peer, erlang, node, []),
     ?like([[_, _, _, _, _ | _], "127.0.0.1"], string:split(atom_to_list(Name), "@")),
     %% The peer's side is ready first.
     check:until(listed, fun() -> lists:member(Name, puppet:ask({subject, Node}, nodes)) end),
     %% Both ways, and again under the same name.
-    Pid = peer:call(Peer, puppet, new, [Node]),
+    Pid = peers:call(Peer, puppet, new, [Node]),
     ?is(Node, node(Pid)),
-    Theirs = peer:call(Peer, erlang, spawn, [timer, sleep, [infinity]]),
+    Theirs = peers:call(Peer, erlang, spawn, [timer, sleep, [infinity]]),
     ?is(Name, node(Theirs)),
     Ref = puppet:ask(Pid, {monitor, Theirs}),
-    true = peer:call(Peer, erlang, disconnect_node, [Node]),
+    true = peers:call(Peer, erlang, disconnect_node, [Node]),
     ?is([{'DOWN', Ref, process, Theirs, noconnection}], puppet:ask(Pid, {take, 1, 20000})),
     peer:stop(Peer).
 
@@ -281,7 +293,8 @@ nameless() ->
     end.
 
 range(_) ->
-    Min = 21000 + erlang:unique_integer([positive]) rem 1000 * 10,
+    %% Worlds run side by side: each has ports of its own, below those that the kernel gives away.
+    Min = 21000 + list_to_integer(os:getpid()) rem 1000 * 10,
     Nodes = [element(1, launcher:start(range, [{min, Min}, {max, Min + 9}])) || _ <- [1, 2]],
     Ports = [wire:port(Node) || Node <- Nodes],
     ?is(true, lists:all(fun(Port) -> Port >= Min andalso Port =< Min + 9 end, Ports)),
@@ -307,9 +320,9 @@ allow(_) ->
     {Node, _} = subject(),
     Other = launcher:name(strict),
     Peer = peers:start(Other),
-    ok = peer:call(Peer, net_kernel, allow, [['somebody@127.0.0.1']]),
+    ok = peers:call(Peer, net_kernel, allow, [['somebody@127.0.0.1']]),
     ?is(false, puppet:ask({subject, Node}, {connect, Other})),
-    ok = peer:call(Peer, net_kernel, allow, [[Node]]),
+    ok = peers:call(Peer, net_kernel, allow, [[Node]]),
     ?is(true, puppet:ask({subject, Node}, {connect, Other})),
     peer:stop(Peer),
     true = erlang:disconnect_node(Node).

@@ -10,7 +10,7 @@ new(Node, Options) -> ask({subject, Node}, {puppet, Options}).
 several(Node, N) -> ask({subject, Node}, {puppets, N}).
 
 %% What a command gives. It must end within so many milliseconds.
-ask(Whom, Command) -> ask(Whom, Command, 20000).
+ask(Whom, Command) -> ask(Whom, Command, 60000).
 ask(Whom, Command, Ms) -> answer(begin_(Whom, Command), Ms).
 
 %% The same in two halves.
@@ -19,7 +19,7 @@ begin_(Whom, Command) ->
     Whom ! {ask, self(), Tag, Command},
     {Tag, Command}.
 
-answer(Asked) -> answer(Asked, 20000).
+answer(Asked) -> answer(Asked, 60000).
 answer({Tag, Command}, Ms) ->
     receive
         {answer, Tag, {failed, Why}} ->
@@ -56,4 +56,4 @@ sink(Numbers) ->
 sunk(Sink) ->
     Tag = make_ref(),
     Sink ! {self(), Tag},
-    receive {Tag, Numbers} -> Numbers after 20000 -> error(sink) end.
+    receive {Tag, Numbers} -> Numbers after 60000 -> error(sink) end.

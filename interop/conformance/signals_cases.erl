@@ -8,6 +8,7 @@ cases() ->
         {an_unlink_is_acknowledged_whatever_it_is_of, fun unlink_acks/1},
         {an_exit_before_the_acknowledgement_is_ignored, fun exit_before_ack/1},
         {an_acknowledgement_leaves_a_new_link_alone, fun ack_of_the_old/1},
+        {after_an_unlink_by_either_side_no_exit_is_sent, fun unlinked/1},
         {exits_of_no_link_are_ignored, fun no_link/1},
         {dead_and_former_processes, fun dead/1},
         {every_form_of_a_message, fun messages/1},
@@ -15,6 +16,8 @@ cases() ->
         {every_form_of_a_down, fun downs/1},
         {answers_to_nothing_are_ignored, fun nothing/1},
         {spawn_requests_have_one_answer, fun spawn/1},
+        {a_down_after_its_demonitor_is_ignored, fun late_down/1},
+        {a_call_that_was_given_up_is_answered_late, fun late_answer/1},
         {links_end_with_the_connection, fun lost/1}
     ].
 
@@ -86,6 +89,34 @@ ack_of_the_old(Node) ->
     wire:control(Socket, {24, Mine, Pid}, heard),
     ?is([{'EXIT', Mine, heard}], wire:ask(Socket, Me, Pid, {take, 1, 10000})),
     wire:close(Socket).
+
+%% With OTP at both ends the one that has unlinked would hide it: here all that is sent is seen.
+unlinked(Node) ->
+    {Socket, Me} = peer(Node),
+    Mine = wire:pid(Me),
+    Theirs = puppet(Socket, Me),
+    wire:control(Socket, {1, Mine, Theirs}),
+    wire:control(Socket, {35, 5, Mine, Theirs}),
+    ?is({{36, 5, Theirs, Mine}}, wire:signal(Socket)),
+    ends_with_a_down_alone(Socket, Me, Theirs),
+    Ours = puppet(Socket, Me),
+    wire:control(Socket, {22, Mine, Ours}, {ask, Mine, none, {all, [{link, Mine}, {unlink, Mine}]}}),
+    ?is({{1, Ours, Mine}}, wire:signal(Socket)),
+    {{35, Id, Ours, Mine}} = ?like({{35, _, _, _}}, wire:signal(Socket)),
+    ?like({_, {answer, none, [ok, ok]}}, wire:signal(Socket)),
+    wire:control(Socket, {36, Id, Mine, Ours}),
+    ends_with_a_down_alone(Socket, Me, Ours),
+    wire:close(Socket).
+
+ends_with_a_down_alone(Socket, Me, Pid) ->
+    Mine = wire:pid(Me),
+    Ref = wire:ref(Me, 3),
+    wire:control(Socket, {19, Mine, Pid, Ref}),
+    wire:control(Socket, {22, Mine, Pid}, {ask, Mine, none, {exit, unheard}}),
+    ?is({{28, Pid, Mine, Ref}, unheard}, wire:signal(Socket)),
+    %% The next that comes is what is asked for now.
+    wire:control(Socket, {6, Mine, '', subject}, {ask, Mine, next, {echo, next}}),
+    ?like({_, {answer, next, next}}, wire:signal(Socket)).
 
 no_link(Node) ->
     {Socket, Me} = peer(Node),
@@ -180,6 +211,41 @@ downs(Node) ->
     {_, {answer, none, Ref}} = wire:signal(Socket),
     wire:control(Socket, {22, Mine, Pid}, {ask, Mine, none, {demonitor, Ref}}),
     ?is({{20, Pid, a_name, Ref}}, wire:signal(Socket)),
+    wire:close(Socket).
+
+late_down(Node) ->
+    {Socket, Me} = peer(Node),
+    Mine = wire:pid(Me),
+    Pid = puppet(Socket, Me),
+    [begin
+        wire:control(Socket, {22, Mine, Pid}, {ask, Mine, none, {monitor, Mine}}),
+        {{19, Pid, Mine, Ref}} = ?like({{19, _, _, _}}, wire:signal(Socket)),
+        {_, {answer, none, Ref}} = wire:signal(Socket),
+        wire:control(Socket, {22, Mine, Pid}, {ask, Mine, none, {Command, Ref}}),
+        ?is({{20, Pid, Mine, Ref}}, wire:signal(Socket)),
+        {_, {answer, none, ok}} = wire:signal(Socket),
+        %% It was on its way.
+        wire:control(Socket, {28, Mine, Pid, Ref}, late),
+        ?is([], wire:ask(Socket, Me, Pid, {take, 1, 20}))
+    end || Command <- [demonitor, demonitor_flush]],
+    wire:close(Socket).
+
+%% The subject waits for an `erpc:call` no longer; then the process is said to be there, and its result comes, by DOWN and by alias.
+late_answer(Node) ->
+    {Socket, Me} = peer(Node),
+    Mine = wire:pid(Me),
+    Pid = puppet(Socket, Me),
+    check:each(5, fun(Round) ->
+        wire:control(Socket, {22, Mine, Pid}, {ask, Mine, none, {erpc, Me, a_module, f, [], 50}}),
+        {{29, Request, From, _, _, _}, _} = ?like({{29, _, _, _, {erpc, execute_call, _}, _}, _}, wire:signal(Socket)),
+        [wire:control(Socket, {31, Request, From, 2, wire:pid(Me, 20 + Round)}) || Round rem 2 =:= 0],
+        ?is({answer, none, {erpc, timeout}}, wire:answer(Socket)),
+        [wire:control(Socket, {31, Request, From, 2, wire:pid(Me, 20 + Round)}) || Round rem 2 =:= 1],
+        wire:control(Socket, {28, wire:pid(Me, 20 + Round), From, Request}, {Request, return, late}),
+        wire:control(Socket, {33, Mine, Request}, {late, Round}),
+        ?is([], wire:ask(Socket, Me, Pid, {take, 1, 20})),
+        ?is(alive, wire:ask(Socket, Me, Pid, {echo, alive}))
+    end),
     wire:close(Socket).
 
 nothing(Node) ->

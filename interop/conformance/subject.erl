@@ -159,7 +159,6 @@ tally(N, Deadline, {Count, Last, Sum, Order}, S) ->
             {{Count, Sum, Order}, S}
     end.
 
-follows(_, big, Last) -> {Last, true};
 follows(Tag, N, Last) ->
     Expected = maps:get(Tag, Last, N - 1) + 1,
     {Last#{Tag => N}, N =:= Expected}.

@@ -1,15 +1,18 @@
 %% A peer played by hand, one step of the protocol at a time: what OTP's own code never does wrong, this one can.
 %% Terms are plain (no atom cache) unless a case asks for more flags.
 -module(wire).
--export([listen/1, listen/2, port/1, accept/1, connect/1, close/1, reset/1, cookie/0, flags/0,
+-export([with_header/0, body/1, header/2, listen/1, listen/2, port/1, accept/1, connect/1, close/1, reset/1, cookie/0, flags/0,
          send/2, recv/1, recv/2, frame/1, frame/2, name/1, name/2, status/1, challenge/2, challenge/3, reply/2, ack/1,
-         greet/2, dial/2, dial/3, take/2, control/2, control/3, tick/1, closed/1, next/1, next/2, signal/1, digest/2,
+         greet/2, dial/2, dial/3, take/2, control/2, control/3, tick/1, closed/1, before_time/2, next/1, next/2, signal/1, digest/2,
          pid/1, pid/2, ref/2, ask/4, answer/1, whole/2]).
 
--define(LIMIT, 15000).
+-define(LIMIT, 60000).
 
 %% BIG_CREATION, HANDSHAKE_23, V4_NC, UNLINK_ID, SPAWN, ALIAS, monitors, payloads of exits; no header, no fragments.
 flags() -> 16#d07df7fbd band bnot (1 bor (1 bsl 13) bor (1 bsl 23)).
+
+%% As those, with headers and their atom cache, and fragments.
+with_header() -> flags() bor (1 bsl 13) bor (1 bsl 23).
 
 cookie() -> atom_to_binary(erlang:get_cookie()).
 
@@ -150,6 +153,30 @@ next(Socket, Ms) ->
         {error, Why} -> Why
     end.
 
+%% What comes next as it is, ticks passed over.
+body(Socket) ->
+    case gen_tcp:recv(Socket, 4, ?LIMIT) of
+        {ok, <<0:32>>} -> body(Socket);
+        {ok, <<Size:32>>} -> {ok, Body} = gen_tcp:recv(Socket, Size, ?LIMIT), Body
+    end.
+
+%% The header of a whole message: `{new | known, Atom}` in order, what is behind it, and the cache as it is then.
+header(<<131, 68, 0, Terms/binary>>, Cache) -> {[], Terms, Cache};
+header(<<131, 68, Count, Rest/binary>>, Cache) ->
+    Bytes = Count div 2 + 1,
+    <<Flags:Bytes/binary, Refs/binary>> = Rest,
+    Halves = lists:append([[Low, High] || <<High:4, Low:4>> <= Flags]),
+    {Segments, [Last | _]} = lists:split(Count, Halves),
+    refs(Segments, 8 bsl (Last band 1), Refs, Cache, []).
+
+refs([], _, Terms, Cache, Entries) -> {lists:reverse(Entries), Terms, Cache};
+refs([New | More], Bits, <<Index, Rest/binary>>, Cache, Entries) when New >= 8 ->
+    <<Size:Bits, Text:Size/binary, Behind/binary>> = Rest,
+    Atom = binary_to_atom(Text),
+    refs(More, Bits, Behind, Cache#{{New - 8, Index} => Atom}, [{new, Atom} | Entries]);
+refs([Segment | More], Bits, <<Index, Rest/binary>>, Cache, Entries) ->
+    refs(More, Bits, Rest, Cache, [{known, maps:get({Segment, Index}, Cache)} | Entries]).
+
 terms(Bytes) ->
     {Control, Used} = binary_to_term(Bytes, [used]),
     case Bytes of
@@ -210,10 +237,20 @@ answers_me(Node, Me, Tries) ->
     after close(Socket)
     end.
 
-%% The other end has given the connection up; what it still said before is passed over.
-closed(Socket) ->
-    case gen_tcp:recv(Socket, 0, ?LIMIT) of
-        {ok, _} -> closed(Socket);
+%% What is closed here is not closed because time is over: a connection from before, which says nothing, is open still.
+before_time(Node, Fun) ->
+    Silent = connect(Node),
+    Fun(),
+    {error, timeout} = gen_tcp:recv(Silent, 0, 0),
+    close(Silent).
+
+%% The other end has given the connection up, long before the silence here would be a reason: 30 s, where a tick time is 60 s
+%% and the time for a dial 120 s. What it still said before is passed over.
+closed(Socket) -> closed(Socket, erlang:monotonic_time(millisecond) + 30000).
+
+closed(Socket, Deadline) ->
+    case gen_tcp:recv(Socket, 0, max(0, Deadline - erlang:monotonic_time(millisecond))) of
+        {ok, _} -> closed(Socket, Deadline);
         {error, timeout} -> error(still_open);
         {error, _} -> ok
     end.

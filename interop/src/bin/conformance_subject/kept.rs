@@ -42,10 +42,12 @@ impl Puppet {
             };
             found += 1;
             sum = adler32(sum, binary.as_binary().unwrap_or_default());
-            if let Some(number) = number.as_i64() {
-                let before = last.insert(tag.clone(), number);
-                in_order &= before.is_none_or(|before| before + 1 == number);
-            }
+            let Some(number) = number.as_i64() else {
+                in_order = false;
+                continue;
+            };
+            let before = last.insert(tag.clone(), number);
+            in_order &= before.is_none_or(|before| before + 1 == number);
         }
         term!({(found), (sum), (in_order)})
     }
