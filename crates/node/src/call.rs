@@ -190,7 +190,11 @@ async fn call_there(
     link.signal(under.monitor())?;
     let message = under.message(request, aliases);
     let control = match &under.who {
-        PidOrName::Pid(pid) => link.send_control(under.from.clone(), pid.clone()),
+        PidOrName::Pid(pid) => Control::SendSender {
+            from: under.from.clone(),
+            to: pid.clone(),
+            token: None,
+        },
         PidOrName::Name(name) => Control::RegSend {
             from: under.from.clone(),
             to: name.clone(),

@@ -29,13 +29,11 @@ impl Shared {
         let mut then = Vec::new();
         while let Some(next) = waiting.pop_front() {
             match next {
-                Outgoing::Signal(node, control) if node == self.atom => {
-                    self.deliver(control, None, &mut then);
-                }
                 Outgoing::Signal(node, control) => {
-                    if let Err(why) = self.signal_behind(&node, control) {
-                        tracing::debug!(%node, %why, "a signal is not sent");
-                    }
+                    self.carry(&node, None, control, &mut then);
+                }
+                Outgoing::Of(from, node, control) => {
+                    self.carry(&node, Some(&from), control, &mut then);
                 }
                 Outgoing::Ended(pid, reason) => {
                     if let Some(inner) = self.processes.find(&pid) {
@@ -45,6 +43,14 @@ impl Shared {
                 Outgoing::AliasEnded(alias) => self.processes.unroute(&alias),
             }
             waiting.extend(then.drain(..));
+        }
+    }
+
+    fn carry(&self, node: &Atom, from: Option<&Pid>, control: Control, then: &mut Vec<Outgoing>) {
+        if *node == self.atom {
+            self.deliver(control, None, then);
+        } else if let Err(why) = self.signal_behind(node, from, control) {
+            tracing::debug!(%node, %why, "a signal is not sent");
         }
     }
 
@@ -173,7 +179,8 @@ impl Shared {
             Some(inner) => inner.watched(reference.clone(), watcher).err(),
             None => Some(watcher),
         };
-        refused.map(|watcher| watcher.down(reference, atom!("noproc").into()))
+        let nobody = self.processes.group_leader();
+        refused.map(|watcher| watcher.down_of(&nobody, reference, atom!("noproc").into()))
     }
 
     /// By name it is monitored as long as it is the one: the name may have gone to another since.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use trunkline_etf::{Atom, Term};
+use trunkline_etf::{Atom, Pid, Term};
 use trunkline_proto::control::Control;
 use trunkline_proto::{Flags, NodeName};
 
@@ -152,28 +152,33 @@ impl Shared {
     }
 
     /// Sends a signal to another node, if that is connected; where it is being dialled, behind those
-    /// that wait for that.
-    pub(crate) fn signal_behind(&self, node: &Atom, control: Control) -> Result<(), SendError> {
+    /// that wait for that. `from` sends it, where it does not say so.
+    pub(crate) fn signal_behind(
+        &self,
+        node: &Atom,
+        from: Option<&Pid>,
+        control: Control,
+    ) -> Result<(), SendError> {
         let state = self.state();
         match state.links.get(node.as_str()).cloned() {
             Some(link) => {
                 drop(state);
-                link.signal(control)
+                link.signal_of(from, control)
             }
             // Under the lock: whoever connects meanwhile finds it.
             None => self.unsent.follow(node.as_str(), control),
         }
     }
 
-    /// Sends a message to another node, if that is connected.
-    pub(crate) fn send_message(
+    /// Answers what another node asked, if that is connected.
+    pub(crate) fn send_answer(
         &self,
         node: &Atom,
         control: Control,
         message: &Term,
     ) -> Result<(), SendError> {
         let link = self.link(node.as_str()).ok_or(SendError::NotConnected)?;
-        link.message(control, message)
+        link.answer(control, message)
     }
 
     /// Whether a flag holds on the connection to a node.
@@ -186,15 +191,33 @@ impl Shared {
 impl Link {
     /// Queues a signal, in the form that the connection has.
     pub(crate) fn signal(&self, control: Control) -> Result<(), SendError> {
+        self.signal_of(None, control)
+    }
+
+    /// The same with who sends it, where the signal does not say so.
+    pub(crate) fn signal_of(&self, from: Option<&Pid>, control: Control) -> Result<(), SendError> {
         let fitted = control.fit(self.info.flags);
-        self.push(&fitted.control, fitted.payload.as_ref())
+        self.force(from, &fitted.control, fitted.payload.as_ref())
             .map_err(|_| SendError::TooLarge)
     }
 
-    /// Queues a message, in the form that the connection has.
+    /// Queues a message of somebody who has waited for [`room`](Self::room), in the form that the
+    /// connection has.
     pub(crate) fn message(&self, control: Control, message: &Term) -> Result<(), SendError> {
-        let fitted = control.fit(self.info.flags);
-        self.push(&fitted.control, Some(message))
+        let from = control.sender_pid().cloned();
+        let control = control.fit(self.info.flags).control;
+        let pushed = match from {
+            Some(from) => self.push(&from, &control, message),
+            None => self.force(None, &control, Some(message)),
+        };
+        pushed.map_err(|_| SendError::TooLarge)
+    }
+
+    /// Queues an answer to what the peer asked, in the form that the connection has.
+    fn answer(&self, control: Control, message: &Term) -> Result<(), SendError> {
+        let from = control.sender_pid().cloned();
+        let control = control.fit(self.info.flags).control;
+        self.force(from.as_ref(), &control, Some(message))
             .map_err(|_| SendError::TooLarge)
     }
 }
@@ -203,7 +226,7 @@ impl Link {
 mod tests {
     use std::time::Duration;
 
-    use trunkline_etf::{Pid, atom};
+    use trunkline_etf::atom;
     use trunkline_proto::Cookie;
 
     use super::*;

@@ -17,7 +17,7 @@ use counting::measured;
 use mutate::Random;
 use trunkline_etf::{Atom, Limits as TermLimits, Pid, Term, atom};
 use trunkline_proto::conn::{
-    ConnectionError, DEFAULT_TICK_TIME, Inbound, Limits, Outbound, Payload, Sending, Signal,
+    ConnectionError, DEFAULT_TICK_TIME, Inbound, Limits, Origin, Outbound, Payload, Sending, Signal,
 };
 use trunkline_proto::control::{Control, PidOrName};
 use trunkline_proto::{Flags, Instant};
@@ -289,8 +289,12 @@ fn one_run(random: &mut Random) {
     // The network: what was written and has not been read.
     let mut network = VecDeque::new();
     let senders = 1 + random.below(5);
+    // SEND, which does not name its sender, and whether somebody else does.
+    let (anonymous, named) = (random.below(3) == 0, random.below(2) == 0);
     let mut left = 20 + random.below(60);
     let mut number = 0;
+    // Of each number.
+    let mut senders_of = vec![0];
     let mut received = 0;
     let mut expected = 0;
     while left > 0 || !outbound.is_empty() || !network.is_empty() {
@@ -310,10 +314,24 @@ fn one_run(random: &mut Random) {
             } else {
                 let largest = *random.of(&[10, 1000, 60_000, 400_000]);
                 let len = random.below(largest);
-                (send(from, to), Some(message(number, len)))
+                let control = if anonymous && random.below(3) == 0 {
+                    let (to, token) = (pid(to), None);
+                    Control::Send { to, token }
+                } else {
+                    send(from, to)
+                };
+                (control, Some(message(number, len)))
             };
             let payload = term.as_ref().map_or(Payload::None, Payload::Term);
-            outbound.push(Instant::ZERO, &control, payload).unwrap();
+            let from_pid = pid(from);
+            let origin = Origin {
+                from: named.then_some(&from_pid),
+                waited: random.below(2) == 0,
+            };
+            outbound
+                .push_of(Instant::ZERO, origin, &control, payload)
+                .unwrap();
+            senders_of.push(from);
             expected += 1;
             sent.entry((from, to))
                 .or_default()
@@ -335,7 +353,7 @@ fn one_run(random: &mut Random) {
                 read(&mut inbound, &mut rest, 1 + random.below(70_000));
                 for signal in inbound.by_ref() {
                     let signal = signal.unwrap();
-                    let (from, to) = ends(&signal.control);
+                    let (from, to) = ends(&signal, &senders_of);
                     let (control, term) = sent
                         .get_mut(&(from, to))
                         .and_then(VecDeque::pop_front)
@@ -354,10 +372,16 @@ fn one_run(random: &mut Random) {
     assert_eq!(outbound.queued(), 0);
 }
 
-fn ends(control: &Control) -> (u32, u32) {
-    match control {
+/// From whom to whom; what does not say the first has a number.
+fn ends(signal: &Signal, senders_of: &[u32]) -> (u32, u32) {
+    match &signal.control {
         Control::SendSender { from, to, .. } | Control::UnlinkId { from, to, .. } => {
             (from.id, to.id)
+        }
+        Control::Send { to, .. } => {
+            let message = payload(signal);
+            let number = message.as_tuple().unwrap()[0].as_u64().unwrap();
+            (senders_of[usize::try_from(number).unwrap()], to.id)
         }
         other => panic!("nobody sent {other:?}"),
     }

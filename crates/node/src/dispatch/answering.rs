@@ -117,7 +117,7 @@ impl Shared {
             self.deliver(control, Some(Body::Term(answer.clone())), &mut then);
             return self.carry_out(then);
         }
-        if let Err(why) = self.send_message(&to.node, control, answer) {
+        if let Err(why) = self.send_answer(&to.node, control, answer) {
             tracing::debug!(%why, "an answer is not sent");
         }
     }

@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use trunkline_etf::{Atom, Pid, Term};
-use trunkline_proto::conn::{Outbound, Payload, PushError, Queued, Sending};
+use trunkline_proto::conn::{Origin, Outbound, Payload, PushError, Queued, Sending};
 use trunkline_proto::control::Control;
 use trunkline_proto::handshake::Connected;
 
@@ -25,6 +25,10 @@ use crate::DownReason;
 use crate::gate::Gate;
 use crate::shared::{Shared, Visited};
 use crate::transport::Transport;
+
+/// So many bytes may wait that were sent by those who do not wait. What others have queued, who waited
+/// for room, does not count.
+const MAX_FORCED: usize = 256 << 20;
 
 /// A connection to a node.
 #[derive(Debug)]
@@ -47,6 +51,9 @@ pub(crate) struct Link {
     tick_intensity: u32,
     /// Nothing follows what is queued.
     closing: CancellationToken,
+    /// When the peer was last seen to read what waited for it, in nanoseconds since the connection
+    /// began.
+    peer_read: AtomicU64,
     /// Messages that were dropped because they were too long.
     lost: AtomicU64,
     /// Why the tasks end, when somebody else than they found out.
@@ -79,17 +86,27 @@ impl Link {
             retimed: Notify::new(),
             tick_intensity: ticks.intensity,
             closing: CancellationToken::new(),
+            peer_read: AtomicU64::new(0),
             lost: AtomicU64::new(0),
             failed: OnceLock::new(),
             info,
         })
     }
 
-    /// Queues a message. Never waits: the reader answers with this. Whoever can wait asks for
-    /// [`room`](Self::room) before.
-    pub(crate) fn push(&self, control: &Control, payload: Option<&Term>) -> Result<(), PushError> {
-        let payload = payload.map_or(Payload::None, Payload::Term);
-        self.append(|out, now| out.push(now, control, payload))
+    /// Queues a message of `from`, who has waited for [`room`](Self::room).
+    pub(crate) fn push(
+        &self,
+        from: &Pid,
+        control: &Control,
+        message: &Term,
+    ) -> Result<(), PushError> {
+        let origin = Origin {
+            from: Some(from),
+            waited: true,
+        };
+        self.append(origin, |out, now, origin| {
+            out.push_of(now, origin, control, Payload::Term(message))
+        })
     }
 
     /// The same with a control message that `from` sends again: [`Control::encoded`].
@@ -99,15 +116,47 @@ impl Link {
         control: &[u8],
         message: &Term,
     ) -> Result<(), PushError> {
-        self.append(|out, now| out.push_again(now, from, control, message))
+        let origin = Origin {
+            from: None,
+            waited: true,
+        };
+        self.append(origin, |out, now, _| {
+            out.push_again(now, from, control, message)
+        })
     }
 
-    fn append(
+    /// Queues what cannot wait: signals, and answers to the peer's own requests. `from` is for what
+    /// does not say itself who sends it.
+    pub(crate) fn force(
         &self,
-        append: impl FnOnce(&mut Outbound, trunkline_proto::Instant) -> Result<Queued, PushError>,
+        from: Option<&Pid>,
+        control: &Control,
+        payload: Option<&Term>,
     ) -> Result<(), PushError> {
-        let fits = self.queue.push(|| self.now(), append)?;
-        if !fits && self.failed.set(DownReason::Overflow).is_ok() {
+        let payload = payload.map_or(Payload::None, Payload::Term);
+        let origin = Origin {
+            from,
+            waited: false,
+        };
+        self.append(origin, |out, now, origin| {
+            out.push_of(now, origin, control, payload)
+        })
+    }
+
+    fn append<'a>(
+        &self,
+        origin: Origin<'a>,
+        append: impl FnOnce(
+            &mut Outbound,
+            trunkline_proto::Instant,
+            Origin<'a>,
+        ) -> Result<Queued, PushError>,
+    ) -> Result<(), PushError> {
+        let now = || self.now();
+        let forced = self.queue.push(now, |out, now| append(out, now, origin))?;
+        // A peer that leaves so much unread is given up: answers to its own requests cannot wait.
+        let too_much = !origin.waited && forced > MAX_FORCED;
+        if too_much && self.failed.set(DownReason::Overflow).is_ok() {
             self.stop.cancel();
         }
         Ok(())
@@ -155,6 +204,18 @@ impl Link {
         self.tick_time
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The peer reads: it lives, whether it says anything or not.
+    fn peer_read(&self) {
+        let now = u64::try_from(self.begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.peer_read.store(now, Ordering::Relaxed);
+    }
+
+    /// When it last did.
+    fn peer_has_read(&self) -> trunkline_proto::Instant {
+        let read = Duration::from_nanos(self.peer_read.load(Ordering::Relaxed));
+        trunkline_proto::Instant::at(read)
     }
 
     /// A message was dropped because it was too long; the first one is said.
@@ -261,7 +322,7 @@ mod tests {
             token: None,
         };
         let word = Term::from("a word for one process");
-        link.push(&control, Some(&word)).unwrap();
+        link.force(None, &control, Some(&word)).unwrap();
         let shown = format!("{link:?}");
         assert!(shown.contains("Outbound { "), "{shown}");
         assert!(

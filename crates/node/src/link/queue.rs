@@ -12,9 +12,6 @@ use trunkline_proto::conn::{Outbound, Portion, PushError, Queued};
 /// With so much before its message a sender that can wait waits; OTP's `+zdbbl` is 1 MiB too.
 pub(super) const BUSY: usize = 1 << 20;
 
-/// A peer that leaves so much unread is given up: answers to its own requests cannot wait.
-const MAX_QUEUED: usize = 256 << 20;
-
 /// The sending half, and whom to wake.
 #[derive(Debug)]
 pub(super) struct Queue {
@@ -37,12 +34,12 @@ impl Queue {
         }
     }
 
-    /// Appends a message. False when its sender never waits, and too much does.
+    /// Appends a message. How many bytes waited before it whose senders do not wait for room.
     pub(super) fn push(
         &self,
         now: impl FnOnce() -> Instant,
         append: impl FnOnce(&mut Outbound, Instant) -> Result<Queued, PushError>,
-    ) -> Result<bool, PushError> {
+    ) -> Result<usize, PushError> {
         let mut out = self.lock();
         let was_empty = out.is_empty();
         // Where something waits no tick is needed: the clock is asked for the first message only.
@@ -55,7 +52,7 @@ impl Queue {
         if was_empty {
             self.filled.notify_one();
         }
-        Ok(queued.before <= MAX_QUEUED)
+        Ok(queued.forced)
     }
 
     /// Whether somebody may have to wait.
@@ -151,7 +148,7 @@ mod tests {
                 || Instant::ZERO,
                 |out, now| out.push(now, &control, Payload::Term(&term)),
             );
-            assert_eq!(pushed, Ok(true));
+            assert_eq!(pushed, Ok(0));
         };
         let large = pid(1);
         push(1, 10 << 20);

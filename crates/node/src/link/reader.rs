@@ -42,7 +42,7 @@ pub(super) async fn run(
         if shared.budget.is_over() {
             shared.budget.room().await;
             // The silence was ours.
-            inbound.advance(link.now());
+            inbound.lives(link.now());
         }
         if turn >= READ_TURN {
             turn = 0;
@@ -65,7 +65,10 @@ pub(super) async fn run(
                 retimed.set(link.retimed.notified());
                 inbound.set_tick_time(link.tick_time());
             }
-            () = clock.reached() => inbound.handle_timeout(link.now()),
+            () = clock.reached() => {
+                inbound.lives(link.peer_has_read());
+                inbound.handle_timeout(link.now());
+            }
         }
     }
 }

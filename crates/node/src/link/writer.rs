@@ -37,7 +37,7 @@ pub(super) async fn run(link: &Link, stream: WriteHalf) -> DownReason {
                 tokio::task::yield_now().await;
                 continue;
             }
-            Ok(Flushed::Full) => match stream.writable().await {
+            Ok(Flushed::Full) => match wait_for_room(link, &stream, &mut clock).await {
                 Ok(()) => continue,
                 Err(why) => return broken(&why),
             },
@@ -52,10 +52,29 @@ pub(super) async fn run(link: &Link, stream: WriteHalf) -> DownReason {
                 }
             }
             () = clock.reached() => {
-                link.queue.lock().handle_timeout(link.now());
+                tick(link, &mut clock);
                 portion.release();
-                clock.set(link.tick_due());
             }
+        }
+    }
+}
+
+fn tick(link: &Link, clock: &mut Clock) {
+    link.queue.lock().handle_timeout(link.now());
+    clock.set(link.tick_due());
+}
+
+/// Waits until the transport takes more. The peer lives then: it has read some of what filled all that
+/// is between it and us. Ticks go on meanwhile, behind what waits.
+async fn wait_for_room(link: &Link, stream: &WriteHalf, clock: &mut Clock) -> io::Result<()> {
+    loop {
+        tokio::select! {
+            biased;
+            ready = stream.writable() => {
+                link.peer_read();
+                return ready;
+            }
+            () = clock.reached() => tick(link, clock),
         }
     }
 }

@@ -65,7 +65,8 @@ impl Shared {
         let pid = &inner.pid;
         let links = links.into_iter().map(|to| exit(pid, to, reason.clone()));
         let watchers = watchers.into_iter();
-        let downs = watchers.map(|(reference, watcher)| watcher.down(reference, reason.clone()));
+        let downs =
+            watchers.map(|(reference, watcher)| watcher.down_of(pid, reference, reason.clone()));
         let demonitors = monitors.into_iter().map(|(reference, watched)| {
             let Monitored { node, target } = watched;
             let control = Control::DemonitorP {
@@ -115,6 +116,19 @@ impl Shared {
 }
 
 impl Watcher {
+    /// This process, which the watcher may know by a name, has ended, or is nobody.
+    pub(crate) fn down_of(
+        self,
+        pid: &Pid,
+        reference: trunkline_etf::Reference,
+        reason: Term,
+    ) -> Outgoing {
+        match self.down(reference, reason) {
+            Outgoing::Signal(node, control) => Outgoing::Of(pid.clone(), node, control),
+            other => other,
+        }
+    }
+
     pub(crate) fn down(self, reference: trunkline_etf::Reference, reason: Term) -> Outgoing {
         let node = self.pid.node.clone();
         let control = Control::MonitorPExit {

@@ -42,6 +42,8 @@ use crate::shared::Shared;
 pub(crate) enum Outgoing {
     /// A signal to a process of this node or another.
     Signal(Atom, Control),
+    /// The same, of a process that the signal does not name: it comes behind what that one sent before.
+    Of(Pid, Atom, Control),
     /// A process that no task runs ends.
     Ended(Pid, Term),
     /// An alias ended with its monitor.

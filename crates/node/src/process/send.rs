@@ -80,7 +80,7 @@ impl Process {
                     to: name,
                     token: None,
                 };
-                push(&link, &control, message)
+                push(&link, &self.inner.pid, &control, message)
             }
             Dest::Alias(alias) => self.send_alias(alias, message).await,
         }
@@ -90,7 +90,7 @@ impl Process {
         let link = self.link_to(&to.node).await?;
         let control = link.send_control(self.inner.pid.clone(), to.clone());
         self.recent.sends(&link, to, &control);
-        push(&link, &control, message)
+        push(&link, &self.inner.pid, &control, message)
     }
 
     /// Sends to the process that was sent to last, if nothing has changed and nobody has to wait.
@@ -129,7 +129,7 @@ impl Process {
             alias: alias.clone(),
             token: None,
         };
-        push(&link, &control, message)
+        push(&link, &self.inner.pid, &control, message)
     }
 
     /// Answers a call of a `gen_server`'s client: `gen_server:reply(From, Reply)`, where a message
@@ -241,8 +241,8 @@ impl Shared {
     }
 }
 
-fn push(link: &Link, control: &Control, message: &Term) -> Result<(), SendError> {
-    link.push(control, Some(message))
+fn push(link: &Link, from: &Pid, control: &Control, message: &Term) -> Result<(), SendError> {
+    link.push(from, control, message)
         .map_err(|_| SendError::TooLarge)
 }
 

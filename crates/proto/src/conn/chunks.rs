@@ -110,7 +110,8 @@ impl Chunks {
         self.copied.clear();
         self.copied.shrink_to(kept);
         self.shared.clear();
-        self.shared.shrink_to(kept);
+        self.shared
+            .shrink_to(kept.div_euclid(size_of::<(usize, Bytes)>()));
         self.shared_len = 0;
     }
 

@@ -31,6 +31,8 @@ pub(super) struct Fragments {
     /// The last large ones that were whole, so that the next one gets their memory when nobody has
     /// them any more: asking the system for as much anew costs as much as all the rest.
     spare: [Bytes; 2],
+    /// How many were kept so, ever.
+    remembered: u64,
 }
 
 /// Sizes only: these are somebody's messages.
@@ -50,6 +52,9 @@ struct Unfinished {
     /// What control message and atoms take.
     head: usize,
     next: u64,
+    /// Bytes that it will have if all fragments are as long as the first: what the peer says, and good
+    /// for choosing among memory that is there.
+    expected: usize,
     payload: Payload,
 }
 
@@ -104,6 +109,10 @@ impl Fragments {
             atoms,
             head,
             next,
+            expected: part
+                .len()
+                .saturating_mul(usize::try_from(id.fragment).unwrap_or(usize::MAX))
+                .min(limits.message),
             payload: Payload::Kept(BytesMut::new()),
         };
         self.open.insert(id.sequence, unfinished);
@@ -153,14 +162,15 @@ impl Fragments {
     }
 
     /// The same, with memory for `more` bytes. It grows as a vector does, or gets the memory of a
-    /// message that nobody has any more.
+    /// message that nobody has any more, if that is not much more than it needs.
     pub(super) fn room(&mut self, id: FragmentId, more: usize) -> Option<&mut BytesMut> {
-        let Payload::Kept(payload) = &mut self.open.get_mut(&id.sequence)?.payload else {
+        let unfinished = self.open.get_mut(&id.sequence)?;
+        let Payload::Kept(payload) = &mut unfinished.payload else {
             return None;
         };
         let wanted = payload.len().saturating_add(more);
         if payload.capacity() < wanted {
-            match reuse(&mut self.spare, wanted) {
+            match reuse(&mut self.spare, wanted, unfinished.expected) {
                 Some(mut spare) => {
                     spare.extend_from_slice(payload);
                     *payload = spare;
@@ -176,9 +186,22 @@ impl Fragments {
         self.spare.iter().any(|spare| !spare.is_empty())
     }
 
-    /// Gives memory back that is kept for another message.
+    /// How many messages left their memory here, ever.
+    pub(super) fn remembered(&self) -> u64 {
+        self.remembered
+    }
+
+    /// Gives memory back that is kept for another message, and what one has got that did not become as
+    /// long as its first fragment said.
     pub(super) fn release(&mut self) {
         self.spare = Default::default();
+        for unfinished in self.open.values_mut() {
+            if let Payload::Kept(payload) = &mut unfinished.payload
+                && is_much(payload)
+            {
+                *payload = BytesMut::from(&payload[..]);
+            }
+        }
     }
 
     fn remember(&mut self, bytes: &Bytes) {
@@ -186,6 +209,7 @@ impl Fragments {
             self.spare.rotate_right(1);
             let [first, _] = &mut self.spare;
             *first = bytes.clone();
+            self.remembered = self.remembered.wrapping_add(1);
         }
     }
 
@@ -211,7 +235,11 @@ impl Fragments {
         } = unfinished;
         let (payload, lost) = match payload {
             Payload::Kept(bytes) => {
-                let bytes = bytes.freeze();
+                let bytes = if is_much(&bytes) {
+                    Bytes::copy_from_slice(&bytes)
+                } else {
+                    bytes.freeze()
+                };
                 self.remember(&bytes);
                 (Some(RawTerm::with_atoms(bytes, atoms)), None)
             }
@@ -259,15 +287,22 @@ impl Fragments {
     }
 }
 
-/// Memory for `wanted` bytes, of a message that nobody has any more.
-fn reuse(spare: &mut [Bytes], wanted: usize) -> Option<BytesMut> {
-    let of = spare
-        .iter_mut()
-        .find(|spare| spare.len() >= REUSED_FROM && spare.is_unique())?;
+/// Memory for `wanted` bytes, of a message that nobody has any more. What is more than twice as much as
+/// the message is expected to need stays for a longer one.
+fn reuse(spare: &mut [Bytes], wanted: usize, expected: usize) -> Option<BytesMut> {
+    let needed = wanted.max(expected);
+    let of = spare.iter_mut().find(|spare| {
+        (REUSED_FROM..=needed.saturating_mul(2)).contains(&spare.len()) && spare.is_unique()
+    })?;
     let mut memory = core::mem::take(of).try_into_mut().ok()?;
     memory.clear();
     // What is too small for it has served.
     (memory.capacity() >= wanted).then_some(memory)
+}
+
+/// Whether much more memory is held than is needed.
+fn is_much(payload: &BytesMut) -> bool {
+    payload.capacity() >= REUSED_FROM && payload.len() < payload.capacity().div_euclid(2)
 }
 
 impl FragmentId {

@@ -45,6 +45,8 @@ pub struct Inbound {
     intensity: u32,
     /// When something was read last.
     heard: Instant,
+    /// When it was looked whether memory of large messages is still used, and how many had left theirs.
+    looked: (Instant, u64),
     state: State,
 }
 
@@ -82,6 +84,7 @@ impl Inbound {
             tick_time,
             intensity: TICK_INTENSITY,
             heard: now,
+            looked: (now, 0),
             state: State::Open,
         }
     }
@@ -119,8 +122,13 @@ impl Inbound {
 
     /// Something was put into [`read_buf`](Self::read_buf): the peer lives.
     pub fn advance(&mut self, now: Instant) {
-        self.heard = self.heard.max(now);
+        self.lives(now);
         self.buffer.advance();
+    }
+
+    /// The peer has shown otherwise that it lives, or its silence is ours: nobody read.
+    pub fn lives(&mut self, now: Instant) {
+        self.heard = self.heard.max(now);
     }
 
     /// Follows another tick time of the peer.
@@ -133,16 +141,20 @@ impl Inbound {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let silence = self.silence();
         (self.state == State::Open).then(|| {
-            if self.buffer.is_idle() || self.messages.fragments.has_spare() {
-                silence.min(self.heard.saturating_add(IDLE))
-            } else {
-                silence
+            let mut due = silence;
+            if self.buffer.is_idle() {
+                due = due.min(self.heard.saturating_add(IDLE));
             }
+            if self.messages.fragments.has_spare() {
+                due = due.min(self.looked.0.saturating_add(IDLE));
+            }
+            due
         })
     }
 
     /// Looks whether the peer was silent for too long; [`next`](Iterator::next) says so then. After
-    /// a second of silence it gives the buffer back.
+    /// a second of silence it gives the buffer back, and after one or two without a large message the
+    /// memory that is kept for the next.
     ///
     /// A call that comes a whole tick late says that the caller was stopped, and perhaps the peer
     /// with it, as all processes of a host are: silence counts anew then. OTP, which counts ticks
@@ -150,7 +162,14 @@ impl Inbound {
     pub fn handle_timeout(&mut self, now: Instant) {
         if now >= self.heard.saturating_add(IDLE) {
             self.buffer.release();
-            self.messages.fragments.release();
+        }
+        let (looked, before) = self.looked;
+        if now >= looked.saturating_add(IDLE) {
+            let fragments = &mut self.messages.fragments;
+            if fragments.remembered() == before {
+                fragments.release();
+            }
+            self.looked = (now, fragments.remembered());
         }
         let due = self.silence();
         if self.state != State::Open || now < due {

@@ -21,6 +21,8 @@ pub(super) struct Lanes {
     turns: VecDeque<Option<Pid>>,
     /// Bytes that wait in all lanes, headers left out.
     pub(super) bytes: usize,
+    /// So many of them were sent by those who do not wait for room.
+    pub(super) forced: usize,
     /// Numbers of cut messages; any that is not in use will do.
     sequence: u64,
 }
@@ -46,6 +48,8 @@ pub(super) struct Waiting {
     pub(super) control: usize,
     /// Present when it goes in fragments.
     pub(super) cut: Option<FragmentId>,
+    /// Its sender did not wait for room.
+    pub(super) forced: bool,
 }
 
 impl Lanes {
@@ -72,6 +76,9 @@ impl Lanes {
     /// The message waits behind those of its sender.
     pub(super) fn push(&mut self, sender: Option<&Pid>, message: Waiting) {
         self.bytes = self.bytes.saturating_add(message.len);
+        if message.forced {
+            self.forced = self.forced.saturating_add(message.len);
+        }
         let key = sender.cloned();
         if !self.by_sender.contains_key(&key) {
             self.turns.push_back(key.clone());
@@ -105,6 +112,10 @@ impl Lanes {
             open.next_frame(piece, atoms, ready);
             let left = open.len;
             let moved = before.saturating_sub(left);
+            if open.forced {
+                self.forced = self.forced.saturating_sub(moved);
+                ready.forced = ready.forced.saturating_add(moved);
+            }
             self.bytes = self.bytes.saturating_sub(moved);
             lane.bytes = lane.bytes.saturating_sub(moved);
             lane.credit = lane.credit.saturating_sub(signed(moved));

@@ -17,6 +17,7 @@ mod fragments;
 mod frame;
 mod inbound;
 mod lanes;
+mod message;
 mod messages;
 mod outbound;
 mod own_atoms;
@@ -29,7 +30,8 @@ mod slots;
 
 pub use error::{ConnectionError, PushError};
 pub use inbound::Inbound;
-pub use outbound::{Outbound, Payload, Queued};
+pub use message::{Origin, Payload, Queued};
+pub use outbound::Outbound;
 pub use portion::Portion;
 pub use sending::Sending;
 

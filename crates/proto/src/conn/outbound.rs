@@ -5,12 +5,12 @@ use core::fmt;
 use core::time::Duration;
 
 use bytes::{BufMut, Bytes};
-use trunkline_etf::{Pid, Sink, Term};
+use trunkline_etf::{Pid, Term};
 
-use super::chunks::Chunks;
 use super::fragments::FragmentId;
 use super::frame::{HEADER, VERSION};
 use super::lanes::{Lanes, Waiting};
+use super::message::{Head, Origin, Payload, Queued, encode};
 use super::own_atoms::OwnAtoms;
 use super::portion::{KEPT, Portion};
 use super::ready::Ready;
@@ -19,35 +19,13 @@ use super::{PushError, Sending, TICK_INTENSITY, tick_interval};
 use crate::control::{Control, Sender};
 use crate::{Flags, Instant};
 
-/// What goes with a control message.
-#[derive(Clone, Copy, Debug)]
-pub enum Payload<'a> {
-    /// Nothing.
-    None,
-    /// A term.
-    Term(&'a Term),
-    /// A term that was encoded before, without a version byte and without cached atoms: one message
-    /// for many peers is encoded once.
-    Encoded(&'a Bytes),
-}
-
-/// What became of a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Queued {
-    /// Bytes that wait to be sent, this message among them (headers of fragments and of what waits
-    /// behind them left out). Callers slow down when it grows.
-    pub bytes: usize,
-    /// Bytes that waited before this message: what was ready, and what its own sender has in
-    /// fragments or behind them. See [`Outbound::before`].
-    pub before: usize,
-}
-
 /// The sending half of a connection.
 ///
 /// Between two processes messages arrive in the order of their sending. A payload beyond
 /// [`Sending::whole`] goes in fragments; what its sender sends afterwards waits behind it, messages
-/// of others go between its fragments. Where a control message does not name its sender (SEND,
-/// GROUP_LEADER, an exit of a monitored name), everything that waits goes before it.
+/// of others go between its fragments. Where nobody says who the sender is (SEND, GROUP_LEADER and the
+/// DOWN of a monitored name without [`Origin::from`]), everything that waits goes before it, and it goes
+/// whole.
 ///
 /// ```
 /// use trunkline_etf::{Pid, Term, atom};
@@ -79,6 +57,8 @@ pub struct Outbound {
     portion: Portion,
     /// Bytes of the portion that a writer has taken last.
     taken: usize,
+    /// Bytes of that portion, or of `portion`, whose senders did not wait.
+    going_forced: usize,
     lanes: Lanes,
     /// Bytes that went past the lanes since one of them had a turn.
     past: usize,
@@ -104,6 +84,7 @@ impl Outbound {
             ready: Ready::default(),
             portion: Portion::default(),
             taken: 0,
+            going_forced: 0,
             lanes: Lanes::default(),
             past: 0,
             atoms: OwnAtoms::default(),
@@ -126,20 +107,40 @@ impl Outbound {
         Self { intensity, ..self }
     }
 
-    /// Encodes a message and queues it.
+    /// Encodes a message of somebody who waited and queues it.
     pub fn push(
         &mut self,
         now: Instant,
         control: &Control,
         payload: Payload<'_>,
     ) -> Result<Queued, PushError> {
+        let origin = Origin {
+            from: None,
+            waited: true,
+        };
+        self.push_of(now, origin, control, payload)
+    }
+
+    /// The same with what the control message does not say.
+    pub fn push_of(
+        &mut self,
+        now: Instant,
+        origin: Origin<'_>,
+        control: &Control,
+        payload: Payload<'_>,
+    ) -> Result<Queued, PushError> {
         if control.has_payload() == matches!(payload, Payload::None) {
             return Err(PushError::Payload);
         }
-        self.push_head(now, control.sender(), Head::Control(control), payload)
+        let sender = match (control.sender(), origin.from) {
+            (Sender::Unknown, Some(pid)) => Sender::Process(pid),
+            (sender, _) => sender,
+        };
+        let forced = !origin.waited;
+        self.push_head(now, sender, forced, Head::Control(control), payload)
     }
 
-    /// The same with a control message that `from` sends again: as
+    /// As [`push`](Self::push), with a control message that `from` sends again: as
     /// [`Control::encoded`] gave it, one that has a payload.
     pub fn push_again(
         &mut self,
@@ -148,34 +149,37 @@ impl Outbound {
         control: &[u8],
         payload: &Term,
     ) -> Result<Queued, PushError> {
-        let payload = Payload::Term(payload);
-        self.push_head(now, Sender::Process(from), Head::Encoded(control), payload)
+        let (from, payload) = (Sender::Process(from), Payload::Term(payload));
+        self.push_head(now, from, false, Head::Encoded(control), payload)
     }
 
     fn push_head(
         &mut self,
         now: Instant,
         sender: Sender<'_>,
+        forced: bool,
         control: Head<'_>,
         payload: Payload<'_>,
     ) -> Result<Queued, PushError> {
-        let before = self.before_of(sender);
+        let (before, before_forced) = (self.before_of(sender), self.forced());
         if sender == Sender::Unknown {
             while self.advance() {}
         }
-        let sender = sender.pid();
-        if self.refers() || self.lanes.has(sender) {
-            let placed = self.place(sender, control, payload);
+        if self.refers() || self.lanes.has(sender.pid()) {
+            let placed = self.place(sender, forced, control, payload);
             self.scratch.clear();
             placed?;
         } else {
-            self.write(sender, control, payload)?;
+            self.write(sender, forced, control, payload)?;
         }
         if !self.peer_hidden {
             self.quiet_since = self.quiet_since.max(now);
         }
-        let bytes = self.queued();
-        Ok(Queued { bytes, before })
+        Ok(Queued {
+            bytes: self.queued(),
+            before,
+            forced: before_forced,
+        })
     }
 
     /// What is to be written next, in order. There is something as long as the queue is not
@@ -186,6 +190,7 @@ impl Outbound {
         if self.portion.is_empty() {
             self.refill();
             self.portion.fill(&mut self.ready.chunks);
+            self.going_forced = core::mem::take(&mut self.ready.forced);
         }
         self.portion.segments()
     }
@@ -201,6 +206,7 @@ impl Outbound {
         if self.portion.is_empty() {
             self.refill();
             portion.fill(&mut self.ready.chunks);
+            self.going_forced = core::mem::take(&mut self.ready.forced);
         } else {
             core::mem::swap(&mut self.portion, portion);
         }
@@ -236,8 +242,23 @@ impl Outbound {
 
     /// Bytes that no other message can come before.
     fn next_up(&self) -> usize {
-        let portion = self.portion.len().saturating_add(self.taken);
-        self.ready.chunks.len().saturating_add(portion)
+        self.ready.chunks.len().saturating_add(self.going())
+    }
+
+    /// Bytes that are being written.
+    fn going(&self) -> usize {
+        self.portion.len().saturating_add(self.taken)
+    }
+
+    /// How many bytes wait whose senders did not.
+    fn forced(&self) -> usize {
+        let going = if self.going() > 0 {
+            self.going_forced
+        } else {
+            0
+        };
+        let waiting = self.ready.forced.saturating_add(self.lanes.forced);
+        waiting.saturating_add(going)
     }
 
     /// Follows another tick time of the peer.
@@ -252,7 +273,8 @@ impl Outbound {
     }
 
     /// Queues a tick when nothing was queued for an interval. A hidden peer gets one at each
-    /// interval: some, built on `erl_interface`, speak only when they hear a tick.
+    /// interval, among whatever else there is: some, built on `erl_interface`, speak only when they
+    /// hear a tick, and this side cuts who is silent.
     pub fn handle_timeout(&mut self, now: Instant) {
         if now < self.due() {
             return;
@@ -262,8 +284,8 @@ impl Outbound {
             self.ready.chunks.clear(KEPT);
         }
         self.portion.release();
-        // A full pipe says by itself that this side lives.
-        if self.is_empty() {
+        // A full pipe says by itself that this side lives; it does not ask whether the other one does.
+        if self.peer_hidden || self.is_empty() {
             self.ready.tick();
         }
     }
@@ -282,7 +304,8 @@ impl Outbound {
     /// lane, which is empty.
     fn write(
         &mut self,
-        sender: Option<&Pid>,
+        sender: Sender<'_>,
+        forced: bool,
         control: Head<'_>,
         payload: Payload<'_>,
     ) -> Result<(), PushError> {
@@ -290,22 +313,24 @@ impl Outbound {
         let begin = self.ready.chunks.mark();
         let head = encode(control, payload, self.headers, &mut self.ready.chunks);
         let len = self.ready.chunks.len_since(begin);
-        if self.cuts(len.saturating_sub(head)) {
+        if self.cuts(sender, len.saturating_sub(head)) {
             let parts = self.ready.chunks.split_off(begin);
             self.ready.chunks.truncate(frame);
-            let waiting = self.waiting(parts, len, head, true)?;
-            self.lanes.push(sender, waiting);
+            let mut waiting = self.waiting(parts, len, head, true)?;
+            waiting.forced = forced;
+            self.lanes.push(sender.pid(), waiting);
             return Ok(());
         }
         self.ready.end(frame)?;
-        self.went_past(len);
+        self.went(len, forced);
         Ok(())
     }
 
     /// Encodes a message beside what is ready, and puts it where it belongs.
     fn place(
         &mut self,
-        sender: Option<&Pid>,
+        sender: Sender<'_>,
+        forced: bool,
         control: Head<'_>,
         payload: Payload<'_>,
     ) -> Result<(), PushError> {
@@ -313,11 +338,12 @@ impl Outbound {
         let begin = self.scratch.chunks.mark();
         let head = encode(control, payload, self.headers, &mut self.scratch);
         let len = self.scratch.len();
-        let cut = self.cuts(len.saturating_sub(head));
-        if cut || self.lanes.has(sender) {
+        let cut = self.cuts(sender, len.saturating_sub(head));
+        if cut || self.lanes.has(sender.pid()) {
             let parts = self.scratch.chunks.split_off(begin);
-            let waiting = self.waiting(parts, len, head, cut)?;
-            self.lanes.push(sender, waiting);
+            let mut waiting = self.waiting(parts, len, head, cut)?;
+            waiting.forced = forced;
+            self.lanes.push(sender.pid(), waiting);
             return Ok(());
         }
         Ready::check(len)?;
@@ -327,17 +353,22 @@ impl Outbound {
         });
         self.ready.chunks.append(&mut self.scratch.chunks);
         self.ready.end(frame)?;
-        self.went_past(len);
+        self.went(len, forced);
         Ok(())
     }
 
-    fn cuts(&self, payload: usize) -> bool {
-        self.fragments && payload > self.sending.whole
+    /// Between the pieces of a message of nobody in particular its sender's later ones would go: it
+    /// is not cut.
+    fn cuts(&self, sender: Sender<'_>, payload: usize) -> bool {
+        self.fragments && payload > self.sending.whole && sender != Sender::Unknown
     }
 
-    /// So many bytes went past the lanes. Whoever sends without end shall not keep the others from
-    /// their turns.
-    fn went_past(&mut self, len: usize) {
+    /// So many bytes are ready, and went past the lanes. Whoever sends without end shall not keep the
+    /// others from their turns.
+    fn went(&mut self, len: usize, forced: bool) {
+        if forced {
+            self.ready.forced = self.ready.forced.saturating_add(len);
+        }
         if self.lanes.is_empty() {
             return;
         }
@@ -370,6 +401,7 @@ impl Outbound {
             len,
             control: head,
             cut,
+            forced: false,
         })
     }
 
@@ -381,59 +413,6 @@ impl Outbound {
     fn advance(&mut self) -> bool {
         let piece = self.sending.piece.max(1);
         self.lanes.advance(piece, &mut self.atoms, &mut self.ready)
-    }
-}
-
-/// A control message.
-#[derive(Clone, Copy)]
-enum Head<'a> {
-    Control(&'a Control),
-    Encoded(&'a [u8]),
-}
-
-/// Writes control message and payload; how long the control message is.
-fn encode(
-    control: Head<'_>,
-    payload: Payload<'_>,
-    headers: bool,
-    out: &mut (impl Sink + Length),
-) -> usize {
-    let begin = out.length();
-    let version: &[u8] = if headers { &[] } else { &[VERSION] };
-    out.put(version);
-    match control {
-        Head::Control(control) => control.encode_bare(out),
-        Head::Encoded(bytes) => out.put(bytes),
-    }
-    let head = out.length().saturating_sub(begin);
-    match payload {
-        Payload::None => {}
-        Payload::Term(term) => {
-            out.put(version);
-            term.encode_bare(out);
-        }
-        Payload::Encoded(bytes) => {
-            out.put(version);
-            out.put_shared(bytes, || bytes.clone());
-        }
-    }
-    head
-}
-
-/// How much was written.
-trait Length {
-    fn length(&self) -> usize;
-}
-
-impl Length for Chunks {
-    fn length(&self) -> usize {
-        self.len()
-    }
-}
-
-impl Length for Scratch {
-    fn length(&self) -> usize {
-        self.len()
     }
 }
 

@@ -25,6 +25,8 @@ const BARE: [u8; 5] = [0, 0, 0, 0, PASS_THROUGH];
 pub(super) struct Ready {
     /// Behind the last whole frame is nothing, except between `begin` and `end`.
     pub(super) chunks: Chunks,
+    /// Bytes in it, headers left out, whose senders did not wait for room.
+    pub(super) forced: usize,
 }
 
 impl Ready {

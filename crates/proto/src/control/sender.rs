@@ -26,6 +26,12 @@ impl<'a> Sender<'a> {
 }
 
 impl Control {
+    /// The process that sends it, where it says so.
+    #[must_use]
+    pub const fn sender_pid(&self) -> Option<&Pid> {
+        self.sender().pid()
+    }
+
     /// Who sends it.
     pub(crate) const fn sender(&self) -> Sender<'_> {
         match self {
