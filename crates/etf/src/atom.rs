@@ -90,6 +90,15 @@ impl Atom {
         }
     }
 
+    /// A clone, when it needs no counter.
+    #[inline(always)]
+    pub(crate) fn clone_short(&self) -> Option<Self> {
+        let Text::Inline(bytes, length) = &self.0 else {
+            return None;
+        };
+        Some(Self(Text::Inline(*bytes, *length)))
+    }
+
     /// Equal atoms have the same, others mostly not.
     #[inline]
     pub(crate) fn mark(&self) -> u64 {

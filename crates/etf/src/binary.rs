@@ -95,9 +95,9 @@ impl ShortBinary {
         Some(Self { bytes, length })
     }
 
-    /// The same from bytes that more bytes follow, which costs less; `None` when there are too few of them.
+    /// The same from the first `length` of these bytes, which costs less when more follow.
     #[inline]
-    pub(crate) fn before_more(bytes: &[u8], length: usize) -> Option<Self> {
+    pub(crate) fn of_input(bytes: &[u8], length: usize) -> Option<Self> {
         if length > Self::MAX {
             return None;
         }

@@ -1,24 +1,18 @@
 //! Decoding.
 
-mod containers;
+mod far;
 mod inflate;
-mod integers;
+mod leaf;
 mod leaves;
-mod machine;
+mod near;
 mod source;
 
-use alloc::{sync::Arc, vec::Vec};
+use alloc::sync::Arc;
 
 use bytes::Bytes;
 
 use self::source::Source;
-use crate::{
-    Atom, DecodeError, Limits, Term,
-    fun::{Fun, Record},
-    input::Input,
-    tag,
-    term::Repr,
-};
+use crate::{Atom, DecodeError, Limits, Term, input::Input, parts::OVERHEAD, tag, term::Repr};
 
 impl Term {
     /// Decodes what `term_to_binary` gave: version byte 131, a term (compressed, perhaps), nothing after it.
@@ -94,14 +88,9 @@ impl<'a> Decoder<'a> {
     /// # Errors
     /// When no term within the limits follows.
     pub fn term(&mut self) -> Result<Term, DecodeError> {
-        let mut parse = Parse {
-            source: Source::Shared(&self.bytes),
-            shared: &mut self.shared,
-            atoms: self.atoms,
-            limits: &self.limits,
-            budget: self.budget,
-            heads: Vec::new(),
-        };
+        let source = Source::Shared(&self.bytes);
+        let mut parse = Parse::new(source, &mut self.shared, self.atoms, &self.limits);
+        parse.budget = self.budget;
         let rest = Input(self.bytes.get(self.at..).unwrap_or_default());
         let (term, rest) = parse.term(rest)?;
         self.budget = parse.budget;
@@ -164,26 +153,60 @@ struct Parse<'b> {
     atoms: &'b [Atom],
     limits: &'b Limits,
     budget: usize,
-    /// What open closures and records have before their parts.
-    heads: Vec<Head>,
-}
-
-/// A container but for its parts.
-enum Head {
-    /// And how many bytes are left where it ends.
-    Fun(Fun, usize),
-    Record(Record),
+    /// Levels that may use the thread's stack.
+    near: usize,
+    /// Why there is no term, when there is none.
+    fault: DecodeError,
 }
 
 /// A term, and what follows it.
 type Parsed<'b> = Result<(Term, Input<'b>), DecodeError>;
 
-impl Parse<'_> {
+impl<'b> Parse<'b> {
+    fn new(
+        source: Source<'b>,
+        shared: &'b mut Option<Arc<Bytes>>,
+        atoms: &'b [Atom],
+        limits: &'b Limits,
+    ) -> Self {
+        Self {
+            source,
+            shared,
+            atoms,
+            limits,
+            budget: limits.size,
+            near: limits.depth.min(NEAR),
+            fault: DecodeError::Truncated,
+        }
+    }
+
+    /// Takes memory for so many parts from the budget. Parts for which there cannot be bytes are refused first: what is
+    /// reserved is in proportion to the bytes present, over all open containers together.
+    #[inline]
+    fn claim(&mut self, parts: usize, owed: usize, input: Input<'b>) -> Option<()> {
+        if parts.saturating_add(owed) > input.left() {
+            return self.fail(DecodeError::Truncated);
+        }
+        let bytes = parts.saturating_mul(size_of::<Term>());
+        self.charge(bytes.saturating_add(OVERHEAD))
+    }
+
     /// Takes so many bytes of memory from the budget.
     #[inline]
-    fn charge(&mut self, bytes: usize) -> Result<(), DecodeError> {
-        let left = self.budget.checked_sub(bytes);
-        self.budget = left.ok_or(DecodeError::TooLarge(self.limits.size))?;
-        Ok(())
+    fn charge(&mut self, bytes: usize) -> Option<()> {
+        match self.budget.checked_sub(bytes) {
+            Some(left) => self.budget = left,
+            None => return self.fail(DecodeError::TooLarge(self.limits.size)),
+        }
+        Some(())
+    }
+
+    #[cold]
+    fn fail<T>(&mut self, fault: DecodeError) -> Option<T> {
+        self.fault = fault;
+        None
     }
 }
+
+/// How many levels of a term may use the thread's stack: what messages have. Deeper ones wait on the heap.
+const NEAR: usize = 8;

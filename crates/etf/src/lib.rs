@@ -63,7 +63,7 @@
 //! - There is no option `safe`: atoms and functions need not exist anywhere.
 //! - A term of another runtime's own (`LOCAL_EXT` 121) is opaque: kept, printed as bytes, written back; its hash is not checked.
 //! - A reference without words is an error (OTP reads past the end). So are a bitstring of no bits and a float whose
-//!   text fills all 31 bytes, which only OTP 25 takes.
+//!   text fills all 31 bytes, which only OTP 25 takes. So are bytes after the term inside of a compressed stream.
 //! - Limits: see [`Limits`].
 #![no_std]
 #![deny(

@@ -3,7 +3,7 @@
 use alloc::string::String;
 use core::str;
 
-use crate::{Atom, AtomError, DecodeError, Reference, input::Input, tag, text};
+use crate::{Atom, AtomError, DecodeError, Reference, Term, input::Input, tag, text};
 
 /// Who reads the atoms inside identifiers and closures: decoding makes [`crate::Atom`]s of them, checking nothing.
 pub(crate) trait Names<'b> {
@@ -279,3 +279,13 @@ fn is_decimal(text: &[u8]) -> bool {
 
 /// What a shared part takes on the heap, about.
 pub(crate) const OVERHEAD: usize = 64;
+
+/// What a list of so many small integers takes on the heap, about.
+pub(crate) const fn string_cost(length: usize) -> usize {
+    if length == 0 {
+        return 0;
+    }
+    length
+        .saturating_mul(size_of::<Term>())
+        .saturating_add(OVERHEAD)
+}

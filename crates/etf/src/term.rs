@@ -62,6 +62,12 @@ pub(crate) enum Repr {
     Record(Arc<Record>),
 }
 
+/// Puts a value into a place in which nothing is that would have to be dropped.
+#[inline(always)]
+pub(crate) fn put(place: &mut Term, value: Repr) {
+    core::mem::forget(core::mem::replace(&mut place.0, value));
+}
+
 impl Term {
     /// The empty list.
     #[must_use]

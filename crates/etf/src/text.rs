@@ -7,20 +7,36 @@ use crate::{AtomError, DecodeError, atom::MAX_CHARS};
 /// Three words: what fits into an atom or a binary without a heap, and a byte for its length.
 pub(crate) const WIDE: usize = 24;
 
-/// The first `length` bytes of `bytes` with zeros after them, when there are [`WIDE`] to read from and
-/// `length` is less. Nothing in it depends on the length but a mask, so it costs the same for all.
+/// The first `length` bytes of `bytes` with zeros after them, when there are that many and `length` is less than
+/// [`WIDE`]. Where enough bytes follow, nothing in it depends on the length but a mask, so it costs the same for all.
 #[inline]
 pub(crate) fn padded(bytes: &[u8], length: usize) -> Option<[u64; 3]> {
-    let (chunks, _) = bytes.first_chunk::<WIDE>()?.as_chunks::<8>();
-    let [one, two, three] = chunks else {
-        return None;
-    };
     let [first, second, third] = MASKS.get(length)?;
-    Some([
-        u64::from_le_bytes(*one) & first,
-        u64::from_le_bytes(*two) & second,
-        u64::from_le_bytes(*three) & third,
-    ])
+    let [one, two, three] = match bytes.first_chunk() {
+        Some(bytes) => words(bytes),
+        None if length <= bytes.len() => words(&last_bytes(bytes)),
+        None => return None,
+    };
+    Some([one & first, two & second, three & third])
+}
+
+#[inline]
+fn words(bytes: &[u8; WIDE]) -> [u64; 3] {
+    let mut words = [0; 3];
+    for (word, bytes) in words.iter_mut().zip(bytes.as_chunks().0) {
+        *word = u64::from_le_bytes(*bytes);
+    }
+    words
+}
+
+/// Bytes before the end of the input, with zeros instead of what would follow.
+#[inline(never)]
+fn last_bytes(bytes: &[u8]) -> [u8; WIDE] {
+    let mut wide = [0; WIDE];
+    for (to, from) in wide.iter_mut().zip(bytes) {
+        *to = *from;
+    }
+    wide
 }
 
 /// As [`padded`], when all of it is ASCII.
@@ -102,7 +118,14 @@ mod tests {
             expected[length..].fill(0);
             assert_eq!(unpacked(padded(&bytes, length).unwrap()).to_vec(), expected);
         }
-        assert!(padded(&bytes, WIDE).is_none() && padded(&bytes[..23], 3).is_none());
+        for (there, length) in
+            (0..WIDE).flat_map(|there| (0..=WIDE).map(move |length| (there, length)))
+        {
+            let found = padded(&bytes[..there], length).map(unpacked);
+            let wanted = padded(&bytes, length).map(unpacked);
+            assert_eq!(found, wanted.filter(|_| length <= there));
+        }
+        assert!(padded(&bytes, WIDE).is_none());
         assert!(padded_ascii(&[200; 40], 0).is_some() && padded_ascii(&[200; 40], 1).is_none());
     }
 }

@@ -6,8 +6,8 @@ mod counting;
 mod util;
 
 use bytes::Bytes;
-use counting::measured;
-use trunkline_etf::{Decoder, Limits, Term, atom};
+use counting::{kept, measured};
+use trunkline_etf::{DecodeError, Decoder, Limits, RawTerm, Term, atom};
 use util::{malformed, release};
 
 /// What an element of a list of small integers becomes, first as a value and then in its list, with room to grow.
@@ -75,6 +75,35 @@ fn binaries_are_not_copied() {
     assert!(encoded.as_ptr_range().contains(&first.as_ptr()));
     let bytes = term.as_tuple().unwrap()[1].to_bytes().unwrap();
     assert!(encoded.as_ptr_range().contains(&bytes.as_ptr()));
+}
+
+#[test]
+fn the_size_limit_counts_all_that_is_held() {
+    let limits = Limits::default();
+    let many = |term: Term| Term::list(std::iter::repeat_n(term, 1_000));
+    let empty = Term::tuple::<Term>([]);
+    for term in [
+        many(Term::string("a")),
+        many(Term::string("a string of some length")),
+        many(Term::tuple([1])),
+        many(Term::map([(1, empty.clone())])),
+        many(Term::list_with_tail([1], 2.into())),
+        many(Term::list([empty.clone(), empty])),
+        many(Term::map((0..40).map(|key| (key, key)))),
+    ] {
+        let raw = RawTerm::from(&term);
+        let (decoded, kept) = kept(|| raw.decode(&limits).unwrap());
+        assert_eq!(decoded, term);
+        let less = limits.with_size(usize::try_from(kept).unwrap() - 1);
+        let refused = DecodeError::TooLarge(less.size);
+        assert_eq!(
+            raw.decode(&less),
+            Err(refused),
+            "{kept} bytes: {:.60}",
+            term.to_string()
+        );
+        assert_eq!(raw.walk(&less).err(), Some(refused), "{kept} bytes");
+    }
 }
 
 #[test]

@@ -3,7 +3,8 @@
 
 mod util;
 
-use trunkline_etf::{DecodeError, Limits, Term};
+use bytes::Bytes;
+use trunkline_etf::{DecodeError, Decoder, Limits, Term};
 use util::{malformed, release};
 
 /// OTP refused these only because of the option `safe`: an atom or a function that did not exist there.
@@ -19,8 +20,10 @@ const UNSAFE_THERE: [&str; 6] = [
 /// Only the runtime that wrote them knows the hash; for us they are opaque.
 const OPAQUE: [&str; 2] = ["tag/121-local-bad-hash", "tag/121-local-bad-hash8"];
 
-/// We refuse what only OTP 25 takes, and a reference without words, for which OTP reads past the end.
-const STRICTER: [&str; 3] = [
+/// We refuse what only OTP 25 takes, a reference without words, for which OTP reads past the end, and bytes after a term
+/// inside of a compressed stream, which OTP drops.
+const STRICTER: [&str; 4] = [
+    "compressed/two-terms-inside",
     "bitbin/len-0-bits-0",
     "oldfloat/no-nul-31",
     "newerref/0-words",
@@ -109,4 +112,30 @@ fn limits_are_errors_of_their_own() {
         Term::decode(&vec![131, 97, 1, 0].into(), &Limits::default())
             == Err(DecodeError::Trailing(1))
     );
+}
+
+#[test]
+fn compressed_terms_share_the_size_limit_and_end_with_their_stream() {
+    let vectors = malformed();
+    let bytes = |name: &str| {
+        let found = vectors.iter().find(|vector| vector.name == name);
+        found.unwrap().bytes()
+    };
+    let one = bytes("compressed/ok-reference");
+    let limits = Limits::default();
+    let fits = |size: usize| Term::decode(&one, &limits.with_size(size)).is_ok();
+    let size = (1..100_000).find(|size| fits(*size)).unwrap();
+    let two = Bytes::from([&one[..], &one].concat());
+    let decode_two = |size: usize| {
+        let limits = limits.with_size(size);
+        let mut decoder = Decoder::new(two.clone(), &limits);
+        decoder.versioned().and_then(|_| decoder.versioned())
+    };
+    assert_eq!(
+        decode_two(2 * size - 1),
+        Err(DecodeError::TooLarge(2 * size - 1))
+    );
+    assert!(decode_two(2 * size).is_ok());
+    let trailing = Term::decode_prefix(&bytes("compressed/two-terms-inside"), &limits);
+    assert_eq!(trailing, Err(DecodeError::Trailing(2)));
 }

@@ -31,9 +31,15 @@ impl Decoder<'_> {
         self.at = self.at.saturating_add(5).saturating_add(used);
         let mut inner = Decoder::new(inflated.into(), &self.limits).atoms(self.atoms);
         inner.budget = self.budget;
-        match inner.byte(0)? {
-            tag @ (tag::COMPRESSED | tag::LOCAL) => Err(DecodeError::Tag(tag)),
-            _ => inner.term(),
+        let term = match inner.byte(0)? {
+            tag @ (tag::COMPRESSED | tag::LOCAL) => return Err(DecodeError::Tag(tag)),
+            _ => inner.term()?,
+        };
+        // What it holds counts for the terms that follow, too.
+        self.budget = inner.budget;
+        match size.saturating_sub(inner.used()) {
+            0 => Ok(term),
+            more => Err(DecodeError::Trailing(more)),
         }
     }
 }

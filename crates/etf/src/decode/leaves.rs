@@ -1,179 +1,158 @@
-//! Terms without parts.
+//! Leaves that messages mostly consist of, in their common forms, read in a loop of their own.
 
-use alloc::sync::Arc;
+use core::mem;
 
-use super::Parse;
 use crate::{
-    Atom, DecodeError, Export, Pid, Port, Reference, Term,
-    big::{self, Big, ShortBig},
-    binary::{Binary, ShortBinary},
+    Atom, Pid, Term,
+    big::{self, ShortBig},
+    binary::ShortBinary,
     input::Input,
-    items::Items,
-    parts::{self, Names, OVERHEAD},
     tag,
-    term::Repr,
+    term::{Repr, put},
     text,
 };
 
-impl<'b> Parse<'b> {
-    /// Any leaf after its tag, in any of its forms; `None` when the tag is none of a leaf.
-    pub(super) fn leaf(
-        &mut self,
-        tag: u8,
-        input: &mut Input<'b>,
-    ) -> Result<Option<Term>, DecodeError> {
-        Ok(Some(match tag {
-            tag::SMALL_INTEGER => input.u8()?.into(),
-            tag::INTEGER => i32::from_be_bytes(input.array()?).into(),
-            tag::SMALL_BIG | tag::LARGE_BIG => {
-                let (negative, magnitude) = parts::big(tag, input)?;
-                self.charge(Big::heap_bytes(magnitude.len()))?;
-                Term::integer(negative, magnitude)
-            }
-            tag::NEW_FLOAT => Term(Repr::Float(parts::float(input)?)),
-            tag::FLOAT => Term(Repr::Float(parts::old_float(input)?)),
-            tag::NIL => Term::nil(),
-            tag::STRING => self.string(input)?,
-            tag::BINARY => {
-                let length = input.count()?;
-                self.binary(input, length)?
-            }
-            tag::BIT_BINARY => self.bit_binary(input)?,
-            tag::PID | tag::NEW_PID => {
-                let (node, id, serial, creation) = parts::pid(self, tag, input)?;
-                self.charge(OVERHEAD)?;
-                Pid {
-                    node,
-                    id,
-                    serial,
-                    creation,
-                }
-                .into()
-            }
-            tag::PORT | tag::NEW_PORT | tag::V4_PORT => {
-                let (node, id, creation) = parts::port(self, tag, input)?;
-                self.charge(OVERHEAD)?;
-                Port { node, id, creation }.into()
-            }
-            tag::REFERENCE | tag::NEW_REFERENCE | tag::NEWER_REFERENCE => {
-                let (node, creation, (words, length)) = parts::reference(self, tag, input)?;
-                self.charge(OVERHEAD)?;
-                let words = words.get(..length).unwrap_or_default();
-                Reference::new(node, creation, words)?.into()
-            }
-            tag::EXPORT => {
-                let (module, function, arity) = parts::export(self, input)?;
-                self.charge(OVERHEAD)?;
-                Export {
-                    module,
-                    function,
-                    arity,
-                }
-                .into()
-            }
-            _ => return Ok(self.atom(tag, input)?.map(Term::from)),
-        }))
-    }
-
-    /// An atom after its tag; `None` when the tag is not an atom's.
-    fn atom(&mut self, tag: u8, input: &mut Input<'b>) -> Result<Option<Atom>, DecodeError> {
-        let Some(text) = parts::atom(tag, input)? else {
-            return Ok(None);
+/// Fills these places as far as there are leaves; stops at everything else, and at faults. Gives the places that are left.
+///
+/// Each kind is put to its place by itself: a value that were made in several branches and moved in one would wait for
+/// its own bytes. And nothing here makes a `Result`, which would cost as much as the value.
+#[cfg_attr(not(debug_assertions), inline(always))]
+pub(super) fn leaves<'p, 'b>(
+    mut places: &'p mut [Term],
+    mut rest: Input<'b>,
+    atoms: &[Atom],
+) -> (&'p mut [Term], Input<'b>) {
+    while let Some(place) = places.first_mut() {
+        let Some((tag, after)) = rest.0.split_first() else {
+            break;
         };
-        let atom = parts::owned(text, self.atoms)?;
-        self.charge(atom.heap_bytes())?;
-        Ok(Some(atom))
-    }
-
-    pub(super) fn string(&mut self, input: &mut Input<'b>) -> Result<Term, DecodeError> {
-        let length = usize::from(input.u16()?);
-        let bytes = input.take(length)?;
-        self.charge(length.saturating_mul(size_of::<Term>()))?;
-        let items: Items = bytes.iter().map(|byte| Term::from(*byte)).collect();
-        Ok(if items.is_empty() {
-            Term::nil()
-        } else {
-            Term(Repr::List(items))
-        })
-    }
-
-    /// The next bytes: inside of the term when they fit, else a part of the input.
-    fn binary(&mut self, input: &mut Input<'b>, length: usize) -> Result<Term, DecodeError> {
-        let start = self.source.len().saturating_sub(input.left());
-        let bytes = input.take(length)?;
-        if let Some(short) = ShortBinary::new(bytes) {
-            return Ok(Term(Repr::ShortBinary(short)));
+        match *tag {
+            tag::SMALL_INTEGER => {
+                let Some((value, after)) = after.split_first() else {
+                    break;
+                };
+                put(place, Repr::Int((*value).into()));
+                rest = Input(after);
+            }
+            tag::INTEGER => {
+                let Some((value, after)) = after.split_first_chunk() else {
+                    break;
+                };
+                put(place, Repr::Int(i32::from_be_bytes(*value).into()));
+                rest = Input(after);
+            }
+            tag::NIL => rest = Input(after),
+            tag::SMALL_ATOM_UTF8 => {
+                let Some((atom, after)) = short_atom(Input(after)) else {
+                    break;
+                };
+                put(place, Repr::Atom(atom));
+                rest = after;
+            }
+            tag::ATOM_CACHE_REF => {
+                let Some((atom, after)) = cached_atom(Input(after), atoms) else {
+                    break;
+                };
+                put(place, Repr::Atom(atom));
+                rest = after;
+            }
+            tag::BINARY => {
+                let Some((binary, after)) = short_binary(Input(after)) else {
+                    break;
+                };
+                put(place, Repr::ShortBinary(binary));
+                rest = after;
+            }
+            tag::NEW_FLOAT => {
+                let Some((value, after)) = after.split_first_chunk() else {
+                    break;
+                };
+                let value = f64::from_be_bytes(*value);
+                if !value.is_finite() {
+                    break;
+                }
+                put(place, Repr::Float(value));
+                rest = Input(after);
+            }
+            tag::SMALL_BIG => match short_big(Input(after)) {
+                Some((Ok(value), after)) => {
+                    put(place, Repr::Int(value));
+                    rest = after;
+                }
+                Some((Err(value), after)) => {
+                    put(place, Repr::ShortBig(value));
+                    rest = after;
+                }
+                None => break,
+            },
+            _ => break,
         }
-        let source = self.source;
-        let shared = self
-            .shared
-            .get_or_insert_with(|| Arc::new(source.to_bytes()));
-        // A frame has less than 4 GiB; what is beyond cannot be addressed.
-        let binary = Binary::part(shared, start, length).ok_or(DecodeError::Truncated)?;
-        Ok(Term(Repr::Binary(binary)))
+        places = mem::take(&mut places).get_mut(1..).unwrap_or_default();
     }
-
-    fn bit_binary(&mut self, input: &mut Input<'b>) -> Result<Term, DecodeError> {
-        let mut ahead = *input;
-        let (bytes, bits) = parts::bits(&mut ahead)?;
-        if bits == 8 {
-            // Five bytes before the content.
-            input.skip(5)?;
-            return self.binary(input, bytes.len());
-        }
-        *input = ahead;
-        self.charge(OVERHEAD)?;
-        Ok(Term::from_bits(self.source.part(bytes), bits))
-    }
+    (places, rest)
 }
 
-impl<'b> Names<'b> for Parse<'b> {
-    type Name = Atom;
+/// A process of which the node's name is short, after its tag.
+#[inline(always)]
+pub(super) fn short_pid<'b>(input: Input<'b>, atoms: &[Atom]) -> Option<(Pid, Input<'b>)> {
+    let (tag, after) = input.0.split_first()?;
+    let (node, rest) = match *tag {
+        tag::SMALL_ATOM_UTF8 => short_atom(Input(after))?,
+        tag::ATOM_CACHE_REF => cached_atom(Input(after), atoms)?,
+        _ => return None,
+    };
+    let (numbers, rest) = rest.0.split_first_chunk::<12>()?;
+    let ([id, serial, creation], _) = numbers.as_chunks::<4>() else {
+        return None;
+    };
+    let pid = Pid {
+        node,
+        id: u32::from_be_bytes(*id),
+        serial: u32::from_be_bytes(*serial),
+        creation: u32::from_be_bytes(*creation),
+    };
+    Some((pid, Input(rest)))
+}
 
-    fn name(&mut self, input: &mut Input<'b>) -> Result<Atom, DecodeError> {
-        let tag = input.u8()?;
-        if tag == tag::SMALL_ATOM_UTF8
-            && let Some((atom, rest)) = short_atom(*input)
-        {
-            *input = rest;
-            return Ok(atom);
-        }
-        self.atom(tag, input)?.ok_or(DecodeError::Part)
-    }
+/// An atom of the frame that has no memory of its own.
+#[inline(always)]
+fn cached_atom<'b>(input: Input<'b>, atoms: &[Atom]) -> Option<(Atom, Input<'b>)> {
+    let (place, after) = input.0.split_first()?;
+    let atom = atoms.get(usize::from(*place))?;
+    Some((atom.clone_short()?, Input(after)))
 }
 
 /// The quick way for most atoms; `None` when it may be another one.
 #[inline(always)]
-pub(super) fn short_atom(mut input: Input<'_>) -> Option<(Atom, Input<'_>)> {
-    let length = usize::from(input.u8().ok()?);
-    let words = text::padded_ascii(input.0, length)?;
-    input.skip(length).ok()?;
-    Some((Atom::from_words(words, length)?, input))
+pub(super) fn short_atom(input: Input<'_>) -> Option<(Atom, Input<'_>)> {
+    let (length, text) = input.0.split_first()?;
+    let length = usize::from(*length);
+    let words = text::padded_ascii(text, length)?;
+    Some((Atom::from_words(words, length)?, Input(text.get(length..)?)))
 }
 
-/// The quick way for short binaries that more bytes follow.
+/// The quick way for short binaries.
 #[inline(always)]
-pub(super) fn short_binary(mut input: Input<'_>) -> Option<(ShortBinary, Input<'_>)> {
-    let length = input.count().ok()?;
-    let binary = ShortBinary::before_more(input.0, length)?;
-    input.skip(length).ok()?;
-    Some((binary, input))
+fn short_binary(input: Input<'_>) -> Option<(ShortBinary, Input<'_>)> {
+    let (length, content) = input.0.split_first_chunk()?;
+    let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+    let binary = ShortBinary::of_input(content, length)?;
+    Some((binary, Input(content.get(length..)?)))
 }
 
-/// The quick way for integers of up to 21 bytes that more bytes follow; `Err` has a large one.
+/// The quick way for integers of up to 21 bytes; `Err` has a large one.
 #[inline(always)]
-pub(super) fn short_big(mut input: Input<'_>) -> Option<(Result<i64, ShortBig>, Input<'_>)> {
-    let length = input.u8().ok()?;
-    let negative = input.u8().ok()? != 0;
-    let words = text::padded(input.0, length.into())?;
-    let value = if length <= 8 {
+fn short_big(input: Input<'_>) -> Option<(Result<i64, ShortBig>, Input<'_>)> {
+    let ([length, sign], magnitude) = input.0.split_first_chunk()?;
+    let negative = *sign != 0;
+    let words = text::padded(magnitude, usize::from(*length))?;
+    let value = if *length <= 8 {
         Ok(big::small_word(negative, *words.first()?)?)
     } else {
         // The highest byte counts, so this is its normal form.
-        let highest = input.0.get(usize::from(length.saturating_sub(1)))?;
-        let normal = *highest != 0 && usize::from(length) <= ShortBig::MAX;
-        normal.then(|| Err(ShortBig::from_words(negative, words, length)))?
+        let highest = magnitude.get(usize::from(length.saturating_sub(1)))?;
+        let normal = *highest != 0 && usize::from(*length) <= ShortBig::MAX;
+        normal.then(|| Err(ShortBig::from_words(negative, words, *length)))?
     };
-    input.skip(length.into()).ok()?;
-    Some((value, input))
+    Some((value, Input(magnitude.get(usize::from(*length)..)?)))
 }

@@ -1,6 +1,6 @@
 //! Whose bytes are decoded.
 
-use alloc::{sync::Arc, vec::Vec};
+use alloc::sync::Arc;
 
 use bytes::Bytes;
 
@@ -31,14 +31,7 @@ impl Term {
     /// ```
     pub fn decode_lent(bytes: &[u8], atoms: &[Atom], limits: &Limits) -> Result<Self, DecodeError> {
         let mut shared: Option<Arc<Bytes>> = None;
-        let mut parse = Parse {
-            source: Source::Lent(bytes),
-            shared: &mut shared,
-            atoms,
-            limits,
-            budget: limits.size,
-            heads: Vec::new(),
-        };
+        let mut parse = Parse::new(Source::Lent(bytes), &mut shared, atoms, limits);
         let (term, rest) = parse.term(Input(bytes))?;
         match rest.left() {
             0 => Ok(term),

@@ -250,7 +250,7 @@ impl Check<'_> {
     fn string(&mut self, from: &mut Input<'_>) -> Result<(), DecodeError> {
         let length = usize::from(from.u16()?);
         from.skip(length)?;
-        self.charge(length.saturating_mul(size_of::<Term>()))
+        self.charge(parts::string_cost(length))
     }
 
     /// An atom after its tag; `false` when the tag is not an atom's.

@@ -1,0 +1,149 @@
+//! What messages mostly consist of: tuples, proper lists and maps a few levels deep, each built where it stays.
+//! Everything else, and every fault, is for [`far`](super::far).
+
+use alloc::sync::Arc;
+use core::slice;
+
+use super::{
+    Parse, Parsed,
+    leaves::{leaves, short_pid},
+};
+use crate::{
+    DecodeError, Map, Term,
+    input::Input,
+    items::Items,
+    parts::OVERHEAD,
+    tag,
+    term::{Repr, put},
+};
+
+impl<'b> Parse<'b> {
+    /// The next term, of any kind.
+    #[inline]
+    pub(super) fn term(&mut self, rest: Input<'b>) -> Parsed<'b> {
+        let mut term = Term::nil();
+        let done = match rest.0 {
+            // Most messages.
+            [tag::SMALL_TUPLE, ..] => self.part(&mut term, rest, 0, 0),
+            _ => self.fill(slice::from_mut(&mut term), rest, 0, 0),
+        };
+        match done {
+            Some(rest) => Ok((term, rest)),
+            None => Err(self.fault),
+        }
+    }
+
+    /// Puts a term into each of these places, in which nothing is yet. `level` containers are open, and `owed`
+    /// of their parts have not begun.
+    ///
+    /// `None`, here and below, when there is a [`fault`](Self::fault): what is left of the input, or nothing, fits into two
+    /// registers, and a `Result` does not.
+    fn fill(
+        &mut self,
+        mut places: &mut [Term],
+        mut rest: Input<'b>,
+        level: usize,
+        owed: usize,
+    ) -> Option<Input<'b>> {
+        loop {
+            (places, rest) = leaves(places, rest, self.atoms);
+            let Some((place, more)) = places.split_first_mut() else {
+                return Some(rest);
+            };
+            rest = self.part(place, rest, level, owed.saturating_add(more.len()))?;
+            places = more;
+        }
+    }
+
+    #[inline]
+    fn part(
+        &mut self,
+        place: &mut Term,
+        rest: Input<'b>,
+        level: usize,
+        owed: usize,
+    ) -> Option<Input<'b>> {
+        match *rest.0 {
+            [tag::SMALL_TUPLE, arity @ 1..=u8::MAX, ref after @ ..] if level < self.near => {
+                let after = Input(after);
+                let (items, after) = self.parts(arity.into(), after, level, owed)?;
+                put(place, Repr::Tuple(items));
+                Some(after)
+            }
+            [tag::LIST, ref after @ ..] if level < self.near => match counted(after) {
+                Some((count, after)) => self.list(place, count, after, level, owed),
+                None => self.far(place, rest, level, owed),
+            },
+            [tag::MAP, ref after @ ..] if level < self.near => match counted(after) {
+                Some((count, after)) => self.map(place, count, after, level, owed),
+                None => self.far(place, rest, level, owed),
+            },
+            [tag::NEW_PID, ref after @ ..] => match short_pid(Input(after), self.atoms) {
+                Some((pid, after)) => {
+                    self.charge(OVERHEAD)?;
+                    put(place, Repr::Pid(Arc::new(pid)));
+                    Some(after)
+                }
+                None => self.far(place, rest, level, owed),
+            },
+            _ => self.far(place, rest, level, owed),
+        }
+    }
+
+    #[inline]
+    fn list(
+        &mut self,
+        place: &mut Term,
+        count: usize,
+        after: Input<'b>,
+        level: usize,
+        owed: usize,
+    ) -> Option<Input<'b>> {
+        let (items, after) = self.parts(count, after, level, owed.saturating_add(1))?;
+        if let [tag::NIL, after @ ..] = after.0 {
+            put(place, Repr::List(items));
+            return Some(Input(after));
+        }
+        self.list_goes_on(place, items, after, level, owed)
+    }
+
+    #[inline]
+    fn map(
+        &mut self,
+        place: &mut Term,
+        pairs: usize,
+        after: Input<'b>,
+        level: usize,
+        owed: usize,
+    ) -> Option<Input<'b>> {
+        let (items, after) = self.parts(pairs.saturating_mul(2), after, level, owed)?;
+        let Some(map) = Map::distinct(items) else {
+            return self.fail(DecodeError::DuplicateKey);
+        };
+        put(place, Repr::Map(map));
+        Some(after)
+    }
+
+    /// So many terms, one at least.
+    #[inline]
+    fn parts(
+        &mut self,
+        count: usize,
+        after: Input<'b>,
+        level: usize,
+        owed: usize,
+    ) -> Option<(Items, Input<'b>)> {
+        self.claim(count, owed, after)?;
+        let mut items = Items::nils(count);
+        let after = self.fill(items.get_mut()?, after, level.saturating_add(1), owed)?;
+        Some((items, after))
+    }
+}
+
+/// A count that is not zero.
+#[inline(always)]
+fn counted(bytes: &[u8]) -> Option<(usize, Input<'_>)> {
+    let (count, after) = bytes.split_first_chunk()?;
+    let count = usize::try_from(u32::from_be_bytes(*count)).ok()?;
+    (count > 0).then_some((count, Input(after)))
+}
