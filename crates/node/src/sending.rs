@@ -1,6 +1,7 @@
 //! How signals leave, and what happens where there is no connection.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use trunkline_etf::{Atom, Pid, Term};
@@ -13,12 +14,21 @@ use crate::shared::Shared;
 use crate::{SendError, Target};
 
 /// Signals for nodes that are being dialled for their sake, in order.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Unsent(Mutex<HashMap<NodeName, Vec<Control>>>);
 
 /// So many signals wait for one node; what is more fails, as if the node were not there. Messages
 /// do not wait here: their senders do.
 const MAX_UNSENT: usize = 10_000;
+
+/// How many for each node: why a process ends is among them.
+impl fmt::Debug for Unsent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unsent = self.lock();
+        let counts = unsent.iter().map(|(node, waiting)| (node, waiting.len()));
+        f.debug_map().entries(counts).finish()
+    }
+}
 
 impl Unsent {
     /// Whether it is the first one for this node.

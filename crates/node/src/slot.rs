@@ -1,6 +1,7 @@
 //! Where the answer to a call is waited for: not in a mailbox, which somebody would have to search.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
@@ -21,7 +22,6 @@ pub(crate) enum Answer {
 }
 
 /// Waits for what comes for one reference.
-#[derive(Debug)]
 pub(crate) struct Slot {
     /// Who is to answer lives there.
     pub(crate) node: Atom,
@@ -30,10 +30,20 @@ pub(crate) struct Slot {
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct State {
     answers: VecDeque<Answer>,
     waker: Option<Waker>,
+}
+
+/// Who waits for whom, not what came.
+impl fmt::Debug for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Slot")
+            .field("node", &self.node)
+            .field("owner", &self.owner)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Slot {

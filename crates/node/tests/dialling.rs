@@ -10,7 +10,8 @@ use std::time::Duration;
 use support::{Conn, cookie, name, peer, pid};
 use tokio::time::timeout;
 use trunkline_etf::{Atom, atom};
-use trunkline_node::{Message, Node, NodeBuilder, Resolve};
+use trunkline_node::probe::{ProbeConfig, probe};
+use trunkline_node::{Message, Node, NodeBuilder, NodeKind, Resolve, RpcError, Target};
 use trunkline_proto::control::{Control, PidOrName};
 use trunkline_proto::{Cookie, Reason};
 
@@ -143,11 +144,10 @@ async fn a_dial_that_panics_is_over() {
     let app = peer(|wire| drop(wire.connect()));
     let node = builder().resolver(Arc::new(Panics::default()));
     let node = node.start().await.expect("it starts");
-    let target =
-        trunkline_node::Target::new(name("app@app.example")).on_port(app.port.expect("it listens"));
+    let target = Target::new(name("app@app.example")).on_port(app.port.expect("it listens"));
     let first = timeout(PATIENT, node.connect(&target)).await;
     first.expect("in time").expect_err("the resolver panics");
-    let known = node.nodes(&[trunkline_node::NodeKind::Known]);
+    let known = node.nodes(&[NodeKind::Known]);
     assert_eq!(known, [node.name().clone()]);
     // It is asked again.
     let second = timeout(PATIENT, node.connect(&target))
@@ -169,4 +169,47 @@ async fn a_node_that_is_not_dialled_is_down_at_once_for_whoever_asks() {
     };
     assert_eq!(a.recv().await, Some(node_down));
     assert_eq!(a.waiting(), 0);
+}
+
+/// `Duration::MAX` is as good a limit as any, everywhere.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_may_be_beyond_all_time() {
+    const MAX: Duration = Duration::MAX;
+    let eternal = |node: NodeBuilder<Cookie>| {
+        let node = node.connect_timeout(MAX).tick_time(MAX);
+        node.listen([Ipv4Addr::LOCALHOST.into()], 0)
+    };
+    let node = eternal(builder()).start().await.expect("it starts");
+    let app = Node::builder(name("app@127.0.0.1")).cookie(cookie("monster"));
+    let app = eternal(app.epmd(None)).start().await.expect("it starts");
+    let target = Target::new(app.name().clone()).on_port(app.port().expect("it listens"));
+    let everything = async {
+        let config = ProbeConfig {
+            timeout: MAX,
+            ..ProbeConfig::new(name("probe@127.0.0.1"))
+        };
+        probe(&config, &target).await.result.expect("it greets");
+        node.connect(&target).await.expect("it connects");
+        node.set_tick_time(app.name(), Duration::from_secs(1));
+        node.set_tick_time(app.name(), MAX);
+        let mut echo = app.process();
+        echo.register(&atom!("echo"));
+        let me = node.process();
+        let server = (atom!("echo"), app.name());
+        let called = async { me.call(server, atom!("hello"), MAX).await };
+        let replies = async {
+            let Ok(Message::Term(call)) = echo.recv_timeout(MAX).await else {
+                panic!("a call");
+            };
+            let from = call.as_tuple().and_then(|parts| parts.get(1));
+            let replied = echo.reply(from.expect("a caller"), atom!("yes")).await;
+            replied.expect("connected");
+        };
+        let (answer, ()) = tokio::join!(called, replies);
+        assert_eq!(answer, Ok(atom!("yes").into()));
+        let called = node.erpc(app.name(), "m", "f", Vec::new(), MAX).await;
+        assert_eq!(called, Err(RpcError::NotSupported));
+        assert!(node.shutdown(MAX).await.is_clean());
+    };
+    timeout(PATIENT, everything).await.expect("at once");
 }

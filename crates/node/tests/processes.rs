@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use proptest::prelude::*;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use trunkline_etf::{Pid, Term, atom, term};
@@ -470,4 +471,127 @@ async fn who_has_ended_does_nothing_more() {
     assert!(node.is_alive(&monitored));
     assert_eq!(all(&mut other).await, []);
     assert!(format!("{node:?}").contains("calls_and_aliases: 0"));
+}
+
+/// What a process does about what it receives.
+#[derive(Clone, Debug)]
+enum Step {
+    /// A message comes.
+    Send,
+    /// The news of a monitor comes.
+    Down,
+    /// That monitor, if its news has not been received, is forgotten.
+    Demonitor(usize),
+    Mark,
+    /// Receives what came since this mark.
+    Since(usize),
+    Receive,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => Just(Step::Send),
+        3 => Just(Step::Down),
+        3 => (0..8_usize).prop_map(Step::Demonitor),
+        3 => Just(Step::Mark),
+        3 => (0..8_usize).prop_map(Step::Since),
+        1 => Just(Step::Receive),
+    ]
+}
+
+/// What waits, as a list: the number in the order of arrival, and what it is.
+type Model = Vec<(usize, Message)>;
+
+async fn what_is_forgotten_moves_no_mark(steps: Vec<Step>) {
+    let node = node().await;
+    let mut me = node.process();
+    let (mut model, mut came) = (Model::new(), 0);
+    let (mut monitors, mut marks) = (Vec::new(), vec![(0, me.mark())]);
+    for step in steps {
+        match step {
+            Step::Send => {
+                me.send(&me.pid(), term!((came))).await.expect("always");
+                model.push((came, Message::Term(term!((came)))));
+                came += 1;
+            }
+            Step::Down => {
+                let reference = me.monitor((atom!("nobody"), node.name()));
+                monitors.push(reference.clone());
+                let down = Message::Down {
+                    reference,
+                    node: atom!("one@127.0.0.1"),
+                    from: atom!("nobody").into(),
+                    reason: term!(noproc),
+                };
+                model.push((came, down));
+                came += 1;
+            }
+            Step::Demonitor(which) if !monitors.is_empty() => {
+                let monitor = monitors.swap_remove(which % monitors.len());
+                me.demonitor(&monitor);
+                let is = |message: &Message| matches!(message, Message::Down { reference, .. } if *reference == monitor);
+                model.retain(|(_, message)| !is(message));
+            }
+            Step::Mark => marks.push((came, me.mark())),
+            Step::Since(which) => {
+                let (since, mark) = marks[which % marks.len()];
+                let first = model.iter().position(|(number, _)| *number >= since);
+                if let Some(first) = first {
+                    let (_, expected) = model.remove(first);
+                    let found = me.recv_matching_since(mark, |_| true);
+                    let found = timeout(SOON, found).await.expect("it is there");
+                    assert_eq!(found, Some(expected));
+                }
+            }
+            Step::Receive if !model.is_empty() => {
+                assert_eq!(next(&mut me).await, model.remove(0).1);
+            }
+            Step::Demonitor(_) | Step::Receive => {}
+        }
+        assert_eq!(me.waiting(), model.len());
+    }
+}
+
+proptest! {
+    #[test]
+    fn marks_hold(steps in prop::collection::vec(step(), 1..60)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime").block_on(what_is_forgotten_moves_no_mark(steps));
+    }
+}
+
+/// Who looks at a node in a log sees how much there is, and of whom.
+#[tokio::test]
+async fn nothing_that_waits_is_shown() {
+    let node = node().await;
+    let (mut me, other) = (trapping(&node), node.process());
+    let ended = node.process();
+    let secret = || term!({password, "xyzzy"});
+    me.monitor(&ended.pid());
+    let (fields, pid) = (["password", "xyzzy", "120, 121"], me.pid());
+    for _ in 0..3 {
+        other.send(&pid, secret()).await.expect("always");
+    }
+    // Looked at, taken, and still in the mailbox.
+    let last = term!(last);
+    let skips = me.recv_matching_timeout(Duration::ZERO, |message| {
+        *message == Message::Term(last.clone())
+    });
+    assert_eq!(skips.await, Err(RecvError::Timeout));
+    other.send(&pid, secret()).await.expect("always");
+    other.exit(&pid, secret()).expect("always");
+    ended.end(secret());
+    // The reason of an end that waits for a connection.
+    let away = Pid {
+        node: atom!("nobody@127.0.0.1"),
+        ..pid.clone()
+    };
+    other.exit(&away, secret()).expect("it is dialled");
+    for shown in [format!("{me:?}"), format!("{me:#?}"), format!("{node:?}")] {
+        for field in fields {
+            assert!(!shown.contains(field), "{field} in {shown}");
+        }
+    }
+    let shown = format!("{me:?}");
+    assert!(shown.contains("waiting: 6"), "{shown}");
 }

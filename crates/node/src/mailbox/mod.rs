@@ -8,6 +8,7 @@
 mod limit;
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::mem;
 use std::sync::Arc;
 
@@ -27,7 +28,7 @@ const KEPT: usize = 256 << 10;
 const PLACE: usize = 32;
 
 /// Messages and signals that wait.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Queue {
     places: VecDeque<Place>,
     /// The small ones, one behind the other, from `at` on.
@@ -38,8 +39,18 @@ pub(crate) struct Queue {
     charged: usize,
 }
 
+/// How many they are, not what.
+impl fmt::Debug for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queue")
+            .field("waiting", &self.len())
+            .field("size", &self.size)
+            .field("charged", &self.charged)
+            .finish_non_exhaustive()
+    }
+}
+
 /// One of them.
-#[derive(Debug)]
 enum Place {
     /// So many bytes of `small`.
     Small(u32),
@@ -169,16 +180,19 @@ impl Queue {
         mem::take(&mut self.charged)
     }
 
-    /// Forgets the news of a monitor.
-    pub(crate) fn forget_down(&mut self, monitor: &Reference) {
-        let before = self.places.len();
-        self.places.retain(|place| match place {
+    /// Forgets the news of a monitor; how many places were before it.
+    pub(crate) fn forget_down(&mut self, monitor: &Reference) -> Option<usize> {
+        let of = |place: &Place| match place {
             Place::Event(event) => {
-                !matches!(&**event, Event::Down { reference, .. } if reference == monitor)
+                matches!(&**event, Event::Down { reference, .. } if reference == monitor)
             }
-            _ => true,
-        });
-        self.size -= (before - self.places.len()) * PLACE;
+            _ => false,
+        };
+        // A monitor fires once.
+        let at = self.places.iter().position(of)?;
+        let place = self.places.remove(at)?;
+        self.size -= place.size();
+        Some(at)
     }
 
     /// Moves as many of another queue as fit behind this one, and drops the rest; how many those

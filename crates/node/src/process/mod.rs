@@ -17,6 +17,7 @@ pub(crate) mod spawn;
 pub(crate) mod state;
 pub(crate) mod table;
 
+use std::fmt;
 use std::sync::Arc;
 
 use trunkline_etf::{Atom, Pid, Reference, Term, atom};
@@ -78,12 +79,24 @@ pub(crate) enum Outgoing {
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
 pub struct Process {
     shared: Arc<Shared>,
     inner: Arc<Inner>,
     received: Received,
     recent: Recent,
+}
+
+/// Who it is and how much waits for it: what that is, is nobody else's.
+impl fmt::Debug for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.inner.state().name.clone();
+        f.debug_struct("Process")
+            .field("pid", &self.inner.pid)
+            .field("name", &name)
+            .field("waiting", &self.waiting())
+            .field("node", &self.shared)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Process {

@@ -14,13 +14,18 @@ use super::{Message, Process};
 use crate::mailbox::{Incoming, Queue};
 
 /// What a process has taken out of its mailbox: nobody else looks at it, so it needs no lock.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Received {
     /// Looked at and left by [`Process::recv_matching`], with their numbers in the order of arrival.
     skipped: VecDeque<(u64, Message)>,
     queue: Queue,
-    /// How many have been taken out of the queue, ever.
-    seen: u64,
+    /// The number of what comes out of the queue next.
+    next: u64,
+    /// The number of what came out last.
+    last: u64,
+    /// Numbers from `next` on of what was taken out of its place in between: ascending. Nothing else
+    /// gets them, because marks count them.
+    gone: VecDeque<u64>,
     /// What the node's budget still counts of the queue.
     charged: usize,
     /// There is a limit for what waits.
@@ -105,8 +110,9 @@ impl Process {
     /// A mark behind all that has come until now. An answer to a question that is asked after it
     /// comes behind it.
     pub fn mark(&self) -> Mark {
-        let waiting = self.received.queue.len() + self.inner.state().queue.len();
-        Mark(self.received.seen + waiting as u64)
+        let received = &self.received;
+        let waiting = received.queue.len() + self.inner.state().queue.len();
+        Mark(received.number(waiting))
     }
 
     /// As [`recv_matching`](Self::recv_matching), without a look at what came before the mark.
@@ -123,7 +129,7 @@ impl Process {
         }
         loop {
             let message = self.fresh().await?;
-            let number = self.received.seen - 1;
+            let number = self.received.last;
             if number >= mark.0 && wanted(&message) {
                 return Some(message);
             }
@@ -210,13 +216,15 @@ impl Process {
     }
 
     /// Says what is left, to those who count.
-    fn count(&mut self) {
+    pub(super) fn count(&mut self) {
         let received = &mut self.received;
         let (messages, bytes) = (received.queue.len(), received.queue.size());
         if received.limited {
             self.inner.holds(messages, bytes);
         }
-        if received.charged > bytes + CHARGE_STEP {
+        if messages == 0 {
+            self.give_back();
+        } else if received.charged > bytes + CHARGE_STEP {
             self.shared.budget.give(received.charged - bytes);
             received.charged = bytes;
         }
@@ -243,17 +251,42 @@ impl Received {
             Incoming::Local(term) => Ok(Message::Term(term)),
             Incoming::Event(event) => Ok((*event).into()),
         };
-        self.seen += 1;
         if self.queue.is_empty() {
             self.queue.clear();
         }
+        while self.gone.front() == Some(&self.next) {
+            self.gone.pop_front();
+            self.next += 1;
+        }
+        self.last = self.next;
+        self.next += 1;
         Some(message)
     }
 
-    /// Forgets the news of this monitor.
-    pub(super) fn forget_down(&mut self, monitor: &Reference) {
+    /// The number that a message has, or gets, which comes out of the queue behind so many others.
+    fn number(&self, before: usize) -> u64 {
+        let mut number = self.next + before as u64;
+        for gone in &self.gone {
+            if *gone > number {
+                break;
+            }
+            number += 1;
+        }
+        number
+    }
+
+    /// Forgets the news of this monitor, which may wait in the mailbox, here, or among what was
+    /// looked at.
+    pub(super) fn forget_down(&mut self, monitor: &Reference, mailbox: &mut Queue) {
         let down = |message: &Message| matches!(message, Message::Down { reference, .. } if reference == monitor);
         self.skipped.retain(|(_, message)| !down(message));
-        self.queue.forget_down(monitor);
+        let here = self.queue.len();
+        let at = self.queue.forget_down(monitor);
+        let at = at.or_else(|| Some(here + mailbox.forget_down(monitor)?));
+        if let Some(at) = at {
+            let number = self.number(at);
+            let place = self.gone.partition_point(|gone| *gone < number);
+            self.gone.insert(place, number);
+        }
     }
 }

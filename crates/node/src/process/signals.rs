@@ -130,13 +130,16 @@ impl Process {
     pub fn demonitor(&mut self, reference: &Reference) -> bool {
         let mut state = self.inner.state();
         let told = state.demonitor(&self.inner.pid, reference);
-        state.queue.forget_down(reference);
+        self.received.forget_down(reference, &mut state.queue);
+        if state.queue.is_empty() {
+            self.shared.budget.give(state.queue.take_charged());
+        }
         let alias_ended = !state.aliases.contains_key(reference);
         drop(state);
-        self.received.forget_down(reference);
         if alias_ended {
             self.shared.processes.unroute(reference);
         }
+        self.count();
         let was = told.is_some();
         self.shared.carry_out(told.into_iter().collect());
         was

@@ -2,6 +2,7 @@
 //! calls anybody while it holds the lock: what has to be told to others is given back.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::mem;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -16,7 +17,6 @@ use super::alias::AliasMode;
 use crate::mailbox::{Body, Event, MaxMailbox, Queue, WhenFull};
 
 /// A process, as the table and those who send to it hold it.
-#[derive(Debug)]
 pub(crate) struct Inner {
     pub(crate) pid: Pid,
     /// A task runs it; otherwise whoever holds its handle.
@@ -28,7 +28,7 @@ pub(crate) struct Inner {
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct State {
     pub(crate) queue: Queue,
     pub(crate) waker: Option<Waker>,
@@ -101,6 +101,15 @@ pub(crate) fn effect(by: By, own: bool, trap: bool, reason: &Term) -> Effect {
         Effect::Nothing
     } else {
         Effect::Ends(reason.clone())
+    }
+}
+
+/// What it has is its own.
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inner")
+            .field("pid", &self.pid)
+            .finish_non_exhaustive()
     }
 }
 
