@@ -187,7 +187,6 @@ async fn call_there(
     };
     link.room(&from).await;
     let under = Under::new(shared, from, node, who);
-    link.signal(under.monitor())?;
     let message = under.message(request, aliases);
     let control = match &under.who {
         PidOrName::Pid(pid) => Control::SendSender {
@@ -201,7 +200,7 @@ async fn call_there(
             token: None,
         },
     };
-    link.message(control, &message)?;
+    link.message_after(&under.from, under.monitor(), control, &message)?;
     if link.stop.is_cancelled() {
         // Lost before it was told who waits.
         return Err(CallError::NodeDown);

@@ -223,6 +223,20 @@ impl Link {
         pushed.map_err(|_| SendError::TooLarge)
     }
 
+    /// Queues a signal and a message behind it, both of `from`, who has waited for
+    /// [`room`](Self::room), in the form that the connection has.
+    pub(crate) fn message_after(
+        &self,
+        from: &Pid,
+        signal: Control,
+        control: Control,
+        message: &Term,
+    ) -> Result<(), SendError> {
+        let [signal, control] = [signal, control].map(|one| one.fit(self.info.flags).control);
+        self.push_both(from, &signal, &control, message)
+            .map_err(|_| SendError::TooLarge)
+    }
+
     /// Queues an answer to what the peer asked, in the form that the connection has.
     fn answer(&self, control: Control, message: &Term) -> Result<(), SendError> {
         let from = control.sender_pid().cloned();

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use trunkline_etf::{Atom, Pid, RawTerm, Reference, Term};
@@ -31,6 +32,8 @@ pub(crate) struct Batch<'a> {
     then: Vec<Outgoing>,
     /// What came last was a message for `memory.last`.
     message: bool,
+    /// By a pid, which is somebody else's never; a name may be.
+    by_pid: bool,
     memory: Box<Memory>,
 }
 
@@ -39,12 +42,33 @@ pub(crate) struct Batch<'a> {
 struct Memory {
     boxes: Vec<Collected>,
     /// Where in `boxes` a process is, by its number.
-    places: HashMap<u64, usize>,
+    places: HashMap<u64, usize, BuildHasherDefault<Spread>>,
     /// Whom the last message was for, and where that is.
     last: Option<usize>,
     last_name: Option<(Atom, usize)>,
     /// Empty, with the memory that they had.
     spare: Vec<Queue>,
+}
+
+/// Spreads numbers that this node has given away itself.
+#[derive(Debug, Default)]
+struct Spread(u64);
+
+impl Hasher for Spread {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(self.0 ^ u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        // Of the golden ratio: numbers in a row lie far apart.
+        self.0 = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 /// For one process.
@@ -70,6 +94,7 @@ impl Shared {
             open: link.gate.enter(),
             then: Vec::new(),
             message: false,
+            by_pid: false,
             memory: MEMORY.take().unwrap_or_default(),
         }
     }
@@ -105,6 +130,22 @@ impl Batch<'_> {
         }
     }
 
+    /// The last message of the read before was for this process: as if it had come now.
+    pub(crate) fn resume(&mut self, receiver: &Arc<Inner>) {
+        if self.open.is_some() {
+            let place = self.place_for(Arc::clone(receiver));
+            self.memory.last = Some(place);
+            (self.message, self.by_pid) = (true, true);
+        }
+    }
+
+    /// For whom the last message was, when that was the last that came and named its receiver by
+    /// pid. The next read may be [resumed](Self::resume) with it.
+    pub(crate) fn receiver(&self) -> Option<&Arc<Inner>> {
+        let last = self.memory.last.filter(|_| self.message && self.by_pid)?;
+        self.memory.boxes.get(last).map(|one| &one.inner)
+    }
+
     /// Whether the last thing that came was a message for a mailbox.
     #[inline]
     pub(crate) fn is_message(&self) -> bool {
@@ -129,7 +170,10 @@ impl Batch<'_> {
 
     fn message(&mut self, to: &Pid, payload: RawTerm) {
         match self.place_of(to) {
-            Some(place) => self.put(place, payload),
+            Some(place) => {
+                self.by_pid = true;
+                self.put(place, payload);
+            }
             None => self
                 .shared
                 .unclaimed(&to.clone().into(), Body::Raw(payload)),
@@ -147,6 +191,7 @@ impl Batch<'_> {
         match place {
             Some(place) => {
                 self.memory.last_name = Some((to, place));
+                self.by_pid = false;
                 self.put(place, payload);
             }
             None => self.shared.unclaimed(&to.into(), Body::Raw(payload)),

@@ -4,10 +4,11 @@
 mod clock;
 mod queue;
 mod reader;
+mod wire;
 mod writer;
 
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use trunkline_proto::control::Control;
 use trunkline_proto::handshake::Connected;
 
 use self::queue::Queue;
+use self::wire::Wire;
 use crate::DownReason;
 use crate::gate::Gate;
 use crate::shared::{Shared, Visited};
@@ -45,6 +47,9 @@ pub(crate) struct Link {
     pub(crate) visit: Visited,
     begun: Instant,
     queue: Queue,
+    wire: Wire,
+    /// The last read brought one message alone: what is sent next answers it, as a rule.
+    asked: AtomicBool,
     tick_time: Mutex<Duration>,
     /// `tick_time` is another one.
     retimed: Notify,
@@ -82,6 +87,8 @@ impl Link {
             visit,
             begun: Instant::now(),
             queue: Queue::new(out),
+            wire: Wire::default(),
+            asked: AtomicBool::new(false),
             tick_time: Mutex::new(ticks.time),
             retimed: Notify::new(),
             tick_intensity: ticks.intensity,
@@ -93,7 +100,8 @@ impl Link {
         })
     }
 
-    /// Queues a message of `from`, who has waited for [`room`](Self::room).
+    /// Queues a message of `from`, who has waited for [`room`](Self::room). An answer leaves at once,
+    /// as far as it can be told: see [`asked`](Self::asked).
     pub(crate) fn push(
         &self,
         from: &Pid,
@@ -125,6 +133,24 @@ impl Link {
         })
     }
 
+    /// Queues a signal and a message behind it, both of `from`, who has waited for [`room`](Self::room).
+    pub(crate) fn push_both(
+        &self,
+        from: &Pid,
+        signal: &Control,
+        control: &Control,
+        message: &Term,
+    ) -> Result<(), PushError> {
+        let origin = Origin {
+            from: Some(from),
+            waited: true,
+        };
+        self.append(origin, |out, now, origin| {
+            out.push_of(now, origin, signal, Payload::None)?;
+            out.push_of(now, origin, control, Payload::Term(message))
+        })
+    }
+
     /// Queues what cannot wait: signals, and answers to the peer's own requests. `from` is for what
     /// does not say itself who sends it.
     pub(crate) fn force(
@@ -153,13 +179,24 @@ impl Link {
         ) -> Result<Queued, PushError>,
     ) -> Result<(), PushError> {
         let now = || self.now();
-        let forced = self.queue.push(now, |out, now| append(out, now, origin))?;
+        let append = |out: &mut Outbound, now| append(out, now, origin);
+        let at_once = |bytes| origin.waited && self.answers(bytes);
+        let forced = self.queue.push(now, append, at_once)?;
         // A peer that leaves so much unread is given up: answers to its own requests cannot wait.
         let too_much = !origin.waited && forced > MAX_FORCED;
         if too_much && self.failed.set(DownReason::Overflow).is_ok() {
             self.stop.cancel();
         }
         Ok(())
+    }
+
+    /// Writes what waits at once, if it answers what came last. Whether it has left.
+    fn answers(&self, bytes: usize) -> bool {
+        if bytes > AT_ONCE || !self.asked.load(Ordering::Relaxed) {
+            return false;
+        }
+        self.asked.store(false, Ordering::Relaxed);
+        self.wire.flush_at_once(&self.queue)
     }
 
     /// Whether somebody may have to wait for [`room`](Self::room).
@@ -242,6 +279,9 @@ impl Link {
         self.begun.checked_add(at.since_start())
     }
 }
+
+/// What is larger is left to the task that writes: whoever sends does not copy that into the system.
+const AT_ONCE: usize = 16 << 10;
 
 /// How often a connection shows that it lives, and how long it may be silent.
 #[derive(Clone, Copy, Debug)]

@@ -34,25 +34,29 @@ impl Queue {
         }
     }
 
-    /// Appends a message. How many bytes waited before it whose senders do not wait for room.
+    /// Appends a message. How many bytes waited before it whose senders do not wait for room. The
+    /// writer is woken when nothing waited before, unless `at_once` has written the so many bytes that
+    /// do now.
     pub(super) fn push(
         &self,
         now: impl FnOnce() -> Instant,
         append: impl FnOnce(&mut Outbound, Instant) -> Result<Queued, PushError>,
+        at_once: impl FnOnce(usize) -> bool,
     ) -> Result<usize, PushError> {
         let mut out = self.lock();
         let was_empty = out.is_empty();
         // Where something waits no tick is needed: the clock is asked for the first message only.
         let now = if was_empty { now() } else { Instant::ZERO };
-        let queued = append(&mut out, now)?;
-        if queued.bytes > BUSY {
+        let appended = append(&mut out, now);
+        let bytes = appended.map_or_else(|_| out.queued(), |queued| queued.bytes);
+        if bytes > BUSY {
             self.busy.store(true, Ordering::Relaxed);
         }
         drop(out);
-        if was_empty {
+        if was_empty && !at_once(bytes) {
             self.filled.notify_one();
         }
-        Ok(queued.forced)
+        Ok(appended?.forced)
     }
 
     /// Whether somebody may have to wait.
@@ -147,6 +151,7 @@ mod tests {
             let pushed = queue.push(
                 || Instant::ZERO,
                 |out, now| out.push(now, &control, Payload::Term(&term)),
+                |_| false,
             );
             assert_eq!(pushed, Ok(0));
         };

@@ -2,6 +2,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::BytesMut;
 use trunkline_etf::{RawTerm, Term};
@@ -13,6 +14,7 @@ use super::{Link, broken};
 use crate::DownReason;
 use crate::dispatch::batch::Batch;
 use crate::mailbox::SMALL;
+use crate::process::state::Inner;
 use crate::shared::Shared;
 use crate::transport::ReadHalf;
 
@@ -35,8 +37,9 @@ pub(super) async fn run(
     let mut clock = Clock::new();
     let mut retimed = pin!(link.retimed.notified());
     let mut turn = 0;
+    let mut receiver = None;
     loop {
-        if let Err(why) = deliver(shared, link, &mut inbound) {
+        if let Err(why) = deliver(shared, link, &mut inbound, &mut receiver) {
             return why;
         }
         if shared.budget.is_over() {
@@ -73,25 +76,45 @@ pub(super) async fn run(
     }
 }
 
-/// Hands over all that one read brought, before anybody else has a turn.
-fn deliver(shared: &Shared, link: &Arc<Link>, inbound: &mut Inbound) -> Result<(), DownReason> {
+/// Hands over all that one read brought, before anybody else has a turn. `receiver` is for whom the
+/// last message was: one process that sends to another does so again.
+fn deliver(
+    shared: &Shared,
+    link: &Arc<Link>,
+    inbound: &mut Inbound,
+    receiver: &mut Option<Arc<Inner>>,
+) -> Result<(), DownReason> {
     let mut batch = shared.batch(link);
+    if let Some(receiver) = receiver {
+        batch.resume(receiver);
+    }
     let mut end = Ok(());
+    let mut messages = 0;
     loop {
         // One process that sends to another.
-        while batch.is_message() && inbound.next_alike(SMALL, |payload| batch.alike(payload)) {}
+        while batch.is_message() && inbound.next_alike(SMALL, |payload| batch.alike(payload)) {
+            messages += 1;
+        }
         let Some(signal) = inbound.next() else {
             break;
         };
         match signal {
-            Ok(signal) => match signal.lost {
-                None => batch.signal(signal),
-                Some(lost) => too_long(link, &mut batch, signal, lost),
-            },
+            Ok(signal) => {
+                messages += u32::from(signal.payload.is_some());
+                match signal.lost {
+                    None => batch.signal(signal),
+                    Some(lost) => too_long(link, &mut batch, signal, lost),
+                }
+            }
             Err(ConnectionError::TickTimeout) => end = Err(DownReason::TickTimeout),
             Err(why) => end = Err(DownReason::Protocol(why.to_string())),
         }
     }
+    if batch.receiver().map(Arc::as_ptr) != receiver.as_ref().map(Arc::as_ptr) {
+        *receiver = batch.receiver().cloned();
+    }
+    // Before the one who answers is woken.
+    link.asked.store(messages == 1, Ordering::Relaxed);
     batch.finish();
     end
 }

@@ -168,6 +168,14 @@ impl ReadHalf {
 }
 
 impl WriteHalf {
+    /// As [`try_write_vectored`](Self::try_write_vectored) for one slice.
+    pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(half) => half.try_write(bytes),
+            Self::Tls(Closing(session)) => session.try_write_vectored(&[IoSlice::new(bytes)]),
+        }
+    }
+
     /// Waits until something may be written. Safe to drop.
     pub(crate) async fn writable(&self) -> io::Result<()> {
         match self {

@@ -113,18 +113,28 @@ impl Buffer {
         }
     }
 
-    /// The next frame, if it is among those that are cut off already; empty for a tick.
+    /// The next frame, if all of it has come; empty for a tick. Its length was not compared with any
+    /// limit.
     #[inline]
     pub(super) fn front(&self) -> Option<&[u8]> {
-        let len = claimed(&self.whole)?;
-        self.whole.get(LENGTH..)?.get(..len)
+        let from: &[u8] = if self.whole.is_empty() {
+            &self.read
+        } else {
+            &self.whole
+        };
+        let len = claimed(from)?;
+        from.get(LENGTH..)?.get(..len)
     }
 
-    /// That frame was taken.
+    /// That frame was taken. What nobody else looks at needs no counter.
     #[inline]
     pub(super) fn drop_front(&mut self, len: usize) {
-        let all = LENGTH.saturating_add(len).min(self.whole.len());
-        self.whole.advance(all);
+        let all = LENGTH.saturating_add(len);
+        if self.whole.is_empty() {
+            self.read.advance(all.min(self.read.len()));
+        } else {
+            self.whole.advance(all.min(self.whole.len()));
+        }
     }
 
     /// Whole frames, the next one first.

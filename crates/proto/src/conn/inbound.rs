@@ -201,7 +201,8 @@ impl Inbound {
         if self.state != State::Open || self.reassembly.is_some() {
             return false;
         }
-        let Some(body) = self.buffer.front() else {
+        let whole = self.buffer.front();
+        let Some(body) = whole.filter(|body| body.len() <= self.messages.limits.frame) else {
             return false;
         };
         let Some(payload) = self.messages.repeated(body, limit) else {

@@ -1,0 +1,135 @@
+//! The end of the connection that is written to. Its task writes, and whoever answers what has just come: one who was
+//! woken by a single message has, as a rule, nothing behind his answer that could leave with it, and saves the other
+//! task's turn.
+
+use std::io::{self, IoSlice};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+
+use trunkline_proto::conn::Portion;
+
+use super::queue::Queue;
+use crate::transport::WriteHalf;
+
+/// How much is written before others get a turn.
+const WRITE_TURN: usize = 4 << 20;
+
+/// How many segments one system call takes; `IOV_MAX` is 1024. With a large binary in each message
+/// that is enough for 2 MiB in pieces of 64 KiB.
+const SEGMENTS: usize = 64;
+
+/// What writes, and what it writes. Whoever writes holds the lock, so that bytes leave in the order of the queue; never
+/// across a wait.
+#[derive(Debug, Default)]
+pub(super) struct Wire(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// `None` before the task begins and after it has ended.
+    stream: Option<Arc<WriteHalf>>,
+    portion: Portion,
+}
+
+/// What came of an attempt to write.
+pub(super) enum Flushed {
+    /// There is nothing more.
+    All,
+    /// There is more, and others have waited.
+    Turn,
+    /// There is more, and the transport takes none of it now.
+    Full,
+}
+
+/// The wire may be written to while this lives.
+pub(super) struct Open<'a>(&'a Wire);
+
+impl Wire {
+    /// Lets others write too. They do as long as the guard lives; then the stream is the caller's alone.
+    pub(super) fn open(&self, stream: &Arc<WriteHalf>) -> Open<'_> {
+        self.lock().stream = Some(Arc::clone(stream));
+        Open(self)
+    }
+
+    /// Writes what there is. Nobody who sends waits for a system call: the next portion fills
+    /// meanwhile.
+    pub(super) fn flush(&self, queue: &Queue) -> io::Result<Flushed> {
+        self.lock().flush(queue)
+    }
+
+    /// Writes what there is, in place of the task that writes: whether all of it has left. When not, the task is to look.
+    pub(super) fn flush_at_once(&self, queue: &Queue) -> bool {
+        let mut state = match self.0.try_lock() {
+            Ok(state) => state,
+            Err(TryLockError::Poisoned(state)) => state.into_inner(),
+            // Somebody writes.
+            Err(TryLockError::WouldBlock) => return false,
+        };
+        // An error is the task's to find: it meets the same.
+        matches!(state.flush(queue), Ok(Flushed::All))
+    }
+
+    /// Gives memory back that is kept for the next portion.
+    pub(super) fn release(&self) {
+        self.lock().portion.release();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.lock().stream = None;
+    }
+}
+
+impl State {
+    fn flush(&mut self, queue: &Queue) -> io::Result<Flushed> {
+        let Some(stream) = &self.stream else {
+            return Ok(Flushed::Full);
+        };
+        let portion = &mut self.portion;
+        let mut written = 0;
+        loop {
+            if portion.is_empty() && !queue.take(portion) {
+                let flushed = stream.try_flush()?;
+                return Ok(if flushed { Flushed::All } else { Flushed::Full });
+            }
+            if written >= WRITE_TURN {
+                return Ok(Flushed::Turn);
+            }
+            match write(stream, portion) {
+                Ok(count) => {
+                    portion.sent(count);
+                    written += count;
+                }
+                Err(why) if why.kind() == io::ErrorKind::WouldBlock => return Ok(Flushed::Full),
+                Err(why) => return Err(why),
+            }
+        }
+    }
+}
+
+/// One system call. For a single segment it is a cheaper one.
+fn write(stream: &WriteHalf, portion: &Portion) -> io::Result<usize> {
+    let mut segments = portion.segments();
+    let first = segments.next().unwrap_or_default();
+    match segments.next() {
+        None => stream.try_write(first),
+        Some(second) => write_many(stream, [first, second].into_iter().chain(segments)),
+    }
+}
+
+#[inline(never)]
+fn write_many<'a>(
+    stream: &WriteHalf,
+    segments: impl Iterator<Item = &'a [u8]>,
+) -> io::Result<usize> {
+    let mut slices = [IoSlice::new(&[]); SEGMENTS];
+    let mut count = 0;
+    for (slice, segment) in slices.iter_mut().zip(segments) {
+        *slice = IoSlice::new(segment);
+        count += 1;
+    }
+    stream.try_write_vectored(slices.get(..count).unwrap_or_default())
+}
