@@ -298,9 +298,11 @@ impl<C, N> NodeBuilder<C, N> {
         self
     }
 
-    /// How many bytes of messages from other nodes may wait in the mailboxes of this node, all
-    /// together. A connection that brings more is not read until there is room: its other end gets
-    /// busy, and the connection lives. Default: 1 GiB.
+    /// How many bytes of messages from other nodes may wait in this node, all together. While it is
+    /// more, connections of which more waits than their part are read slowly, some 1 MiB a second (25
+    /// where somebody waits for an answer by it, or for room to send): their other ends get busy, and the
+    /// connections live. They are never stopped altogether, since a program may wait for what lies behind
+    /// the flood. Default: 1 GiB.
     #[must_use]
     pub const fn max_mailboxes(mut self, bytes: usize) -> Self {
         self.options.mailboxes = bytes;

@@ -138,7 +138,7 @@ impl<'a> Under<'a> {
                 Answer::Message(body) => {
                     let reply = match body {
                         Body::Term(term) => term,
-                        Body::Raw(raw) => raw
+                        Body::Raw(raw, _) => raw
                             .decode(&Limits::default())
                             .map_err(|why| CallError::Undecodable(why.to_string()))?,
                     };

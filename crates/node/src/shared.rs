@@ -60,7 +60,7 @@ pub(crate) struct Shared {
     pub(crate) events: Subscribers,
     pub(crate) processes: Processes,
     /// What the mailboxes may hold.
-    pub(crate) budget: Budget,
+    pub(crate) budget: Arc<Budget>,
     admission: RwLock<Admission>,
     /// Signals for nodes that are being dialled.
     pub(crate) unsent: Unsent,
@@ -222,7 +222,7 @@ impl Shared {
             intensity: tick_intensity,
         };
         let stop = self.life.stop.child_token();
-        let link = Link::new(connected, ticks, sending, stop, visit);
+        let link = Link::new(connected, ticks, sending, stop, visit, &self.budget);
         {
             let Some(mut state) = self.state_without(&peer, visit) else {
                 return false;

@@ -133,7 +133,7 @@ impl Body {
     fn decoded(self) -> Option<Term> {
         match self {
             Self::Term(term) => Some(term),
-            Self::Raw(raw) => raw.decode(&Limits::default()).ok(),
+            Self::Raw(raw, _) => raw.decode(&Limits::default()).ok(),
         }
     }
 }

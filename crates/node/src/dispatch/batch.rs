@@ -6,6 +6,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use trunkline_etf::{Atom, Pid, RawTerm, Reference, Term};
+use trunkline_proto::Flags;
 use trunkline_proto::conn::Signal;
 use trunkline_proto::control::Control;
 
@@ -111,7 +112,7 @@ impl Batch<'_> {
             control, payload, ..
         } = signal;
         self.message = false;
-        match (control, payload) {
+        match with_payload(control, payload) {
             (Control::Send { to, .. } | Control::SendSender { to, .. }, Some(payload)) => {
                 self.message(&to, payload);
             }
@@ -123,7 +124,7 @@ impl Batch<'_> {
                 } else {
                     self.flush();
                 }
-                let body = payload.map(Body::Raw);
+                let body = payload.map(|payload| self.body(payload));
                 self.shared.deliver(control, body, &mut self.then);
                 self.carry_out();
             }
@@ -176,7 +177,7 @@ impl Batch<'_> {
             }
             None => self
                 .shared
-                .unclaimed(&to.clone().into(), Body::Raw(payload)),
+                .unclaimed(&to.clone().into(), self.body(payload)),
         }
     }
 
@@ -194,8 +195,12 @@ impl Batch<'_> {
                 self.by_pid = false;
                 self.put(place, payload);
             }
-            None => self.shared.unclaimed(&to.into(), Body::Raw(payload)),
+            None => self.shared.unclaimed(&to.into(), self.body(payload)),
         }
+    }
+
+    fn body(&self, payload: RawTerm) -> Body {
+        Body::came(payload, &self.link.account)
     }
 
     fn put(&mut self, place: usize, payload: RawTerm) {
@@ -256,15 +261,11 @@ impl Batch<'_> {
         let Some(Collected { inner, queue }) = self.memory.boxes.get_mut(place) else {
             return;
         };
-        let size = queue.size();
-        if size == 0 {
+        if queue.is_empty() {
             return;
         }
-        let budget = &self.shared.budget;
-        budget.take(size);
-        queue.charge(size);
-        let taken = inner.messages(queue, &mut self.then).unwrap_or(0);
-        budget.give(size - taken);
+        queue.charge(&self.link.account);
+        inner.messages(queue, &mut self.then);
     }
 
     fn carry_out(&mut self) {
@@ -290,6 +291,19 @@ impl Drop for Batch<'_> {
         }
         MEMORY.set(Some(memory));
     }
+}
+
+/// A reason that travels in the control message, as older nodes send it, is counted and kept as one that
+/// is a payload.
+fn with_payload(control: Control, payload: Option<RawTerm>) -> (Control, Option<RawTerm>) {
+    if !matches!(
+        control,
+        Control::Exit { .. } | Control::Exit2 { .. } | Control::MonitorPExit { .. }
+    ) {
+        return (control, payload);
+    }
+    let fitted = control.fit(Flags::EXIT_PAYLOAD);
+    (fitted.control, fitted.payload.as_ref().map(RawTerm::from))
 }
 
 /// Whose mailbox it concerns.

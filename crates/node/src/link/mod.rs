@@ -24,6 +24,7 @@ use trunkline_proto::handshake::Connected;
 use self::queue::Queue;
 use self::wire::Wire;
 use crate::DownReason;
+use crate::budget::{Account, Budget};
 use crate::gate::Gate;
 use crate::shared::{Shared, Visited};
 use crate::transport::Transport;
@@ -43,6 +44,8 @@ pub(crate) struct Link {
     pub(crate) stop: CancellationToken,
     /// Messages are delivered through it.
     pub(crate) gate: Gate,
+    /// What waits here of what came by it.
+    pub(crate) account: Arc<Account>,
     /// Who began it, and when.
     pub(crate) visit: Visited,
     begun: Instant,
@@ -73,6 +76,7 @@ impl Link {
         sending: Sending,
         stop: CancellationToken,
         visit: Visited,
+        budget: &Arc<Budget>,
     ) -> Arc<Self> {
         let now = trunkline_proto::Instant::ZERO;
         let out = Outbound::new(now, info.flags, info.peer_flags, ticks.time)
@@ -81,6 +85,7 @@ impl Link {
         let atom = Atom::new(info.peer.as_str())
             .expect("a node name has at most 255 characters, as an atom");
         Arc::new(Self {
+            account: budget.account(&atom),
             atom,
             stop,
             gate: Gate::default(),
@@ -211,6 +216,12 @@ impl Link {
             let room = self.queue.room(sender);
             let _ends_either_way = self.stop.run_until_cancelled(room).await.is_some();
         }
+    }
+
+    /// Whether somebody here waits for what may come by it: an answer, or room to send, for which the
+    /// peer may have to be read.
+    fn is_awaited(&self, shared: &Shared) -> bool {
+        self.queue.is_awaited() || shared.processes.awaits(&self.atom)
     }
 
     /// Hangs up once everything has left that is queued now; ends when the peer has hung up too.
@@ -350,7 +361,9 @@ mod tests {
             intensity: 4,
         };
         let stop = CancellationToken::new();
-        let link = Link::new(info, ticks, Sending::default(), stop, Visited::Dialled);
+        let budget = Budget::new(1 << 20);
+        let sending = Sending::default();
+        let link = Link::new(info, ticks, sending, stop, Visited::Dialled, &budget);
         let control = Control::RegSend {
             from: Pid {
                 node: atom!("me@h"),

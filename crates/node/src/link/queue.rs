@@ -1,7 +1,7 @@
 //! What waits to be written, and who waits until less does.
 
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -22,6 +22,8 @@ pub(super) struct Queue {
     busy: AtomicBool,
     /// Less waits than before.
     shorter: Notify,
+    /// How many wait for that.
+    waiting: AtomicUsize,
 }
 
 impl Queue {
@@ -31,6 +33,7 @@ impl Queue {
             filled: Notify::new(),
             busy: AtomicBool::new(false),
             shorter: Notify::new(),
+            waiting: AtomicUsize::new(0),
         }
     }
 
@@ -64,8 +67,14 @@ impl Queue {
         self.busy.load(Ordering::Relaxed)
     }
 
+    /// Whether somebody waits for [`room`](Self::room).
+    pub(super) fn is_awaited(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
+    }
+
     /// Waits until a message of `sender` has less than [`BUSY`] before it.
     pub(super) async fn room(&self, sender: &Pid) {
+        let _counted = Counted::new(&self.waiting);
         loop {
             let mut shorter = pin!(self.shorter.notified());
             // Before the look: what gets shorter right after it is heard.
@@ -105,6 +114,22 @@ impl Queue {
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Outbound> {
         self.out.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One more, as long as it lives.
+struct Counted<'a>(&'a AtomicUsize);
+
+impl<'a> Counted<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -42,8 +42,8 @@ pub(super) async fn run(
         if let Err(why) = deliver(shared, link, &mut inbound, &mut receiver) {
             return why;
         }
-        if shared.budget.is_over() {
-            shared.budget.room().await;
+        if link.account.is_over() {
+            link.account.pause(|| link.is_awaited(shared)).await;
             // The silence was ours.
             inbound.lives(link.now());
         }

@@ -3,29 +3,50 @@
 //! A [`Queue`] is filled by whoever reads a connection, moved into the process's mailbox with one
 //! lock, and moved out again by the process with another. Small messages lie one behind the other in
 //! one piece of memory, and the memory goes round: a message costs neither an allocation nor a
-//! counter, and does not keep the read buffer that it came in.
+//! counter, and does not keep the read buffer that it came in. Larger ones keep their piece of that,
+//! where they are a good part of it.
+//!
+//! What came from another node is charged to it ([`crate::budget`]) until it is taken or dropped.
 
 mod limit;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::mem;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use trunkline_etf::{Atom, Pid, RawTerm, Reference, Term};
 use trunkline_proto::control::PidOrName;
+
+use crate::budget::{Account, Charge};
 
 pub use limit::{MaxMailbox, WhenFull};
 
 /// Payloads below this are copied out of the read buffer: a page of it must not live on for a few
-/// bytes. From here on the slice is kept, and a copy would cost more than what it saves.
+/// bytes.
 pub(crate) const SMALL: usize = 4 << 10;
+
+/// From here on the slice is always kept: a read buffer has 256 KiB.
+const LARGE: usize = 64 << 10;
+
+/// Between the two it is kept where one read brings so many bytes of them for one mailbox: half of a
+/// buffer. A few of them would hold a whole buffer each, while a copy of a few costs little.
+const MANY: usize = 128 << 10;
 
 /// Memory of a queue that is kept when it is empty: what one read brings at most.
 const KEPT: usize = 256 << 10;
 
 /// What a place in the queue is counted as, beside the bytes of its message.
 const PLACE: usize = 32;
+
+/// What else a message takes that lies by itself, not in the queue's own memory.
+const APART: usize = 128;
+
+/// What was taken is paid back in steps of so many bytes.
+const STEP: usize = 64 << 10;
 
 /// Messages and signals that wait.
 #[derive(Default)]
@@ -35,8 +56,12 @@ pub(crate) struct Queue {
     small: Vec<u8>,
     at: usize,
     size: usize,
-    /// So much of `size` the node's budget counts.
-    charged: usize,
+    /// Bytes of read buffers that were kept since this was empty.
+    kept: usize,
+    /// For what came from other nodes, in the order in which it came.
+    charges: VecDeque<Charge>,
+    /// So many bytes of them were taken, and are not paid back yet.
+    unpaid: usize,
 }
 
 /// How many they are, not what.
@@ -45,7 +70,7 @@ impl fmt::Debug for Queue {
         f.debug_struct("Queue")
             .field("waiting", &self.len())
             .field("size", &self.size)
-            .field("charged", &self.charged)
+            .field("charges", &self.charges)
             .finish_non_exhaustive()
     }
 }
@@ -79,9 +104,9 @@ pub(crate) enum Event {
 }
 
 /// A term that came from another node, or from this one.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) enum Body {
-    Raw(RawTerm),
+    Raw(RawTerm, Charge),
     Term(Term),
 }
 
@@ -110,7 +135,7 @@ impl Queue {
         self.size
     }
 
-    /// An encoded message.
+    /// An encoded message; [`charge`](Self::charge) has to follow.
     pub(crate) fn push_raw(&mut self, raw: RawTerm) {
         let bytes = raw.bytes();
         match u32::try_from(bytes.len()) {
@@ -122,7 +147,10 @@ impl Queue {
                     Place::WithAtoms(length, raw.into_parts().1)
                 });
             }
-            _ => self.place(Place::Large(Box::new(raw))),
+            _ => {
+                self.kept += bytes.len();
+                self.place(Place::Large(Box::new(raw)));
+            }
         }
     }
 
@@ -142,7 +170,12 @@ impl Queue {
 
     pub(crate) fn push_body(&mut self, body: Body) {
         match body {
-            Body::Raw(raw) => self.push_raw(raw),
+            Body::Raw(raw, mut charge) => {
+                let before = self.size;
+                self.push_raw(raw);
+                charge.resize(self.size - before);
+                self.owe(charge);
+            }
             Body::Term(term) => self.push_local(term),
         }
     }
@@ -156,6 +189,54 @@ impl Queue {
         self.places.push_back(place);
     }
 
+    /// All that it holds, of one read and one node, is charged to that. What is too little to keep a
+    /// read buffer for is copied before.
+    pub(crate) fn charge(&mut self, account: &Arc<Account>) {
+        if (1..MANY).contains(&self.kept) {
+            for place in &mut self.places {
+                if let Place::Large(raw) = place {
+                    own(raw);
+                }
+            }
+        }
+        self.charges.clear();
+        self.charges.push_back(account.charge(self.size));
+    }
+
+    fn owe(&mut self, charge: Charge) {
+        let rest = match self.charges.back_mut() {
+            Some(last) => last.join(charge).err(),
+            None => Some(charge),
+        };
+        self.charges.extend(rest);
+    }
+
+    /// So many bytes were taken.
+    fn pay(&mut self, bytes: usize) {
+        self.unpaid += bytes;
+        if self.unpaid < STEP && !self.places.is_empty() {
+            return;
+        }
+        while let Some(first) = self.charges.front_mut().filter(|_| self.unpaid > 0) {
+            let paid = self.unpaid.min(first.bytes());
+            self.unpaid -= paid;
+            first.resize(first.bytes() - paid);
+            if first.bytes() == 0 {
+                self.charges.pop_front();
+            }
+        }
+    }
+
+    /// What the first bytes were charged with, of one node.
+    fn take_charge(&mut self, bytes: usize) -> Option<Charge> {
+        let first = self.charges.front_mut()?;
+        let charge = first.split(bytes);
+        if first.bytes() == 0 {
+            self.charges.pop_front();
+        }
+        Some(charge)
+    }
+
     /// Moves all of another queue, of which nothing was taken yet, behind this one.
     pub(crate) fn append(&mut self, other: &mut Self) {
         if self.is_empty() {
@@ -166,18 +247,10 @@ impl Queue {
         self.places.append(&mut other.places);
         self.small.extend_from_slice(&other.small);
         self.size += other.size;
-        self.charged += other.charged;
+        while let Some(charge) = other.charges.pop_front() {
+            self.owe(charge);
+        }
         other.clear();
-    }
-
-    /// The budget counts these bytes of it.
-    pub(crate) fn charge(&mut self, bytes: usize) {
-        self.charged += bytes;
-    }
-
-    /// Whoever takes this pays it back.
-    pub(crate) fn take_charged(&mut self) -> usize {
-        mem::take(&mut self.charged)
     }
 
     /// Forgets the news of a monitor; how many places were before it.
@@ -192,6 +265,8 @@ impl Queue {
         let at = self.places.iter().position(of)?;
         let place = self.places.remove(at)?;
         self.size -= place.size();
+        // Perhaps nothing is left that would have it paid.
+        self.pay(place.owed());
         Some(at)
     }
 
@@ -199,7 +274,6 @@ impl Queue {
     /// were. Events always fit.
     pub(crate) fn append_some(&mut self, other: &mut Self, messages: usize, bytes: usize) -> u64 {
         let (mut left, mut left_bytes, mut dropped) = (messages, bytes, 0);
-        let (before, counted) = (self.size, other.charged > 0);
         while let Some(place) = other.places.pop_front() {
             let size = place.size();
             let fits = left > 0 && size <= left_bytes;
@@ -212,14 +286,21 @@ impl Queue {
             if fits {
                 (left, left_bytes) = (left - 1, left_bytes - size);
             }
-            if fits || matches!(place, Place::Event(_)) {
+            let stays = fits || matches!(place, Place::Event(_));
+            let mut owed = place.owed();
+            while owed > 0
+                && let Some(charge) = other.take_charge(owed)
+            {
+                owed -= charge.bytes();
+                if stays {
+                    self.owe(charge);
+                }
+            }
+            if stays {
                 self.place(place);
             } else {
                 dropped += 1;
             }
-        }
-        if counted {
-            self.charged += self.size - before;
         }
         other.clear();
         dropped
@@ -229,6 +310,7 @@ impl Queue {
     pub(crate) fn pop(&mut self) -> Option<Incoming<'_>> {
         let place = self.places.pop_front()?;
         self.size -= place.size();
+        self.pay(place.owed());
         Some(match place {
             Place::Small(length) => Incoming::Small(self.take_small(length), None),
             Place::WithAtoms(length, atoms) => {
@@ -250,7 +332,8 @@ impl Queue {
     pub(crate) fn clear(&mut self) {
         self.places.clear();
         self.small.clear();
-        (self.at, self.size, self.charged) = (0, 0, 0);
+        self.charges.clear();
+        (self.at, self.size, self.kept, self.unpaid) = (0, 0, 0, 0);
         if self.small.capacity() > KEPT {
             self.small = Vec::new();
         }
@@ -263,21 +346,56 @@ impl Queue {
 impl Place {
     fn size(&self) -> usize {
         match self {
-            Self::Small(length) | Self::WithAtoms(length, _) => PLACE + *length as usize,
-            Self::Large(raw) => PLACE + raw.bytes().len(),
+            Self::Small(length) => PLACE + *length as usize,
+            Self::WithAtoms(length, atoms) => PLACE + *length as usize + size_of_atoms(atoms),
+            Self::Large(raw) => PLACE + size_of_raw(raw),
             Self::Local(_) | Self::Event(_) => PLACE,
         }
+    }
+
+    /// What the charges of the queue have for it. The reason in an event has its own.
+    fn owed(&self) -> usize {
+        match self {
+            Self::Local(_) | Self::Event(_) => 0,
+            _ => self.size(),
+        }
+    }
+}
+
+/// A term that lies by itself.
+fn size_of_raw(raw: &RawTerm) -> usize {
+    APART + raw.bytes().len() + size_of_atoms(raw.atoms())
+}
+
+/// What the atoms of a frame take if nobody else has them: the peer may send others with each message.
+fn size_of_atoms(atoms: &[Atom]) -> usize {
+    let texts: usize = atoms.iter().map(|atom| atom.as_str().len()).sum();
+    size_of_val(atoms) + texts
+}
+
+/// Copies a term out of the read buffer, unless it is a good part of that.
+fn own(raw: &mut RawTerm) {
+    if raw.bytes().len() < LARGE {
+        let bytes = Bytes::copy_from_slice(raw.bytes());
+        *raw = if raw.atoms().is_empty() {
+            RawTerm::new(bytes)
+        } else {
+            RawTerm::with_atoms(bytes, mem::take(raw).into_parts().1)
+        };
+    }
+}
+
+impl Body {
+    /// A term that came from another node, and does not go where many of its kind go.
+    pub(crate) fn came(mut raw: RawTerm, account: &Arc<Account>) -> Self {
+        own(&mut raw);
+        let charge = account.charge(PLACE + size_of_raw(&raw));
+        Self::Raw(raw, charge)
     }
 }
 
 impl From<Term> for Body {
     fn from(term: Term) -> Self {
         Self::Term(term)
-    }
-}
-
-impl From<RawTerm> for Body {
-    fn from(raw: RawTerm) -> Self {
-        Self::Raw(raw)
     }
 }

@@ -46,7 +46,7 @@ impl Shared {
             return Vec::new();
         };
         let State {
-            mut queue,
+            queue,
             name,
             links,
             monitors,
@@ -54,7 +54,8 @@ impl Shared {
             aliases,
             ..
         } = state;
-        self.budget.give(queue.take_charged());
+        // What waited is paid back.
+        drop(queue);
         self.processes.remove(&inner.pid);
         if let Some(name) = name {
             self.processes.release_name(&name, &inner.pid);

@@ -199,6 +199,5 @@ impl Drop for Process {
         if !self.inner.is_task() {
             self.shared.ended(&self.inner, atom!("shutdown").into());
         }
-        self.give_back();
     }
 }

@@ -58,7 +58,7 @@ impl Body {
     pub(crate) fn into_term(self) -> Term {
         match self {
             Self::Term(term) => term,
-            Self::Raw(raw) => raw.decode(&Limits::default()).unwrap_or_else(|why| {
+            Self::Raw(raw, _) => raw.decode(&Limits::default()).unwrap_or_else(|why| {
                 Term::tuple([atom!("undecodable").into(), Term::from(&*why.to_string())])
             }),
         }

@@ -26,8 +26,6 @@ pub(super) struct Received {
     /// Numbers from `next` on of what was taken out of its place in between: ascending. Nothing else
     /// gets them, because marks count them.
     gone: VecDeque<u64>,
-    /// What the node's budget still counts of the queue.
-    charged: usize,
     /// There is a limit for what waits.
     limited: bool,
     /// Since when others had no turn.
@@ -40,9 +38,6 @@ pub struct Mark(u64);
 
 /// So many messages are taken before the other tasks of the thread have a turn.
 const TURN: u32 = 4096;
-
-/// The budget is told of what was taken in steps of so many bytes.
-const CHARGE_STEP: usize = 64 << 10;
 
 /// What one message may become.
 static LIMITS: LazyLock<Limits> = LazyLock::new(Limits::default);
@@ -186,7 +181,6 @@ impl Process {
 
     /// Takes all that waits; `false` when the process has ended.
     fn poll_refill(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        self.give_back();
         let received = &mut self.received;
         if received.turn >= TURN {
             received.turn = 0;
@@ -208,34 +202,18 @@ impl Process {
         std::mem::swap(&mut state.queue, &mut received.queue);
         received.limited = state.limit.is_some();
         drop(state);
-        received.charged = received.queue.take_charged();
         let came = u32::try_from(received.queue.len()).unwrap_or(TURN);
         received.turn = received.turn.saturating_add(came);
         self.count();
         Poll::Ready(true)
     }
 
-    /// Says what is left, to those who count.
+    /// Says what is left, where there is a limit.
     pub(super) fn count(&mut self) {
-        let received = &mut self.received;
-        let (messages, bytes) = (received.queue.len(), received.queue.size());
+        let received = &self.received;
         if received.limited {
-            self.inner.holds(messages, bytes);
-        }
-        if messages == 0 {
-            self.give_back();
-        } else if received.charged > bytes + CHARGE_STEP {
-            self.shared.budget.give(received.charged - bytes);
-            received.charged = bytes;
-        }
-    }
-
-    /// The budget no longer counts what was taken.
-    pub(super) fn give_back(&mut self) {
-        let received = &mut self.received;
-        if received.charged > 0 {
-            self.shared.budget.give(received.charged);
-            received.charged = 0;
+            self.inner
+                .holds(received.queue.len(), received.queue.size());
         }
     }
 }

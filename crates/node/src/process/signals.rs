@@ -131,9 +131,6 @@ impl Process {
         let mut state = self.inner.state();
         let told = state.demonitor(&self.inner.pid, reference);
         self.received.forget_down(reference, &mut state.queue);
-        if state.queue.is_empty() {
-            self.shared.budget.give(state.queue.take_charged());
-        }
         let alias_ended = !state.aliases.contains_key(reference);
         drop(state);
         if alias_ended {

@@ -172,12 +172,12 @@ impl Inner {
     pub(crate) fn message(&self, body: Body, then: &mut Vec<Outgoing>) -> bool {
         let mut one = Queue::default();
         one.push_body(body);
-        self.messages(&mut one, then).is_some()
+        self.messages(&mut one, then)
     }
 
-    /// Many messages: one lock, and one wake at most. How many bytes were taken; `None` when the
-    /// process is gone. The batch is empty then.
-    pub(crate) fn messages(&self, batch: &mut Queue, then: &mut Vec<Outgoing>) -> Option<usize> {
+    /// Many messages: one lock, and one wake at most; `false` when the process is gone. The batch is
+    /// empty then.
+    pub(crate) fn messages(&self, batch: &mut Queue, then: &mut Vec<Outgoing>) -> bool {
         self.messages_to(self.state(), batch, then)
     }
 
@@ -186,26 +186,24 @@ impl Inner {
         mut state: MutexGuard<'_, State>,
         batch: &mut Queue,
         then: &mut Vec<Outgoing>,
-    ) -> Option<usize> {
+    ) -> bool {
         if state.life != Life::Running {
             drop(state);
             batch.clear();
-            return None;
+            return false;
         }
-        let before = state.queue.size();
         match state.limit {
             None => state.queue.append(batch),
             Some(limit) => {
                 if let Some(reason) = self.within(limit, &mut state, batch) {
                     self.end_by(state, reason, then);
                     batch.clear();
-                    return None;
+                    return false;
                 }
             }
         }
-        let came = state.queue.size() - before;
         wake(state);
-        Some(came)
+        true
     }
 
     /// As much as may wait; the reason for which the process ends when that is exceeded.
@@ -248,7 +246,7 @@ impl Inner {
         }
         let mut one = Queue::default();
         one.push_body(body);
-        self.messages_to(state, &mut one, then).is_some()
+        self.messages_to(state, &mut one, then)
     }
 
     // ---- exits ----

@@ -223,6 +223,15 @@ impl Processes {
         self.references(n).get(&n).cloned()
     }
 
+    /// Whether anybody waits for an answer of this node.
+    pub(crate) fn awaits(&self, node: &Atom) -> bool {
+        self.references.iter().any(|shard| {
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut all = shard.values();
+            all.any(|via| matches!(via, Via::Slot(slot) if slot.node == *node))
+        })
+    }
+
     /// Everybody who waits for an answer of this node.
     pub(crate) fn slots_of(&self, node: &Atom) -> Vec<Arc<Slot>> {
         let mut found = Vec::new();

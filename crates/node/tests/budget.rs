@@ -1,0 +1,196 @@
+//! The byte budget of a node: floods are slowed down, nobody else is, and nothing stands still.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::time::timeout;
+use trunkline_etf::{Pid, Term, atom, term};
+use trunkline_node::{Message, Node, NodeBuilder, Process, Target};
+use trunkline_proto::Cookie;
+
+const SOON: Duration = Duration::from_secs(60);
+
+/// Bytes of a message of the flood.
+const EACH: usize = 32 << 10;
+
+fn builder(name: &str) -> NodeBuilder<Cookie> {
+    Node::builder(name.parse().expect("a node name"))
+        .cookie(Cookie::new("monster").expect("a cookie"))
+        .listen([Ipv4Addr::LOCALHOST.into()], 0)
+        .epmd(None)
+        .connect_timeout(SOON)
+        .follow_tick_time(false)
+}
+
+async fn start(name: &str, budget: usize) -> Node {
+    let node = builder(name).max_mailboxes(budget).start().await;
+    node.expect("it starts")
+}
+
+async fn connect(one: &Node, two: &Node) {
+    let target = Target::new(two.name().clone()).on_port(two.port().expect("it listens"));
+    one.connect(&target).await.expect("it connects");
+}
+
+/// Sends to a process for as long as its node lives.
+fn flood(from: &Node, to: Pid) {
+    from.spawn(async move |process| {
+        let binary = Term::binary(vec![7; EACH]);
+        while process
+            .send(&to, term!({flood, (binary.clone())}))
+            .await
+            .is_ok()
+        {}
+    });
+}
+
+async fn until(what: &str, mut is: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !is() {
+        assert!(begun.elapsed() < SOON, "not in time: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// A `gen_server` that answers each call with what it was asked.
+async fn server(mut process: Process) {
+    process.register(&atom!("echo"));
+    while let Some(Message::Term(call)) = process.recv().await {
+        let Some([_, from, request]) = call.as_tuple() else {
+            continue;
+        };
+        process.reply(from, request.clone()).await.ok();
+    }
+}
+
+async fn calls(node: &Node, to: &Node, count: u32) {
+    for n in 0..count {
+        let answer = node.call((atom!("echo"), to.name()), term!({ (n) }), SOON);
+        assert_eq!(answer.await, Ok(term!({ (n) })), "call {n}");
+    }
+}
+
+/// Nobody takes what floods a node: whoever waits for an answer that comes by the same connection gets
+/// it all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_behind_a_flood() {
+    let budget = 4 << 20;
+    let (one, two) = (
+        start("one@127.0.0.1", budget).await,
+        start("two@127.0.0.1", budget).await,
+    );
+    connect(&one, &two).await;
+    let stuck = one.process();
+    two.spawn(server);
+    until("the server has its name", || {
+        two.whereis(&atom!("echo")).is_some()
+    })
+    .await;
+    flood(&two, stuck.pid());
+    until("it is flooded", || stuck.waiting() > budget / EACH).await;
+    calls(&one, &two, 3).await;
+    let waits = stuck.waiting();
+    assert!(
+        waits < 40 * budget / EACH,
+        "it is still slowed down: {waits}"
+    );
+}
+
+/// Who sends little is not made to wait for who floods.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_connection_goes_on() {
+    let budget = 4 << 20;
+    let (one, two) = (
+        start("one@127.0.0.1", budget).await,
+        start("two@127.0.0.1", budget).await,
+    );
+    let other = start("other@127.0.0.1", budget).await;
+    connect(&one, &two).await;
+    connect(&other, &one).await;
+    let stuck = one.process();
+    one.spawn(server);
+    until("the server has its name", || {
+        one.whereis(&atom!("echo")).is_some()
+    })
+    .await;
+    flood(&two, stuck.pid());
+    until("it is flooded", || stuck.waiting() > budget / EACH).await;
+    // With a pause at each this would take more than a minute.
+    let begun = Instant::now();
+    calls(&other, &one, 300).await;
+    assert!(begun.elapsed() < SOON);
+}
+
+/// Both send more than both may hold before they receive anything. In OTP, where mailboxes have no
+/// limit, that ends; so it does here.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_that_flood_each_other() {
+    let (budget, count) = (2 << 20, 1000);
+    let (one, two) = (
+        start("one@127.0.0.1", budget).await,
+        start("two@127.0.0.1", budget).await,
+    );
+    connect(&one, &two).await;
+    let processes = [one.process(), two.process()];
+    let pids = [processes[1].pid(), processes[0].pid()];
+    let tasks = processes.into_iter().zip(pids).map(|(mut process, to)| {
+        tokio::spawn(async move {
+            let binary = Term::binary(vec![7; EACH]);
+            for n in 0..count {
+                let message = term!({(n), (binary.clone())});
+                process.send(&to, message).await.expect("connected");
+            }
+            for n in 0..count {
+                let Some(Message::Term(message)) = process.recv().await else {
+                    panic!("it was ended");
+                };
+                let number = message.as_tuple().and_then(|parts| parts.first()?.as_u64());
+                assert_eq!(number, Some(n));
+            }
+        })
+    });
+    let both = futures_util::future::join_all(tasks.collect::<Vec<_>>());
+    for done in timeout(SOON, both).await.expect("nobody stands still") {
+        done.expect("all came in order");
+    }
+}
+
+/// What a process has taken counts no longer, though it asks for nothing more.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_emptied_mailbox_is_empty() {
+    let budget = 1 << 20;
+    let (one, two) = (
+        start("one@127.0.0.1", budget).await,
+        start("two@127.0.0.1", budget).await,
+    );
+    connect(&one, &two).await;
+    let mut first = one.process();
+    let binary = Term::binary(vec![7; 2 * budget]);
+    let sender = two.process();
+    sender
+        .send(&first.pid(), binary.clone())
+        .await
+        .expect("connected");
+    assert!(matches!(first.recv().await, Some(Message::Term(_))));
+    // The first one does something else now. Slowed down, this would take a quarter of a second for
+    // each 256 KiB: minutes.
+    let mut second = one.process();
+    let to = second.pid();
+    let done = Arc::new(AtomicBool::new(false));
+    let said = Arc::clone(&done);
+    tokio::spawn(async move {
+        for _ in 0..100 {
+            sender.send(&to, binary.clone()).await.expect("connected");
+        }
+        said.store(true, Ordering::Relaxed);
+    });
+    let all = async {
+        for _ in 0..100 {
+            second.recv().await.expect("a message");
+        }
+    };
+    timeout(SOON, all).await.expect("it is not slowed down");
+    until("it was sent", || done.load(Ordering::Relaxed)).await;
+}
