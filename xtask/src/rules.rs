@@ -5,12 +5,13 @@ use std::fs;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::run::{cargo, output, root};
+use crate::run::{cargo, output, root, shown};
 
-/// Runs every rule; the first that is broken ends it. Takes a second and builds nothing.
+/// Runs every rule; the first that is broken ends it. Builds nothing but the cores.
 pub(crate) fn run() -> Result<()> {
     arrows()?;
-    cores()
+    cores()?;
+    bare()
 }
 
 /// Which of our crates a crate may use (ARCHITECTURE.md, "Arrows"). Arrows are transitive; there
@@ -122,6 +123,21 @@ fn cores() -> Result<()> {
         }
     }
     eprintln!("xtask: the cores link nothing new, and no std");
+    Ok(())
+}
+
+/// The cores in a program that has no `std`: what a compiler for a machine without an operating system would object to.
+fn bare() -> Result<()> {
+    shown(cargo().args([
+        "build",
+        "--quiet",
+        "--locked",
+        "--manifest-path",
+        "xtask/bare/Cargo.toml",
+        "--target-dir",
+        "target/bare",
+    ]))?;
+    eprintln!("xtask: the cores build without std");
     Ok(())
 }
 

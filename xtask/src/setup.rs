@@ -31,11 +31,6 @@ const NEEDS: &[Need] = &[
         purpose: "real OTP nodes to talk to",
     },
     Need {
-        program: "openssl",
-        package: "openssl",
-        purpose: "certificates with RSA keys",
-    },
-    Need {
         program: "elixir",
         package: "elixir",
         purpose: "real releases to connect",
