@@ -54,7 +54,7 @@ request(Line) ->
     all(Socket, <<>>).
 
 all(Socket, Had) ->
-    case gen_tcp:recv(Socket, 0, 120000) of
+    case gen_tcp:recv(Socket, 0, 240000) of
         {ok, More} -> all(Socket, <<Had/binary, More/binary>>);
         {error, closed} -> Had
     end.

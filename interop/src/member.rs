@@ -12,7 +12,7 @@ use crate::process::{Process, read_lossy};
 use crate::release::{Record, Release};
 
 /// How long a BEAM may take to start, and a cluster to form, while the machine does other things too.
-pub const PATIENCE: Duration = Duration::from_secs(90);
+pub const PATIENCE: Duration = Duration::from_secs(180);
 
 /// What `exec` and all below it write, in the host's folder.
 const LOG: &str = "exec.log";

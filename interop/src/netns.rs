@@ -313,7 +313,7 @@ impl Namespace {
 
     /// Kills until nobody is left: a process may be forking at the moment of looking.
     fn kill_all(&self) {
-        wait::within(Duration::from_secs(10), || {
+        wait::within(Duration::from_secs(60), || {
             let pids = self.pids();
             for pid in pids.iter().filter_map(|pid| Pid::from_raw(*pid)) {
                 // It may have ended by itself.

@@ -21,13 +21,13 @@ use crate::{otp27, wait, workspace};
 pub use self::calls::Evaluator;
 
 /// How long an Erlang VM may take to start while others compile.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_secs(180);
 
 /// Where `epmd` listens on a host of a lab.
 const EPMD_PORT: u16 = 4369;
 
 /// How long an expression may take.
-const EVAL: Duration = Duration::from_secs(60);
+const EVAL: Duration = Duration::from_secs(120);
 
 /// Answers one expression per connection, beside distribution: what a test asks a node must not disturb what it measures. A stranger may
 /// come, too: a test that proves a port closed, a moment after it was given to this one. That must not be an error report of the node's.

@@ -120,7 +120,7 @@ impl Release {
         let socket = self.host.dir().join("console");
         let mut stream = UnixStream::connect(&socket)
             .with_context(|| format!("the application's console at {}", socket.display()))?;
-        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+        stream.set_read_timeout(Some(Duration::from_secs(60)))?;
         let length = u32::try_from(expression.len())?;
         stream.write_all(&length.to_be_bytes())?;
         stream.write_all(expression.as_bytes())?;

@@ -11,7 +11,7 @@ use trunkline_interop::otp::{Otp, Release};
 use trunkline_interop::wait;
 
 const COOKIE: &str = "hosts-0123456789-abcdefghij";
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 const ALONE: [&str; 3] = ["-kernel", "connect_all", "false"];
 
 fn node(host: &Host, name: &str, args: &[&str]) -> Result<Otp> {

@@ -21,6 +21,9 @@ const COOKIE: &str = "stops-0123456789-abcdefghij";
 /// A lost signal is one that has not ended the node when a platform would kill it.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// How long a BEAM and the agent may take to start on a busy machine.
+const START: Duration = Duration::from_secs(120);
+
 /// What the agent's end may take after CMD's.
 const OWN_PART: Duration = Duration::from_secs(2);
 
@@ -60,7 +63,7 @@ fn exec(desk: &Desk, cmd: &[&str]) -> Result<Process> {
 }
 
 fn until_says(process: &Process, text: &str) {
-    if wait::within(PATIENCE, || process.output().contains(text).then_some(())).is_none() {
+    if wait::within(START, || process.output().contains(text).then_some(())).is_none() {
         panic!("no {text:?} in: {}", process.output());
     }
 }
@@ -215,7 +218,7 @@ struct Beam(Pid);
 
 impl Beam {
     fn of(dir: &Path) -> Result<Self> {
-        let pid = wait::until("the node's process", PATIENCE, || {
+        let pid = wait::until("the node's process", START, || {
             fs::read_to_string(dir.join("pid"))
                 .ok()?
                 .trim()

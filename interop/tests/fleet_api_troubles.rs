@@ -88,6 +88,15 @@ fn api_troubles(otp: Otp, connect_all: bool) {
 fn trouble(fleet: &Fleet, what: &str, span: Duration, line: &str, begin: impl FnOnce()) {
     let before = logs(fleet);
     begin();
+    // A busy machine may be late to ask.
+    let all_say = || {
+        let mut now = logs(fleet).into_iter().zip(&before);
+        now.all(|(log, (_, old))| log.1[old.len()..].iter().any(|said| said.contains(line)))
+            .then_some(())
+    };
+    if wait::within(PATIENCE, all_say).is_none() {
+        panic!("{what}: not everybody says {line:?}:\n{}", fleet.report());
+    }
     fleet.quiet(what, span);
     for (log, (node, old)) in logs(fleet).into_iter().zip(&before) {
         let new = &log.1[old.len()..];

@@ -3,12 +3,12 @@
 use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use trunkline_interop::netns::Lab;
 use trunkline_interop::process::run;
 
-const SOON: Duration = Duration::from_secs(2);
+const SOON: Duration = Duration::from_secs(30);
 
 #[test]
 fn hosts_reach_each_other_over_both_families() {
@@ -37,22 +37,21 @@ fn a_firewall_drops_and_rejects() {
     let _listeners = [open, dropped, rejected].map(|address| b.listen(address).unwrap());
     b.firewall(&["tcp dport 81 drop", "tcp dport 82 reject with tcp reset"])
         .unwrap();
-    let connect = |address: (Ipv4Addr, u16)| {
-        let start = Instant::now();
-        let result = a
-            .inside(|| TcpStream::connect_timeout(&address.into(), Duration::from_millis(300)))
-            .unwrap();
-        (result.map_err(|error| error.kind()), start.elapsed())
+    let connect = |address: (Ipv4Addr, u16), limit: Duration| {
+        let connected = a.inside(|| TcpStream::connect_timeout(&address.into(), limit));
+        connected.unwrap().map_err(|error| error.kind())
     };
-    assert!(connect(open).0.is_ok());
+    assert!(connect(open, SOON).is_ok());
     assert_eq!(
-        connect(dropped).0.unwrap_err(),
+        connect(dropped, Duration::from_millis(300)).unwrap_err(),
         std::io::ErrorKind::TimedOut
     );
-    let (result, _) = connect(rejected);
-    assert_eq!(result.unwrap_err(), std::io::ErrorKind::ConnectionRefused);
+    assert_eq!(
+        connect(rejected, SOON).unwrap_err(),
+        std::io::ErrorKind::ConnectionRefused
+    );
     b.open_firewall().unwrap();
-    assert!(connect(dropped).0.is_ok());
+    assert!(connect(dropped, SOON).is_ok());
 }
 
 #[test]

@@ -8,10 +8,10 @@ use trunkline_interop::netns::Lab;
 use trunkline_interop::otp::{Epmd, Otp, Release};
 use trunkline_interop::process::Process;
 use trunkline_interop::verb::{Desk, Said};
-use trunkline_interop::wait;
+use trunkline_interop::{wait, workspace};
 
 const COOKIE: &str = "local-0123456789-abcdefghij";
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Nodes that connect nobody by themselves, so that the agent is seen to do it.
 const ALONE: [&str; 3] = ["-kernel", "connect_all", "false"];
@@ -108,6 +108,25 @@ fn nothing_configured_connects_the_nodes_of_this_host() -> Result<()> {
             .then_some(())
     });
     assert_eq!(b.eval("nodes()")?, "['a@127.0.0.1']");
+    Ok(())
+}
+
+/// The demo brings its own port mapper for its own addresses; OTP's, on all addresses of the host, stays what it is.
+#[test]
+fn the_demo_works_beside_otps_port_mapper() -> Result<()> {
+    let lab = Lab::new()?;
+    let host = lab.host(1)?;
+    let name = format!("app@{}", host.private());
+    let node = Otp::on(&host, Release::Otp25, &name, COOKIE, &[])?;
+    let mut demo = host.command(workspace::trunkline());
+    let said = Said::of(demo.args(["demo", "--once", "--json"]))?;
+    assert_eq!(said.code, 0, "{said:?}");
+    let mesh: serde_json::Value = serde_json::from_str(said.out.trim())?;
+    assert_eq!(mesh["missing"], serde_json::json!([]), "{mesh}");
+    assert_eq!(mesh["nodes"].as_array().map(Vec::len), Some(3), "{mesh}");
+    let names = node.eval("{ok, Names} = erl_epmd:names(), [Name || {Name, _} <- Names]")?;
+    assert_eq!(names, "[\"app\"]");
+    assert_eq!(node.eval("nodes(connected)")?, "[]");
     Ok(())
 }
 

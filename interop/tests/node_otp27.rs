@@ -9,11 +9,12 @@ use rustix::process::Signal;
 use tokio::time::timeout;
 use trunkline_etf::{Term, atom};
 use trunkline_interop::otp::{Epmd, Otp, Release};
+use trunkline_interop::wait;
 use trunkline_node::probe::{Depth, ProbeConfig, probe};
 use trunkline_node::{Message, Node, NodeEvent, NodeType, RpcError, Target};
 use trunkline_proto::{Cookie, NodeName};
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 
 fn name(text: &str) -> NodeName {
     text.parse().expect("a node name")
@@ -46,10 +47,11 @@ async fn dials_calls_links_and_hears_the_end() -> Result<()> {
         events.next().await,
         Some(NodeEvent::Up { hidden: false, .. })
     ));
-    assert_eq!(
-        otp.eval("{nodes(), nodes(hidden)}")?,
-        "{[],['rust@127.0.0.1']}"
-    );
+    // Our side is ready first.
+    wait::until("it is listed there", SOON, || {
+        let nodes = otp.eval("{nodes(), nodes(hidden)}").ok()?;
+        (nodes == "{[],['rust@127.0.0.1']}").then_some(())
+    });
 
     let call = async |m: &str, f: &str, args: Vec<Term>| node.erpc(&app, m, f, args, SOON).await;
     let size = 16 * 1024 * 1024;

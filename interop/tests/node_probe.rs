@@ -13,7 +13,7 @@ use trunkline_proto::{Cookie, NodeName, Reason, Step};
 fn config(epmd: &Epmd) -> ProbeConfig {
     ProbeConfig {
         epmd_port: epmd.port,
-        timeout: Duration::from_secs(10),
+        timeout: Duration::from_secs(60),
         cookie: Some(Cookie::new("monster").expect("a cookie")),
         depth: Depth::Handshake,
         ..ProbeConfig::new(name("trunkline-probe-test@127.0.0.1"))
@@ -114,7 +114,7 @@ async fn epmd_and_what_it_knows() -> Result<()> {
     // Something that takes connections and says nothing.
     let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, epmd.port))?;
     let config = ProbeConfig {
-        timeout: Duration::from_millis(300),
+        timeout: Duration::from_secs(2),
         ..config(&epmd)
     };
     let why = probe(&config, &target("one@127.0.0.1"))
@@ -134,7 +134,7 @@ async fn what_else_can_be_on_the_port() -> Result<()> {
     let epmd = Epmd::start()?;
     let patient = config(&epmd);
     let quick = ProbeConfig {
-        timeout: Duration::from_millis(300),
+        timeout: Duration::from_secs(2),
         ..config(&epmd)
     };
     let app = || target("app@127.0.0.1");

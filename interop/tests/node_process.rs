@@ -10,7 +10,7 @@ use trunkline_node::{Message, Node, Process, RpcError, SpawnError, Target};
 use trunkline_proto::conn::Sending;
 use trunkline_proto::{Cookie, Flags, NodeName};
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 
 struct Pair {
     otp: Otp,
@@ -390,7 +390,7 @@ async fn links_and_monitors_of_our_processes() -> Result<()> {
     process.end(Term::atom("normal"));
     let told = pair
         .otp
-        .eval("watch ! {tell, self()}, receive T -> T after 20000 -> late end")?;
+        .eval("watch ! {tell, self()}, receive T -> T after 50000 -> late end")?;
     assert_eq!(told, "{normal,normal,normal}");
     // The name is free again, and the dead are dead.
     assert!(trapping(&pair.node).register(&atom!("ours")));

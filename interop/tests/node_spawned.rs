@@ -15,7 +15,7 @@ use trunkline_interop::{wait, workspace};
 use trunkline_node::{AliasMode, CallError, Message, Node, Process};
 use trunkline_proto::{Cookie, NodeName};
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 
 struct Pair {
     otp: Otp,
@@ -94,9 +94,9 @@ async fn exits_of_our_processes_as_otp_sees_them() -> Result<()> {
             format!(
                 "P = element(2, {{ok, gen_server:call({{asked, 'rust@127.0.0.1'}}, pid)}}), process_flag(trap_exit, true), link(P), \
                  M = monitor(process, P), N = monitor(process, {{victim, 'rust@127.0.0.1'}}), {send}, \
-                 A = receive {{'EXIT', P, R1}} -> R1 after 20000 -> late end, \
-                 B = receive {{'DOWN', M, process, P, R2}} -> R2 after 20000 -> late end, \
-                 C = receive {{'DOWN', N, process, {{victim, 'rust@127.0.0.1'}}, R3}} -> R3 after 20000 -> late end, {{A, B, C}}"
+                 A = receive {{'EXIT', P, R1}} -> R1 after 50000 -> late end, \
+                 B = receive {{'DOWN', M, process, P, R2}} -> R2 after 50000 -> late end, \
+                 C = receive {{'DOWN', N, process, {{victim, 'rust@127.0.0.1'}}, R3}} -> R3 after 50000 -> late end, {{A, B, C}}"
             )
         };
         for (trap, send, wanted) in [
@@ -120,7 +120,7 @@ async fn exits_of_our_processes_as_otp_sees_them() -> Result<()> {
             registered(&pair.node, atom!("asked")).await;
             let told = tokio::task::block_in_place(|| pair.otp.eval(&heard(send)))?;
             ensure!(told == wanted, "{send}, trapping {trap}: {told}");
-            ensure!(!pair.node.is_alive(&asked), "it has answered");
+            wait::until("it ends when it has answered", SOON, || (!pair.node.is_alive(&asked)).then_some(()));
         }
         Ok(())
     })
@@ -194,7 +194,7 @@ async fn aliases_both_ways() -> Result<()> {
         ensure!(next(&mut me).await == Message::Term(term!(first)));
         ensure!(next(&mut me).await == Message::Term(term!(last)));
         // Theirs, used by us.
-        let asking = "A = alias([reply]), {me, 'rust@127.0.0.1'} ! {alias, A}, receive X -> X after 20000 -> late end";
+        let asking = "A = alias([reply]), {me, 'rust@127.0.0.1'} ! {alias, A}, receive X -> X after 50000 -> late end";
         let answering = tokio::spawn(async move {
             let Message::Term(message) = next(&mut me).await else {
                 panic!("no message");
@@ -229,8 +229,8 @@ async fn calls_both_ways() -> Result<()> {
         let dying = node.call((atom!("dying"), app), term!(hello), SOON).await;
         ensure!(dying == Err(CallError::Exit(term!(because))), "{dying:?}");
         // The call that timed out left no monitor there.
-        let watched = pair.otp.eval("process_info(whereis(mute), monitored_by)")?;
-        ensure!(watched == "{monitored_by,[]}", "{watched}");
+        let watched = || pair.otp.eval("process_info(whereis(mute), monitored_by)");
+        wait::until("the monitor is gone", SOON, || watched().is_ok_and(|by| by == "{monitored_by,[]}").then_some(()));
 
         node.spawn(async |mut process: Process| {
             process.register(&atom!("doubles"));
@@ -314,7 +314,7 @@ fn the_example_that_erlang_links_to() -> Result<()> {
         let told = otp.eval(
             "process_flag(trap_exit, true), Worker = gen_server:call({worker, 'rust@127.0.0.1'}, whoareyou), link(Worker), \
              A = gen_server:call(Worker, {divide, 6, 3}), B = catch gen_server:call(Worker, {divide, 6, 0}), \
-             receive {'EXIT', Worker, {panic, _, _}} -> {A, element(1, B)} after 20000 -> late end",
+             receive {'EXIT', Worker, {panic, _, _}} -> {A, element(1, B)} after 50000 -> late end",
         )?;
         ensure!(told == "{2,'EXIT'}", "{told}");
         drop(otp);

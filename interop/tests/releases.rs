@@ -12,7 +12,7 @@ use trunkline_interop::process::Process;
 use trunkline_interop::release::{Event, Otp, Release};
 use trunkline_interop::wait;
 
-const BOOT: Duration = Duration::from_secs(20);
+const BOOT: Duration = Duration::from_secs(120);
 
 #[test]
 fn plain_releases_meet_on_otp_25() {

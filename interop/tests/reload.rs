@@ -12,7 +12,7 @@ use trunkline_interop::verb::Desk;
 use trunkline_interop::wait;
 
 const COOKIE: &str = "reload-0123456789-abcdefghij";
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 const RECORDER: &str = "register(recorder, spawn(fun() -> net_kernel:monitor_nodes(true), \
     (fun F(Seen) -> receive {tell, P} -> P ! {seen, lists:reverse(Seen)}, F(Seen); M -> F([M | Seen]) end end)([]) end)), ok";

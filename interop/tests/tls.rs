@@ -13,7 +13,7 @@ use trunkline_node::probe::{Depth, ProbeConfig, probe};
 use trunkline_node::{Message, Node, Target, Tls};
 use trunkline_proto::{Cookie, NodeName};
 
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_secs(120);
 const RELEASES: [Release; 2] = [Release::Otp25, Release::Otp27];
 
 fn name(text: &str) -> NodeName {

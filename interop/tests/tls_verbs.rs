@@ -11,7 +11,7 @@ use trunkline_interop::verb::Desk;
 use trunkline_interop::{wait, workspace};
 
 const COOKIE: &str = "tls-guide-0123456789-abcdefghij";
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_secs(120);
 
 /// The block of the guide behind this fence.
 fn block(fence: &str) -> Result<String> {

@@ -16,7 +16,7 @@ use trunkline_node::probe::{Depth, ProbeConfig, probe};
 use trunkline_node::{Node, Target, Tls, TlsBuilder};
 use trunkline_proto::{Cookie, NodeName, Reason, TlsFault};
 
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_secs(120);
 const RELEASES: [Release; 2] = [Release::Otp25, Release::Otp27];
 const HOST: &str = "127.0.0.1";
 

@@ -1,11 +1,15 @@
 //! `trunkline nodes` and `nodes --matrix` against real nodes.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use serde_json::json;
 use trunkline_interop::otp::{Epmd, Otp};
 use trunkline_interop::verb::Desk;
+use trunkline_interop::wait;
 
 const COOKIE: &str = "verbs-0123456789-abcdefghij";
+const SOON: Duration = Duration::from_secs(60);
 
 /// Nodes that connect only where they are told to.
 fn start(epmd: &Epmd, names: &[&str]) -> Result<Vec<Otp>> {
@@ -20,6 +24,11 @@ fn join(one: &Otp, other: &Otp) -> Result<()> {
         "true = net_kernel:connect_node('{}')",
         other.name()
     ))?;
+    // The one that dials is ready first.
+    let listed = format!("lists:member('{}', nodes(connected))", one.name());
+    wait::until("both list each other", SOON, || {
+        (other.eval(&listed).ok()? == "true").then_some(())
+    });
     Ok(())
 }
 

@@ -52,7 +52,7 @@ fn pong() -> Result<()> {
     };
     wait::until(
         "nobody is connected",
-        std::time::Duration::from_secs(5),
+        std::time::Duration::from_secs(60),
         left,
     );
     assert!(!otp.output().contains("REPORT"), "{}", otp.output());
@@ -179,7 +179,7 @@ async fn what_is_on_the_port() -> Result<()> {
         use trunkline_node::epmd::client::register;
         use trunkline_proto::epmd::{NodeType, Registration};
         let registration = Registration::new(alive, port, NodeType::VISIBLE);
-        register(mapper, registration, std::time::Duration::from_secs(5)).await
+        register(mapper, registration, std::time::Duration::from_secs(60)).await
     };
     let _nobody = register("nobody", free_port()?).await?;
     assert_eq!(why(&desk, "nobody@127.0.0.1")?, "port_unreachable");
@@ -247,7 +247,7 @@ fn firewalls() -> Result<()> {
     let _erl = there.start(erl, "erl.log")?;
     let ping = || -> Result<String> {
         let mut command = here.command(workspace::trunkline());
-        command.args(["ping", &node, "--json", "--timeout", "1s"]);
+        command.args(["ping", &node, "--json", "--timeout", "3s"]);
         let said = Said::of(command.env("RELEASE_COOKIE", COOKIE))?;
         let value: serde_json::Value = serde_json::from_str(&said.out)?;
         Ok(match value["result"].as_str() {
@@ -255,7 +255,7 @@ fn firewalls() -> Result<()> {
             _ => format!("{}: {}", value["reason"]["code"], value["reason"]["text"]),
         })
     };
-    let patience = std::time::Duration::from_secs(60);
+    let patience = std::time::Duration::from_secs(120);
     wait::until("a pong", patience, || {
         ping().ok().filter(|said| said == "pong")
     });

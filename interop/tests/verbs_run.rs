@@ -12,7 +12,7 @@ use trunkline_interop::verb::Desk;
 use trunkline_interop::wait;
 
 const COOKIE: &str = "verbs-0123456789-abcdefghij";
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What each agent connects: these nodes and nobody else.
 const NODES: [&str; 2] = ["a@127.0.0.1", "b@127.0.0.2"];
@@ -130,7 +130,11 @@ fn the_agent_comes_and_goes() -> Result<()> {
     let (desk, port) = desk(&epmd, NODES[0])?;
     let mut agent = desk.start(&["run"], "run.log")?;
     until_sees(&a, "['b@127.0.0.2']");
-    assert_eq!(seen()?, "[{nodeup,'b@127.0.0.2'}]");
+    wait::until("the application has seen it", PATIENCE, || {
+        seen()
+            .ok()
+            .filter(|seen| seen == "[{nodeup,'b@127.0.0.2'}]")
+    });
 
     // Killed, and started again.
     agent.signal(Signal::KILL);
@@ -144,7 +148,7 @@ fn the_agent_comes_and_goes() -> Result<()> {
 
     // Told to stop.
     agent.signal(Signal::TERM);
-    assert_eq!(agent.wait(Duration::from_secs(10)).code(), Some(0));
+    assert_eq!(agent.wait(PATIENCE).code(), Some(0));
     assert_eq!(a.eval("nodes()")?, "['b@127.0.0.2']");
     assert_eq!(seen()?, "[{nodeup,'b@127.0.0.2'}]");
     drop(b);

@@ -22,7 +22,7 @@ const COOKIE: &str = "why-not-0123456789-abcdefghij";
 const OTHER_COOKIE: &str = "another-0123456789-klmnopqrst";
 
 /// How long a BEAM may take to start, and a silent peer to be given up, on a machine that does other things too.
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_secs(120);
 
 /// For how long nothing more is to happen, once each reason has been said.
 const QUIET: Duration = Duration::from_secs(15);

@@ -22,7 +22,7 @@ const RANDOM: &str = "RANDOMRANDOMRANDOMRA";
 
 /// How long a BEAM may take to start on a machine that does other things too. The agent looks every 30 s whether a peer that
 /// refused it was restarted.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 const ENV_SH: &str = "#!/bin/sh\neval \"$(trunkline env)\"\n";
 

@@ -15,7 +15,7 @@ use crate::process::{Process, installed, run};
 use crate::wait;
 
 /// How long the daemon may take for anything while the machine does other things too.
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 
 /// A zone, and what becomes of questions about it.
 #[derive(Debug, Clone)]

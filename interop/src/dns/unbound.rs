@@ -13,7 +13,7 @@ use crate::netns::Host;
 use crate::process::{Process, installed};
 use crate::wait;
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 
 /// unbound on a host, on port 53 of all its addresses. While its server does not answer it gives SERVFAIL.
 #[derive(Debug)]

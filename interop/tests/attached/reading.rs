@@ -12,7 +12,7 @@ use crate::site::{
 
 /// The list is read every second, the audit comes only after thirty. What is seen within this time
 /// came by the first.
-const SECONDS: Duration = Duration::from_secs(10);
+const SECONDS: Duration = Duration::from_secs(20);
 
 const READ: &str = "links are read every second";
 
@@ -119,7 +119,7 @@ async fn an_evaluator_that_goes_and_comes_back() -> Result<()> {
     a.regain_evaluator()?;
     // It is tried every half minute, and believed when it has lived so long.
     let back = || agent.has_said("forwards link changes again, they are no longer read");
-    until_within(SOON * 3, "a watcher runs", back).await;
+    until_within(SOON * 2, "a watcher runs", back).await;
     a.eval("disconnect_node('app2@127.0.0.3')")?;
     agent.until_said("connection lost: disconnect").await;
     assert_eq!(agent.count(READ), 1, "{:?}", agent.said());

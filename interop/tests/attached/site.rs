@@ -19,7 +19,7 @@ use trunkline_reconcile::{Config, PeerState};
 pub(crate) const COOKIE: &str = "a_cookie_for_the_attached";
 
 /// How long anything may take while others compile.
-pub(crate) const SOON: Duration = Duration::from_secs(30);
+pub(crate) const SOON: Duration = Duration::from_secs(90);
 
 /// Every link must be ours: OTP makes none by itself.
 pub(crate) const NO_MESH: &[&str] = &["-kernel", "connect_all", "false"];

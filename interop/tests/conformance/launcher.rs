@@ -15,7 +15,7 @@ use trunkline_interop::wait;
 use crate::subject::{Kind, Order};
 
 /// How long a subject may take to start while everything else runs.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_secs(180);
 
 /// What every request needs.
 #[derive(Debug)]

@@ -14,7 +14,7 @@ use trunkline_node::{Message, Node, NodeBuilder, Process};
 use trunkline_proto::{Cookie, NodeName};
 
 /// For what takes milliseconds, while others compile.
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 
 const RELEASES: [Release; 2] = [Release::Otp25, Release::Otp27];
 
