@@ -172,61 +172,6 @@ static void send_all(const char *line) {
     ei_x_free(&x);
 }
 
-/* What the other side can take: messages that were encoded before, in writes of many. Of a frame only the last four bytes
- * change, since the number goes as INTEGER_EXT however small it is. */
-static void blast(const char *line) {
-    enum { BATCH = 500 };
-    long count = number(line, "count"), seq = 1;
-    int fd = dial(field(line, "to"), NULL), frame, i;
-    ei_x_buff x, control, message;
-    erlang_pid sink;
-    char *batch;
-    ei_x_new(&x);
-    sink = meet(fd, "sink", &x);
-    ei_x_new_with_version(&control);
-    ei_x_encode_tuple_header(&control, 3);
-    ei_x_encode_long(&control, 2);
-    ei_x_encode_atom(&control, "");
-    ei_x_encode_pid(&control, &sink);
-    ei_x_new(&message);
-    begin(&message, 3, "msg");
-    ei_x_encode_ulong(&message, 1);
-    ei_x_encode_ulong(&message, 0x01020304);
-    frame = 5 + control.index + message.index;
-    batch = malloc((size_t)frame * BATCH);
-    for (i = 0; i < BATCH; i++) {
-        char *at = batch + (size_t)frame * i;
-        uint32_t length = htonl((uint32_t)frame - 4);
-        memcpy(at, &length, 4);
-        at[4] = 112;
-        memcpy(at + 5, control.buff, control.index);
-        memcpy(at + 5 + control.index, message.buff, message.index);
-    }
-    while (seq <= count) {
-        size_t done = 0, all;
-        for (i = 0; i < BATCH && seq <= count; i++, seq++) {
-            uint32_t value = htonl((uint32_t)seq);
-            memcpy(batch + (size_t)frame * (i + 1) - 4, &value, 4);
-        }
-        all = (size_t)frame * i;
-        while (done < all) {
-            ssize_t wrote = write(fd, batch + done, all - done);
-            if (wrote <= 0) fail("write");
-            done += (size_t)wrote;
-        }
-    }
-    puts("@ sent");
-    /* What the other side sent meanwhile (ticks) would make it a reset. */
-    shutdown(fd, SHUT_WR);
-    while (read(fd, batch, frame) > 0) {
-    }
-    close(fd);
-    free(batch);
-    ei_x_free(&x);
-    ei_x_free(&control);
-    ei_x_free(&message);
-}
-
 /* What the other side can send: frames are told apart and their numbers read, nothing else. */
 static void drain(const char *line) {
     enum { ROOM = 1 << 20 };
@@ -380,7 +325,6 @@ int main(int argc, char **argv) {
     puts("@ ready");
     while (fgets(line, sizeof line, stdin)) {
         if (raw && !strncmp(line, "take ", 5)) drain(line);
-        else if (raw && !strncmp(line, "send ", 5)) blast(line);
         else if (!strncmp(line, "take ", 5)) take(line);
         else if (!strncmp(line, "send ", 5)) send_all(line);
         else if (!strncmp(line, "serve ", 6)) serve(line);

@@ -41,7 +41,9 @@ pub(crate) enum Peer {
     Tokio,
     /// OTP's C library.
     Libei,
-    /// Bytes that were encoded before, or are not decoded: what the other side can take or send.
+    /// Bytes of ours that were encoded before: what the other side can take.
+    Encoded,
+    /// Bytes that are not decoded: what the other side can send.
     Raw,
     /// The crates `erl_dist` and `eetf`.
     ErlDist,
@@ -57,7 +59,7 @@ impl Peer {
     const fn has(self, figure: Figure) -> bool {
         match self {
             Self::Rust | Self::Otp => true,
-            Self::Raw => matches!(figure, Figure::OneWay),
+            Self::Raw | Self::Encoded => matches!(figure, Figure::OneWay),
             // For tokio all senders would share one connection, the others have one sender.
             Self::Tokio | Self::Libei | Self::ErlDist => matches!(
                 figure.kind(),
@@ -109,7 +111,7 @@ impl Pair {
             "libei-otp" => (Peer::Libei, Peer::Otp),
             "erl_dist" => (Peer::ErlDist, Peer::ErlDist),
             "erl_dist-otp" => (Peer::ErlDist, Peer::Otp),
-            "raw-otp" => (Peer::Raw, Peer::Otp),
+            "raw-otp" => (Peer::Encoded, Peer::Otp),
             "otp-raw" => (Peer::Otp, Peer::Raw),
             "ractor" => (Peer::Ractor, Peer::Ractor),
             "tokio" => (Peer::Tokio, Peer::Tokio),

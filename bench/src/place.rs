@@ -70,7 +70,7 @@ impl Place {
 
     fn command(&self, peer: Peer, name: &str, flavour: Flavour) -> Result<Command> {
         let mut command = match peer {
-            Peer::Rust | Peer::Tokio => Command::new(std::env::current_exe()?),
+            Peer::Rust | Peer::Tokio | Peer::Encoded => Command::new(std::env::current_exe()?),
             Peer::Otp => Command::new("erl"),
             Peer::Libei | Peer::Raw => Command::new(self.folder.join("libei")),
             Peer::ErlDist => Command::new(foreign()?.join("release/erl_dist")),
@@ -79,6 +79,7 @@ impl Place {
         match peer {
             Peer::Rust => command.args(["peer", "rust", flavour.name(), name]),
             Peer::Tokio => command.args(["peer", "tokio", flavour.name(), name]),
+            Peer::Encoded => command.args(["peer", "raw", flavour.name(), name]),
             Peer::Otp => command
                 .args(["-noshell", "-name", name, "-setcookie", COOKIE])
                 .args(["-start_epmd", "false", "-s", "bench", "-pa"])

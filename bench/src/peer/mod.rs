@@ -1,5 +1,6 @@
 //! `trunkline-bench peer …`: one of the two OS processes.
 
+mod raw;
 mod rust;
 mod tokio;
 
@@ -19,6 +20,9 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     let [kind, flavour, name] = args else {
         bail!("peer wants KIND FLAVOUR NAME");
     };
+    if kind == "raw" {
+        return raw::run(name);
+    }
     let runtime = runtime(Flavour::parse(flavour)?)?;
     match kind.as_str() {
         "rust" => runtime.block_on(rust::run(name)),
