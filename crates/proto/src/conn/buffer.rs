@@ -9,6 +9,9 @@ use super::ConnectionError;
 /// The least that is read at once: many connections are quiet, and each holds this much.
 const MIN_READ: usize = 4 << 10;
 
+/// What is read at once of a fragment that is to be read to its place: header, control message none.
+const HEAD_READ: usize = 64;
+
 /// The most that is read at once. What a frame claims is not taken in advance.
 pub(super) const MAX_READ: usize = 256 << 10;
 
@@ -23,6 +26,8 @@ const LENGTH: usize = 4;
 pub(super) struct Buffer {
     /// What has come, behind the whole frames.
     read: BytesMut,
+    /// The memory for `read`, empty, while that is a [small one](Self::head_buf).
+    parked: BytesMut,
     /// Whole frames that were not taken yet.
     whole: Bytes,
     /// How much is read at once: more with each read that brings all that was asked for.
@@ -33,6 +38,7 @@ impl Buffer {
     pub(super) fn new() -> Self {
         Self {
             read: BytesMut::new(),
+            parked: BytesMut::new(),
             whole: Bytes::new(),
             size: MIN_READ,
         }
@@ -40,6 +46,10 @@ impl Buffer {
 
     /// Where to read into.
     pub(super) fn read_buf(&mut self) -> &mut BytesMut {
+        if self.parked.capacity() > 0 {
+            let head = core::mem::replace(&mut self.read, core::mem::take(&mut self.parked));
+            self.read.extend_from_slice(&head);
+        }
         if self.read.is_empty() && self.read.try_reclaim(MAX_KEPT) {
             self.read = BytesMut::new();
         }
@@ -58,16 +68,30 @@ impl Buffer {
         &mut self.read
     }
 
+    /// Where to read into, when what comes next is the head of a large fragment, mostly: no more than
+    /// that, so that all the rest is read straight to where it belongs.
+    pub(super) fn head_buf(&mut self) -> &mut BytesMut {
+        if !self.read.is_empty() {
+            return self.read_buf();
+        }
+        if self.read.capacity() > HEAD_READ {
+            self.parked = core::mem::take(&mut self.read);
+        }
+        self.read.reserve(HEAD_READ);
+        &mut self.read
+    }
+
     /// Something was read.
     pub(super) fn advance(&mut self) {
-        if self.read.len() == self.read.capacity() {
+        if self.read.len() == self.read.capacity() && self.parked.capacity() == 0 {
             self.size = self.size.saturating_mul(2).min(MAX_READ);
         }
     }
 
     /// Whether it holds memory that a quiet connection does not need.
     pub(super) fn is_idle(&self) -> bool {
-        self.is_empty() && self.read.capacity() > 0
+        let memory = self.read.capacity().max(self.parked.capacity());
+        self.is_empty() && memory > 0
     }
 
     /// Gives its memory back, if nothing is in it.

@@ -70,6 +70,9 @@ enum Payload {
 const REUSED_FROM: usize = 512 << 10;
 const REUSED_TO: usize = 64 << 20;
 
+/// From here on the head of a fragment is worth a read of its own.
+const LARGE: usize = 64 << 10;
+
 /// What a byte of a header or a control message takes when it is decoded, at most.
 const GROWTH: usize = 24;
 
@@ -179,6 +182,11 @@ impl Fragments {
             }
         }
         Some(payload)
+    }
+
+    /// Whether fragments are missing of a message that is large enough for reads of its own.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.held >= LARGE && !self.open.is_empty()
     }
 
     /// Whether memory is kept for another message.

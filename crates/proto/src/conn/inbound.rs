@@ -116,6 +116,7 @@ impl Inbound {
     pub fn read_buf(&mut self) -> &mut BytesMut {
         match &mut self.reassembly {
             Some(reassembly) => reassembly.read_buf(&mut self.messages.fragments, MAX_READ),
+            None if self.messages.fragments.is_waiting() => self.buffer.head_buf(),
             None => self.buffer.read_buf(),
         }
     }
