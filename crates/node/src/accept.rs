@@ -1,5 +1,6 @@
 //! Connections that come in.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -35,7 +36,7 @@ pub(crate) fn spawn(listener: TcpListener, shared: Arc<Shared>) {
                     shared.life.clone().spawn_opening(async move {
                         tracing::debug!(%from, "incoming connection");
                         let evicted = stranger.evicted.clone();
-                        let welcome = evicted.run_until_cancelled(welcome(shared, stream));
+                        let welcome = evicted.run_until_cancelled(welcome(shared, stream, from));
                         if welcome.await.is_none() {
                             tracing::debug!(%from, "too many are in their handshake: hung up");
                         }
@@ -53,8 +54,7 @@ pub(crate) fn spawn(listener: TcpListener, shared: Arc<Shared>) {
     });
 }
 
-async fn welcome(shared: Arc<Shared>, stream: TcpStream) {
-    let from = stream.peer_addr();
+async fn welcome(shared: Arc<Shared>, stream: TcpStream, from: SocketAddr) {
     let settings = &shared.settings;
     let step_limit = settings.connect_timeout.max(STEP_LIMIT);
     let deadline = deadline(step_limit);
@@ -65,7 +65,7 @@ async fn welcome(shared: Arc<Shared>, stream: TcpStream) {
             match tls.accept(stream, deadline, &allowed).await {
                 Ok(transport) => transport,
                 Err(why) => {
-                    tracing::info!("an incoming connection failed: {why} · from {from:?}");
+                    tracing::info!("an incoming connection failed: {why} · from {from}");
                     return;
                 }
             }
@@ -88,7 +88,7 @@ async fn welcome(shared: Arc<Shared>, stream: TcpStream) {
         Ok(connected) => {
             shared.install(connected, framed, visit.number());
         }
-        Err(why) => tracing::info!("an incoming connection failed: {why} · from {from:?}"),
+        Err(why) => tracing::info!("an incoming connection failed: {why} · from {from}"),
     }
 }
 

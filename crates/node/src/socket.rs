@@ -29,28 +29,36 @@ pub(crate) enum DialError {
 
 /// Opens a connection within `limit`.
 pub(crate) async fn dial(addr: SocketAddr, limit: Duration) -> Result<TcpStream, DialError> {
-    match timeout(limit, TcpStream::connect(addr)).await {
-        Ok(Ok(stream)) => {
-            set_options(&stream);
-            Ok(stream)
-        }
-        Ok(Err(why)) if why.kind() == io::ErrorKind::ConnectionRefused => Err(DialError::Refused),
-        Ok(Err(why)) => {
+    let stream = timeout(limit, connect(addr)).await;
+    let stream = stream.unwrap_or(Err(DialError::Silent))?;
+    set_options(&stream);
+    Ok(stream)
+}
+
+/// The same without a limit, for one small question: no options.
+pub(crate) async fn connect(addr: SocketAddr) -> Result<TcpStream, DialError> {
+    match TcpStream::connect(addr).await {
+        Ok(stream) => Ok(stream),
+        Err(why) if why.kind() == io::ErrorKind::ConnectionRefused => Err(DialError::Refused),
+        Err(why) => {
             tracing::debug!(%addr, %why, "dial failed");
             Err(DialError::Silent)
         }
-        Err(_) => Err(DialError::Silent),
     }
 }
 
-/// Small frames leave at once, and a vanished peer is noticed in the end. Neither is worth failing
-/// a connection for.
+/// Small frames leave at once. Not worth failing a connection for.
 pub(crate) fn set_options(stream: &TcpStream) {
+    if let Err(why) = stream.set_nodelay(true) {
+        tracing::debug!(%why, "socket options refused");
+    }
+}
+
+/// A vanished peer is noticed in the end. Distribution has ticks for that, and handshakes their
+/// limits.
+pub(crate) fn keep_alive(stream: &TcpStream) {
     let socket = socket2::SockRef::from(stream);
-    let done = socket
-        .set_tcp_nodelay(true)
-        .and_then(|()| socket.set_tcp_keepalive(&KEEPALIVE));
-    if let Err(why) = done {
+    if let Err(why) = socket.set_tcp_keepalive(&KEEPALIVE) {
         tracing::debug!(%why, "socket options refused");
     }
 }

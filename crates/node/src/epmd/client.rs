@@ -47,7 +47,7 @@ pub async fn port_please(
 /// Why there is no answer.
 pub async fn names(addr: SocketAddr, limit: Duration) -> Result<Vec<NameEntry>, QueryError> {
     let whole = within(limit, async {
-        let mut stream = ask(addr, &Request::Names, limit).await?;
+        let mut stream = ask(addr, &Request::Names).await?;
         let mut bytes = Vec::new();
         let mut limited = (&mut stream).take(MAX_ANSWER as u64);
         limited.read_to_end(&mut bytes).await.map_err(broken)?;
@@ -88,6 +88,7 @@ pub async fn register(
     let request = Request::Alive2(registration);
     let (answer, stream) = exchange(addr, &request, limit, AliveResponse::decode_prefix).await?;
     let creation = answer.registered().ok_or(QueryError::NameTaken)?;
+    socket::keep_alive(&stream);
     Ok(Held { creation, stream })
 }
 
@@ -151,7 +152,7 @@ async fn exchange<T>(
     decode: Decode<T>,
 ) -> Result<(T, TcpStream), QueryError> {
     within(limit, async {
-        let mut stream = ask(addr, request, limit).await?;
+        let mut stream = ask(addr, request).await?;
         let mut bytes = Vec::with_capacity(64);
         loop {
             if let Some((answer, _)) = decode(&bytes)? {
@@ -165,13 +166,9 @@ async fn exchange<T>(
     .await
 }
 
-async fn ask(
-    addr: SocketAddr,
-    request: &Request,
-    limit: Duration,
-) -> Result<TcpStream, QueryError> {
+async fn ask(addr: SocketAddr, request: &Request) -> Result<TcpStream, QueryError> {
     let bytes = request.encode()?;
-    let mut stream = socket::dial(addr, limit).await.map_err(|why| match why {
+    let mut stream = socket::connect(addr).await.map_err(|why| match why {
         DialError::Refused => QueryError::Refused,
         DialError::Silent => QueryError::Silent,
     })?;

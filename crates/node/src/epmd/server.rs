@@ -146,7 +146,7 @@ async fn serve(
     shared: &Shared,
     asking: OwnedSemaphorePermit,
 ) -> io::Result<()> {
-    socket::set_options(&stream);
+    socket::keep_alive(&stream);
     let asked = timeout(REQUEST_TIMEOUT, read_request(&mut stream)).await;
     let Some(request) = asked.unwrap_or(Ok(None))? else {
         return Ok(());

@@ -74,7 +74,7 @@ pub(crate) async fn accept(
                 return Err(Reason::NotAllowed { here: true });
             };
             let (status, next) = nameless.accept(name, creation);
-            framed.write(&status).await;
+            framed.hold(&status);
             next
         }
         Err(why) => {
@@ -108,12 +108,12 @@ async fn answer(
     let (farewell, why) = match verdict {
         Verdict::Accept => {
             let (status, next) = caller.accept();
-            framed.write(&status).await;
+            framed.hold(&status);
             return Ok(next);
         }
         Verdict::Simultaneous => {
             let (status, next) = caller.accept_simultaneous();
-            framed.write(&status).await;
+            framed.hold(&status);
             return Ok(next);
         }
         Verdict::Alive => {

@@ -21,6 +21,8 @@ const EXCERPT: usize = 40;
 pub(crate) struct Framed {
     transport: Transport,
     framer: HandshakeFramer,
+    /// Leaves with what is written next.
+    held: Vec<u8>,
     deadline: Instant,
 }
 
@@ -57,6 +59,7 @@ impl Framed {
         Self {
             transport,
             framer: HandshakeFramer::new(prefix),
+            held: Vec::new(),
             deadline,
         }
     }
@@ -95,10 +98,17 @@ impl Framed {
         }
     }
 
-    /// Writes one message. That the other end is gone shows when its answer is read: what it said
+    /// A message that leaves together with the next one that is written: nothing is to be heard before
+    /// that.
+    pub(crate) fn hold(&mut self, message: &[u8]) {
+        self.held.extend(self.framer.frame(message));
+    }
+
+    /// Writes one message, behind what was held. That the other end is gone shows when its answer is read: what it said
     /// before it went is worth more than the error of this write.
     pub(crate) async fn write(&mut self, message: &[u8]) {
-        let frame = self.framer.frame(message);
+        let mut frame = std::mem::take(&mut self.held);
+        frame.extend(self.framer.frame(message));
         let written: Result<io::Result<()>, _> =
             timeout_at(self.deadline, self.transport.write_all(&frame)).await;
         if let Ok(Err(why)) = written {

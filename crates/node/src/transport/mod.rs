@@ -81,20 +81,16 @@ impl Transport {
         }
     }
 
-    /// Reads what there is, or waits for something. 0 is the end.
-    pub(crate) async fn read_buf(&self, buf: &mut BytesMut) -> io::Result<usize> {
+    /// Reads what there is, or waits for something. 0 is the end. Safe to drop. As with
+    /// [`ReadHalf::read_buf`] a socket is not asked in vain after a read that brought all there was.
+    pub(crate) async fn read_buf(&mut self, buf: &mut BytesMut) -> io::Result<usize> {
+        let session = match self {
+            Self::Tcp(stream) => return stream.read_buf(buf).await,
+            Self::Tls(session) => session,
+        };
         loop {
-            let read = match self {
-                Self::Tcp(stream) => {
-                    stream.readable().await?;
-                    stream.try_read_buf(buf)
-                }
-                Self::Tls(session) => {
-                    session.readable().await?;
-                    session.try_read_buf(buf)
-                }
-            };
-            match read {
+            session.readable().await?;
+            match session.try_read_buf(buf) {
                 Err(why) if why.kind() == io::ErrorKind::WouldBlock => {}
                 read => return read,
             }
