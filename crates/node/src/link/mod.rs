@@ -235,6 +235,13 @@ impl Link {
         self.queue.lock().queued()
     }
 
+    /// Nothing leaves any more: gives the memory of what waits back. Whoever has sent by it may hold this
+    /// for as long as he sends nothing else.
+    fn forget(&self) {
+        self.wire.clear();
+        self.queue.lock().clear();
+    }
+
     pub(crate) fn set_tick_time(&self, tick_time: Duration) {
         let current = &mut *self.lock_tick_time();
         if std::mem::replace(current, tick_time) != tick_time {
@@ -328,6 +335,7 @@ pub(crate) fn spawn(shared: Arc<Shared>, link: Arc<Link>, transport: Transport, 
         shared.end(&link, reason);
         // It only looks for what there is to write.
         writer.abort();
+        link.forget();
     });
 }
 
@@ -341,10 +349,41 @@ fn broken(why: &io::Error) -> DownReason {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use trunkline_etf::atom;
-    use trunkline_proto::{Creation, Flags};
+    use trunkline_proto::{Cookie, Creation, Flags};
 
     use super::*;
+    use crate::{Node, Target};
+
+    /// A process that has sent much, and nothing since the connection was lost, still knows the link.
+    #[tokio::test]
+    async fn what_did_not_leave_a_connection_is_not_kept() {
+        let node = async |name: &str| {
+            let node = Node::builder(name.parse().unwrap()).epmd(None);
+            let node = node.cookie(Cookie::new("monster").unwrap());
+            let node = node.listen([Ipv4Addr::LOCALHOST.into()], 0);
+            node.start().await.unwrap()
+        };
+        let (one, two) = (node("one@127.0.0.1").await, node("two@127.0.0.1").await);
+        let there = Target::new(two.name().clone()).on_port(two.port().unwrap());
+        one.connect(&there).await.unwrap();
+        let link = one.shared.link(two.name().as_str()).unwrap();
+        let process = one.process();
+        let name = atom!("nobody");
+        let much = Term::binary(vec![0; 64 << 20]);
+        process.send((&name, two.name()), much).await.unwrap();
+        assert!(link.queued() > 64 << 20);
+        one.disconnect(two.name());
+        let begun = Instant::now();
+        while link.queued() > 0 {
+            assert!(begun.elapsed() < Duration::from_secs(60), "it is kept");
+            tokio::task::yield_now().await;
+        }
+        assert!(Arc::strong_count(&link) > 1, "the process knows it");
+        drop(process);
+    }
 
     #[test]
     fn a_link_shows_how_much_waits_and_not_what() {

@@ -72,6 +72,11 @@ impl Wire {
         self.lock().portion.release();
     }
 
+    /// Forgets what has not left: the connection is over.
+    pub(super) fn clear(&self) {
+        self.lock().portion = Portion::default();
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

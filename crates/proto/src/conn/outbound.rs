@@ -213,6 +213,15 @@ impl Outbound {
         self.taken = portion.len();
     }
 
+    /// Forgets all that waits, and the memory for it: the connection is over.
+    pub fn clear(&mut self) {
+        self.ready = Ready::default();
+        self.portion = Portion::default();
+        self.lanes = Lanes::default();
+        self.scratch = Scratch::default();
+        (self.taken, self.going_forced, self.past) = (0, 0, 0);
+    }
+
     /// Whether there is nothing to send, and all that was taken is sent.
     pub fn is_empty(&self) -> bool {
         self.queued() == 0
