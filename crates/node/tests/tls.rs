@@ -339,3 +339,115 @@ async fn files_that_cannot_be_used() {
         "the TLS options: has no certificate for a server: nobody can be let in"
     );
 }
+
+/// A copy of the file that has the same length and the same time: `cp -p` of a renewed one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewed_certificate_that_looks_like_the_old_one_is_used() {
+    let (pki, epmd) = (Pki::new(), epmd());
+    pki.issue_until("node", HOST, 2040);
+    let file = pki.path("node.pem");
+    let looks = || {
+        let meta = std::fs::metadata(&file).expect("it is there");
+        (meta.len(), meta.modified().expect("a time"))
+    };
+    let before = looks();
+    let tls = options(&pki, "node").build().expect("usable");
+    let _two = node(&epmd, "two@127.0.0.1", Some(tls)).await;
+    let ours = Tls::builder().cacertfile(pki.path("ca.pem"));
+    let ours = ours.build().expect("usable");
+    let reached = look(&epmd, Some(ours.clone())).await.result;
+    reached.expect("a certificate that holds");
+    loop {
+        pki.issue_until("node", HOST, 2010);
+        if looks().0 == before.0 {
+            break;
+        }
+    }
+    let renewed = std::fs::File::options().write(true).open(&file);
+    let timed = renewed.and_then(|file| file.set_modified(before.1));
+    timed.expect("the time is set");
+    assert_eq!(looks(), before);
+    assert_eq!(fault(look(&epmd, Some(ours)).await), TlsFault::TheirExpired);
+}
+
+/// OTP's `depth`: so many authorities may stand between a certificate and one that is trusted.
+#[tokio::test(flavor = "multi_thread")]
+async fn chains_are_as_long_as_depth_says() {
+    let (root, epmd) = (Pki::new(), epmd());
+    let middle = root.below("middle");
+    let near = middle.below("near");
+    near.issue("node", HOST);
+    // The chain out of order, and a certificate that has nothing to do with it.
+    let stray = Pki::new();
+    stray.below("stray");
+    let chain = [
+        near.path("node.pem"),
+        stray.path("stray.pem"),
+        root.path("middle.pem"),
+        middle.path("near.pem"),
+    ];
+    let chain: Vec<String> = chain
+        .iter()
+        .map(|path| std::fs::read_to_string(path).expect("it is there"))
+        .collect();
+    std::fs::write(near.path("chain.pem"), chain.concat()).expect("written");
+    let theirs = Tls::builder()
+        .verify(false)
+        .certfile(near.path("chain.pem"))
+        .keyfile(near.path("node.key"));
+    let shows = theirs.build().expect("usable");
+    let _two = node(&epmd, "two@127.0.0.1", Some(shows)).await;
+    let with_depth = |depth: &str| {
+        let ca = root.path("ca.pem");
+        let client = format!("[{{client, [{{cacertfile, {ca:?}}}{depth}]}}].");
+        let file = root.path("optfile");
+        std::fs::write(&file, client).expect("written");
+        Tls::from_optfile(file).expect("usable")
+    };
+    for depth in ["", ", {depth, 3}", ", {depth, 2}"] {
+        let reached = look(&epmd, Some(with_depth(depth))).await.result;
+        reached.unwrap_or_else(|why| panic!("{depth}: {why}"));
+    }
+    for depth in [", {depth, 1}", ", {depth, 0}"] {
+        let refused = look(&epmd, Some(with_depth(depth))).await;
+        let why = refused
+            .result
+            .expect_err("too many authorities")
+            .to_string();
+        assert!(why.contains("the TLS option depth allows no more"), "{why}");
+    }
+}
+
+/// The same of a caller's certificate.
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_chains_are_as_long_as_depth_says() {
+    let (root, epmd) = (Pki::new(), epmd());
+    let middle = root.below("middle");
+    middle.issue("caller", HOST);
+    root.issue("node", HOST);
+    let chain = [middle.path("caller.pem"), root.path("middle.pem")];
+    let chain = chain.map(|path| std::fs::read_to_string(path).expect("it is there"));
+    std::fs::write(middle.path("chain.pem"), chain.concat()).expect("written");
+    let ours = Tls::builder()
+        .cacertfile(root.path("ca.pem"))
+        .certfile(middle.path("chain.pem"))
+        .keyfile(middle.path("caller.key"));
+    let ours = ours.build().expect("usable");
+    for (depth, reached) in [(1, true), (0, false)] {
+        let file = root.path("optfile");
+        let path = |file: &str| root.path(file).display().to_string();
+        let server = format!(
+            "[{{server, [{{cacertfile, {:?}}}, {{certfile, {:?}}}, {{keyfile, {:?}}},
+               {{verify, verify_peer}}, {{fail_if_no_peer_cert, true}}, {{depth, {depth}}}]}}].",
+            path("ca.pem"),
+            path("node.pem"),
+            path("node.key")
+        );
+        std::fs::write(&file, server).expect("written");
+        let theirs = Tls::from_optfile(file).expect("usable");
+        let two = node(&epmd, "two@127.0.0.1", Some(theirs)).await;
+        let found = look(&epmd, Some(ours.clone())).await;
+        assert_eq!(found.result.is_ok(), reached, "{depth}: {:?}", found.result);
+        assert!(two.shutdown(SOON).await.is_clean());
+    }
+}

@@ -36,7 +36,7 @@ pub(super) fn client(role: &Role) -> Result<ClientConfig, Failed> {
         (_, false) => None,
     };
     let check_host = role.host != HostCheck::Off;
-    let verifier = OfServer::new(trusted, check_host, &provider);
+    let verifier = OfServer::new(trusted, check_host, role.depth, &provider);
     let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&versions(role))
         .map_err(said)?
@@ -60,7 +60,7 @@ pub(super) fn server(role: &Role) -> Result<ServerConfig, Failed> {
     let verifier = match (role.verify, &role.cacertfile) {
         (Some(true), Some(path)) => {
             let trusted = files::authorities(path).map_err(said)?;
-            OfClient::among(trusted, role.fail_if_no_peer_cert, &provider)
+            OfClient::among(trusted, role.fail_if_no_peer_cert, role.depth, &provider)
                 .ok_or_else(|| "the authorities cannot be used".to_owned())?
         }
         (Some(true), None) => return Err("verify_peer needs cacertfile".to_owned()),

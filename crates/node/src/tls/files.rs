@@ -1,10 +1,10 @@
 //! Certificates and keys from PEM files, and whether a file is still the one that was read.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use rustls::RootCertStore;
 use rustls::crypto::CryptoProvider;
@@ -26,16 +26,76 @@ const MAX_CHAIN: usize = 10;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Stamp {
     path: PathBuf,
-    /// Modified, length; `None` when it is not there.
-    seen: Option<(SystemTime, u64)>,
+    /// `None` when it is not there.
+    seen: Option<Seen>,
 }
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Seen {
+    modified: SystemTime,
+    len: u64,
+    /// Which file it is and when anything of it was changed, which `cp -p` and `mv` cannot hide.
+    inode: Option<Inode>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Inode {
+    device: u64,
+    number: u64,
+    changed: SystemTime,
+}
+
+/// Clocks of file systems stand still for some milliseconds, or for a second or two on old ones: what
+/// changes in the moment in which it was looked at looks the same.
+const MOMENT: Duration = Duration::from_secs(3);
 
 impl Stamp {
     pub(super) fn of(path: &Path) -> Self {
         let seen = std::fs::metadata(path).ok();
-        let seen = seen.and_then(|file| Some((file.modified().ok()?, file.len())));
-        let path = path.to_owned();
-        Self { path, seen }
+        Self {
+            path: path.to_owned(),
+            seen: seen.and_then(|file| Seen::of(&file)),
+        }
+    }
+
+    /// Whether a change after `now` shows.
+    pub(super) fn is_settled(&self, now: SystemTime) -> bool {
+        self.seen.as_ref().is_none_or(|seen| {
+            let changed = seen.inode.as_ref().map(|inode| inode.changed);
+            let last = changed.map_or(seen.modified, |changed| changed.max(seen.modified));
+            now.duration_since(last).is_ok_and(|age| age > MOMENT)
+        })
+    }
+}
+
+impl Seen {
+    fn of(file: &Metadata) -> Option<Self> {
+        Some(Self {
+            modified: file.modified().ok()?,
+            len: file.len(),
+            inode: Inode::of(file),
+        })
+    }
+}
+
+impl Inode {
+    #[cfg(unix)]
+    fn of(file: &Metadata) -> Option<Self> {
+        use std::os::unix::fs::MetadataExt as _;
+
+        let seconds = u64::try_from(file.ctime()).ok()?;
+        let nanoseconds = u32::try_from(file.ctime_nsec()).ok()?;
+        let since = Duration::from_secs(seconds) + Duration::from_nanos(nanoseconds.into());
+        Some(Self {
+            device: file.dev(),
+            number: file.ino(),
+            changed: SystemTime::UNIX_EPOCH.checked_add(since)?,
+        })
+    }
+
+    #[cfg(not(unix))]
+    const fn of(_file: &Metadata) -> Option<Self> {
+        None
     }
 }
 

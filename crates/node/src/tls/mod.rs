@@ -5,6 +5,7 @@
 //!
 //! [`NodeBuilder::tls`]: crate::NodeBuilder::tls
 
+mod chain;
 mod config;
 mod connect;
 mod fault;
@@ -18,6 +19,7 @@ mod verify;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use rustls::{ClientConfig, ServerConfig};
 use thiserror::Error;
@@ -52,6 +54,8 @@ impl fmt::Debug for Tls {
 /// What was made of files, and what they looked like then.
 struct Loaded<C> {
     stamps: Vec<Stamp>,
+    /// They were not in the middle of a change: one that follows shows in them.
+    settled: bool,
     config: Option<Arc<C>>,
 }
 
@@ -59,6 +63,7 @@ impl<C> Default for Loaded<C> {
     fn default() -> Self {
         Self {
             stamps: Vec::new(),
+            settled: false,
             config: None,
         }
     }
@@ -233,19 +238,23 @@ impl Tls {
         make: impl Fn(&Role) -> Result<C, String>,
     ) -> Result<Arc<C>, TlsError> {
         let mut loaded = loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = SystemTime::now();
         let files = [&role.cacertfile, &role.certfile, &role.keyfile];
         let stamps: Vec<Stamp> = files
             .into_iter()
             .flatten()
             .map(|path| Stamp::of(path))
             .collect();
+        let same = loaded.stamps == stamps;
         if let Some(config) = &loaded.config
-            && loaded.stamps == stamps
+            && same
+            && loaded.settled
         {
             return Ok(Arc::clone(config));
         }
         match (make(role), &loaded.config) {
             (Ok(config), _) => loaded.config = Some(Arc::new(config)),
+            (Err(_), Some(_)) if same => {}
             (Err(why), Some(_)) => {
                 let why = self.error(why);
                 tracing::warn!(
@@ -254,6 +263,7 @@ impl Tls {
             }
             (Err(why), None) => return Err(self.error(why)),
         }
+        loaded.settled = stamps.iter().all(|stamp| stamp.is_settled(now));
         loaded.stamps = stamps;
         loaded
             .config

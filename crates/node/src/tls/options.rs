@@ -25,6 +25,9 @@ pub(super) struct Role {
     pub(super) ciphers: Vec<String>,
     /// A caller's certificate must name a host of the allow-list, or its address.
     pub(super) verify_client: bool,
+    /// So many authorities may stand between a certificate and one that is trusted. `None`: as many as
+    /// rustls takes, six.
+    pub(super) depth: Option<usize>,
 }
 
 /// Whose name a certificate must hold.
@@ -98,20 +101,17 @@ const WITHOUT_EFFECT: &[&str] = &[
     "use_ticket",
 ];
 
-/// Narrow what is offered, and are not followed: what rustls offers holds.
+/// Narrow what is offered, and are not followed: what rustls offers holds. Those of OCSP mean nothing
+/// without stapling.
 const UNUSED: &[&str] = &[
-    "depth",
     "dh",
     "dhfile",
     "early_data",
     "max_fragment_length",
     "ocsp_nonce",
     "ocsp_responder_certs",
-    "ocsp_stapling",
     "signature_algs",
     "signature_algs_cert",
-    "sni_hosts",
-    "stapling",
     "supported_groups",
 ];
 
@@ -227,6 +227,10 @@ fn set(role: &mut Role, name: &str, value: &Value) -> Known {
         ("versions", value) => return versions(role, value),
         ("ciphers", value) => return ciphers(role, value),
         ("verify_fun", value) => return verify_fun(role, value),
+        ("depth", Value::Integer(depth)) if (0..=255).contains(depth) => {
+            role.depth = usize::try_from(*depth).ok();
+        }
+        ("depth", other) => return Known::wanted("a number from 0 to 255", other),
         ("password", Value::Text(text)) if text.is_empty() => {}
         ("password", _) => {
             return Known::No(
@@ -235,9 +239,18 @@ fn set(role: &mut Role, name: &str, value: &Value) -> Known {
                     .to_owned(),
             );
         }
-        ("crl_check", Value::Atom(no)) if no == "false" => {}
+        ("crl_check" | "ocsp_stapling", Value::Atom(no)) if no == "false" => {}
+        ("stapling", Value::Atom(no)) if no == "no_staple" => {}
+        ("sni_hosts", value) if value.list().is_some_and(<[Value]>::is_empty) => {}
+        ("crl_check" | "stapling" | "ocsp_stapling", _) => {
+            return Known::No(
+                "whether a certificate was revoked is not asked here, \
+                 and leaving it out would trust those that were"
+                    .to_owned(),
+            );
+        }
         (
-            "crl_check" | "crl_cache" | "partial_chain" | "customize_hostname_check" | "sni_fun",
+            "crl_cache" | "partial_chain" | "customize_hostname_check" | "sni_fun" | "sni_hosts",
             _,
         ) => {
             return Known::No(
@@ -349,6 +362,7 @@ mod tests {
                  {verify_fun, {inet_tls_dist, verify_client, []}}]},
                 {client, [{cacertfile, "/ssl/ca.pem"}, {certs_keys, [#{certfile => "/ssl/app.pem"}]},
                  {verify, verify_peer}, {versions, ['tlsv1.1', 'tlsv1.3']}, {depth, 2},
+                 {dhfile, "/ssl/dh.pem"}, {stapling, no_staple}, {ocsp_stapling, false}, {sni_hosts, []},
                  {ciphers, ["ECDHE-RSA-AES256-GCM-SHA384"]}, {server_name_indication, disable}]}]."#,
         )
         .unwrap();
@@ -369,10 +383,11 @@ mod tests {
             host: HostCheck::Off,
             versions: vec![Version::Tls13],
             ciphers: vec!["ECDHE-RSA-AES256-GCM-SHA384".to_owned()],
+            depth: Some(2),
             ..Role::default()
         };
         assert_eq!(roles.client, Some(client));
-        assert_eq!(roles.unused, ["client option depth"]);
+        assert_eq!(roles.unused, ["client option dhfile"]);
     }
 
     #[test]
@@ -391,8 +406,22 @@ mod tests {
             ),
             (
                 "{crl_check, true}",
-                "server option crl_check: not possible here, \
+                "server option crl_check: whether a certificate was revoked is not asked here, \
+                 and leaving it out would trust those that were",
+            ),
+            (
+                "{stapling, staple}",
+                "server option stapling: whether a certificate was revoked is not asked here, \
+                 and leaving it out would trust those that were",
+            ),
+            (
+                "{sni_hosts, [{\"a.example\", [{verify, verify_peer}]}]}",
+                "server option sni_hosts: not possible here, \
                  and leaving it out would change what is trusted",
+            ),
+            (
+                "{depth, -1}",
+                "server option depth: -1 is not a number from 0 to 255",
             ),
             (
                 "{versions, ['tlsv1.1']}",

@@ -17,6 +17,7 @@ use rustls::{
     SignatureScheme,
 };
 
+use super::chain::within;
 use super::names::Names;
 
 /// Why a certificate is refused, beyond what rustls has words for.
@@ -28,6 +29,8 @@ pub(super) enum Refused {
     Host { host: String, names: String },
     /// It is of X.509 version 1, or broken.
     Unreadable,
+    /// More authorities than `depth` says stand between it and one that is trusted.
+    Deep { depth: usize },
 }
 
 impl fmt::Display for Refused {
@@ -35,6 +38,11 @@ impl fmt::Display for Refused {
         match self {
             Self::SelfSigned => f.write_str("it is signed by itself, not by an authority"),
             Self::Host { host, names } => write!(f, "it is for {names}, not for {host}"),
+            Self::Deep { depth } => write!(
+                f,
+                "more than {depth} authorities stand between it and a trusted one, and the TLS option \
+                 depth allows no more"
+            ),
             Self::Unreadable => f.write_str(
                 "it cannot be read: it is broken, or of X.509 version 1, as openssl makes it without extensions",
             ),
@@ -56,6 +64,7 @@ pub(super) struct OfServer {
     /// `None`: everybody.
     trusted: Option<Arc<RootCertStore>>,
     check_host: bool,
+    depth: Option<usize>,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
@@ -63,11 +72,13 @@ impl OfServer {
     pub(super) fn new(
         trusted: Option<Arc<RootCertStore>>,
         check_host: bool,
+        depth: Option<usize>,
         provider: &CryptoProvider,
     ) -> Self {
         Self {
             trusted,
             check_host,
+            depth,
             algorithms: provider.signature_verification_algorithms,
         }
     }
@@ -88,7 +99,9 @@ impl ServerCertVerifier for OfServer {
         let names = readable(end_entity)?;
         let parsed = ParsedCertificate::try_from(end_entity)?;
         let algorithms = self.algorithms.all;
-        verify_server_cert_signed_by_trust_anchor(&parsed, roots, intermediates, now, algorithms)?;
+        within(self.depth, end_entity, intermediates, |chain| {
+            verify_server_cert_signed_by_trust_anchor(&parsed, roots, chain, now, algorithms)
+        })?;
         let host = server_name.to_str();
         if self.check_host && !names.include(&host) {
             let (host, names) = (host.into_owned(), names.shown());
@@ -132,6 +145,7 @@ impl ServerCertVerifier for OfServer {
 pub(super) struct OfClient {
     authorities: Arc<dyn ClientCertVerifier>,
     mandatory: bool,
+    depth: Option<usize>,
 }
 
 impl OfClient {
@@ -140,6 +154,7 @@ impl OfClient {
     pub(super) fn among(
         trusted: Arc<RootCertStore>,
         mandatory: bool,
+        depth: Option<usize>,
         provider: &Arc<CryptoProvider>,
     ) -> Option<Arc<dyn ClientCertVerifier>> {
         let authorities =
@@ -147,6 +162,7 @@ impl OfClient {
         Some(Arc::new(Self {
             authorities: authorities.ok()?,
             mandatory,
+            depth,
         }))
     }
 }
@@ -168,8 +184,9 @@ impl ClientCertVerifier for OfClient {
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         readable(end_entity)?;
-        self.authorities
-            .verify_client_cert(end_entity, intermediates, now)
+        within(self.depth, end_entity, intermediates, |chain| {
+            self.authorities.verify_client_cert(end_entity, chain, now)
+        })
     }
 
     fn verify_tls12_signature(

@@ -39,6 +39,20 @@ impl Pki {
         self.issue_until(name, host, 4000);
     }
 
+    /// An authority between this one and what that signs: `NAME.pem` is its own certificate.
+    pub(crate) fn below(&self, name: &str) -> Self {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        params.distinguished_name.push(DnType::CommonName, name);
+        let own = params.signed_by(&key, &self.issuer).expect("a certificate");
+        let dir = tempfile::tempdir().expect("a folder");
+        std::fs::write(self.path(&format!("{name}.pem")), own.pem()).expect("written");
+        let issuer = Issuer::new(params, key);
+        Self { dir, issuer }
+    }
+
     /// One that ends with the year before `year`.
     pub(crate) fn issue_until(&self, name: &str, host: &str, year: i32) {
         let key = KeyPair::generate().expect("a key");
