@@ -41,7 +41,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // One after the other: whoever waits for the last one's end starts the next.
     let mut supervisor = node.process();
     supervisor.monitor_node(&peer);
-    let (mut worker, mut monitor) = supervisor.spawn_monitor(work);
+    let start = |supervisor: &Process| {
+        let (worker, monitor) = supervisor.spawn_monitor(work);
+        // Before anybody is told that it is there.
+        node.register(&atom!("worker"), &worker);
+        (worker, monitor)
+    };
+    let (mut worker, mut monitor) = start(&supervisor);
     println!("ready");
     loop {
         match supervisor.recv().await {
@@ -49,7 +55,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
                 reference, reason, ..
             }) if reference == monitor => {
                 println!("{worker} ended: {reason}");
-                (worker, monitor) = supervisor.spawn_monitor(work);
+                (worker, monitor) = start(&supervisor);
             }
             Some(Message::NodeDown { node }) => {
                 println!("{node} is gone");
@@ -61,7 +67,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 async fn work(mut process: Process) {
-    process.register(&atom!("worker"));
     while let Some(Message::Term(message)) = process.recv().await {
         let Some([_, from, request]) = message.as_tuple() else {
             continue;

@@ -24,7 +24,9 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
     one.connect(&Target::new(two.name().clone()).at(here).on_port(port))
         .await?;
 
+    // It has its name before anybody asks for it.
     let counter = two.spawn(counter);
+    two.register(&atom!("counter"), &counter);
     let by_name = (atom!("counter"), two.name());
     for step in 1..=3 {
         let total = one
@@ -50,7 +52,6 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
 
 /// `{add, N}` as a call adds; `{stop, Why}` as a message ends it.
 async fn counter(mut process: Process) -> Term {
-    process.register(&atom!("counter"));
     let mut total = 0;
     while let Some(Message::Term(message)) = process.recv().await {
         match message.as_tuple() {

@@ -25,14 +25,14 @@
 //! };
 //! let (one, two) = (start("one@127.0.0.1").await?, start("two@127.0.0.1").await?);
 //!
-//! two.spawn(async |mut process| {
-//!     process.register(&atom!("doubles"));
+//! let doubles = two.spawn(async |mut process| {
 //!     while let Some(Message::Term(call)) = process.recv().await {
 //!         let Some([_, from, number]) = call.as_tuple() else { continue };
 //!         let double = number.as_i64().unwrap_or(0) * 2;
 //!         process.reply(from, double).await.ok();
 //!     }
 //! });
+//! two.register(&atom!("doubles"), &doubles);
 //!
 //! let there = Target::new(two.name().clone()).on_port(two.port().ok_or("it listens")?);
 //! one.connect(&there).await?;
