@@ -554,6 +554,8 @@ async fn what_is_forgotten_moves_no_mark(steps: Vec<Step>) {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
     #[test]
     fn marks_hold(steps in prop::collection::vec(step(), 1..60)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

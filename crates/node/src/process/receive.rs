@@ -1,6 +1,7 @@
 //! Receiving.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::LazyLock;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -23,9 +24,9 @@ pub(super) struct Received {
     next: u64,
     /// The number of what came out last.
     last: u64,
-    /// Numbers from `next` on of what was taken out of its place in between: ascending. Nothing else
-    /// gets them, because marks count them.
-    gone: VecDeque<u64>,
+    /// Numbers from `next` on of what was taken out of its place in between: ascending, with something
+    /// that waits between each two. Nothing else gets them, because marks count them.
+    gone: VecDeque<Range<u64>>,
     /// There is a limit for what waits.
     limited: bool,
     /// Since when others had no turn.
@@ -232,12 +233,12 @@ impl Received {
         if self.queue.is_empty() {
             self.queue.clear();
         }
-        while self.gone.front() == Some(&self.next) {
+        self.last = self.number(0);
+        self.next = self.last + 1;
+        let passed = |gone: &Range<u64>| gone.end < self.next;
+        if self.gone.front().is_some_and(passed) {
             self.gone.pop_front();
-            self.next += 1;
         }
-        self.last = self.next;
-        self.next += 1;
         Some(message)
     }
 
@@ -245,12 +246,29 @@ impl Received {
     fn number(&self, before: usize) -> u64 {
         let mut number = self.next + before as u64;
         for gone in &self.gone {
-            if *gone > number {
+            if gone.start > number {
                 break;
             }
-            number += 1;
+            number += gone.end - gone.start;
         }
         number
+    }
+
+    fn is_gone(&mut self, number: u64) {
+        let place = self.gone.partition_point(|gone| gone.end < number);
+        match self.gone.get_mut(place) {
+            Some(gone) if gone.end == number => gone.end += 1,
+            Some(gone) if gone.start == number + 1 => gone.start = number,
+            _ => return self.gone.insert(place, number..number + 1),
+        }
+        // What was between two of them may be what has gone.
+        let after = self.gone.get(place + 1).cloned();
+        if let (Some(gone), Some(after)) = (self.gone.get_mut(place), after)
+            && gone.end == after.start
+        {
+            gone.end = after.end;
+            self.gone.remove(place + 1);
+        }
     }
 
     /// Forgets the news of this monitor, which may wait in the mailbox, here, or among what was
@@ -263,8 +281,7 @@ impl Received {
         let at = at.or_else(|| Some(here + mailbox.forget_down(monitor)?));
         if let Some(at) = at {
             let number = self.number(at);
-            let place = self.gone.partition_point(|gone| *gone < number);
-            self.gone.insert(place, number);
+            self.is_gone(number);
         }
     }
 }
