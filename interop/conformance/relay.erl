@@ -12,12 +12,13 @@ port(Listener) ->
 
 stop(Listener) -> gen_tcp:close(Listener).
 
-%% The next dialler has said its name, and nobody has heard it.
+%% The next dialler has said its name, and nobody has heard it. Those that have given up already are passed over.
 held(Listener) ->
     {ok, Dialler} = gen_tcp:accept(Listener, 60000),
-    {ok, Name} = wire:recv(Dialler),
-    <<$N, _/binary>> = Name,
-    {Dialler, wire:frame(Name)}.
+    case wire:recv(Dialler) of
+        {ok, <<$N, _/binary>> = Name} -> {Dialler, wire:frame(Name)};
+        {error, closed} -> gen_tcp:close(Dialler), held(Listener)
+    end.
 
 %% The node hears it on that port; from then on all goes through, both ways. Gives the node's status, or `closed` where the
 %% dialler or the node has given up before there is one.

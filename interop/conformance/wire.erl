@@ -126,15 +126,29 @@ prove(Socket) ->
     Digest = digest(cookie(), 99),
     Socket.
 
-%% A whole connection that a node has dialled; gives who it says it is.
+%% A whole connection that a node has dialled; gives who it says it is. Dials that it has given up already are passed over.
 take(Listener, Me) ->
     Socket = accept(Listener),
-    {ok, <<$N, _:64, _:32, Size:16, Name:Size/binary, _/binary>>} = recv(Socket),
-    ok = send(Socket, [status(<<"ok">>), challenge(Me, 77)]),
-    {ok, <<$r, Theirs:32, Digest:16/binary>>} = recv(Socket),
-    Digest = digest(cookie(), 77),
-    ok = send(Socket, ack(Theirs)),
-    {Socket, binary_to_atom(Name)}.
+    case answered_dial(Socket, Me) of
+        given_up -> close(Socket), take(Listener, Me);
+        Name -> {Socket, binary_to_atom(Name)}
+    end.
+
+answered_dial(Socket, Me) ->
+    case recv(Socket) of
+        {error, closed} ->
+            given_up;
+        {ok, <<$N, _:64, _:32, Size:16, Name:Size/binary, _/binary>>} ->
+            _ = send(Socket, [status(<<"ok">>), challenge(Me, 77)]),
+            case recv(Socket) of
+                {ok, <<$r, Theirs:32, Digest:16/binary>>} ->
+                    Digest = digest(cookie(), 77),
+                    ok = send(Socket, ack(Theirs)),
+                    Name;
+                {error, Why} when Why =:= closed; Why =:= econnreset ->
+                    given_up
+            end
+    end.
 
 %% -- after the handshake: frames of 32 bits, terms passed through --
 
