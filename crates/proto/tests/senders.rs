@@ -315,3 +315,13 @@ fn memory_is_kept_for_large_messages_only() {
     });
     assert!(left < 1 << 20, "{left}");
 }
+
+/// Messages of 100 MB one after another have the memory of the first.
+#[test]
+fn messages_of_a_hundred_megabytes_share_memory() {
+    let large = fragments(100_000_000, 256 << 10);
+    let mut inbound = inbound();
+    drop(read(&mut inbound, &large).unwrap());
+    let (_, peak) = counting::measured(|| drop(read(&mut inbound, &large).unwrap()));
+    assert!(peak < 1 << 20, "{peak}");
+}

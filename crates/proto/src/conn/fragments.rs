@@ -30,9 +30,17 @@ pub(super) struct Fragments {
     heads: usize,
     /// The last large ones that were whole, so that the next one gets their memory when nobody has
     /// them any more: asking the system for as much anew costs as much as all the rest.
-    spare: [Bytes; 2],
+    spare: [Spare; 2],
     /// How many were kept so, ever.
     remembered: u64,
+}
+
+/// A message that was whole.
+#[derive(Clone, Default)]
+struct Spare {
+    bytes: Bytes,
+    /// How much memory it has.
+    capacity: usize,
 }
 
 /// Sizes only: these are somebody's messages.
@@ -65,10 +73,11 @@ enum Payload {
     Lost(Lost),
 }
 
-/// Messages of this size lend their memory to the next one; the allocator has smaller pieces at hand,
-/// and much larger ones are rare.
+/// Messages of this size lend their memory to the next one: the allocator has smaller pieces at hand,
+/// and larger ones are lost with the usual limit. 100 MB anew are 25,000 page faults while they are read,
+/// and a long call of the system when they are dropped; others' small messages wait for both.
 const REUSED_FROM: usize = 512 << 10;
-const REUSED_TO: usize = 64 << 20;
+const REUSED_TO: usize = 128 << 20;
 
 /// From here on the head of a fragment is worth a read of its own.
 const LARGE: usize = 64 << 10;
@@ -191,7 +200,7 @@ impl Fragments {
 
     /// Whether memory is kept for another message.
     pub(super) fn has_spare(&self) -> bool {
-        self.spare.iter().any(|spare| !spare.is_empty())
+        self.spare.iter().any(|spare| spare.capacity > 0)
     }
 
     /// How many messages left their memory here, ever.
@@ -212,11 +221,14 @@ impl Fragments {
         }
     }
 
-    fn remember(&mut self, bytes: &Bytes) {
+    fn remember(&mut self, bytes: &Bytes, capacity: usize) {
         if (REUSED_FROM..=REUSED_TO).contains(&bytes.len()) {
             self.spare.rotate_right(1);
             let [first, _] = &mut self.spare;
-            *first = bytes.clone();
+            *first = Spare {
+                bytes: bytes.clone(),
+                capacity,
+            };
             self.remembered = self.remembered.wrapping_add(1);
         }
     }
@@ -246,9 +258,11 @@ impl Fragments {
                 let bytes = if is_much(&bytes) {
                     Bytes::copy_from_slice(&bytes)
                 } else {
-                    bytes.freeze()
+                    let capacity = bytes.capacity();
+                    let bytes = bytes.freeze();
+                    self.remember(&bytes, capacity);
+                    bytes
                 };
-                self.remember(&bytes);
                 (Some(RawTerm::with_atoms(bytes, atoms)), None)
             }
             Payload::Lost(lost) => (None, Some(lost)),
@@ -297,12 +311,12 @@ impl Fragments {
 
 /// Memory for `wanted` bytes, of a message that nobody has any more. What is more than twice as much as
 /// the message is expected to need stays for a longer one.
-fn reuse(spare: &mut [Bytes], wanted: usize, expected: usize) -> Option<BytesMut> {
-    let needed = wanted.max(expected);
-    let of = spare.iter_mut().find(|spare| {
-        (REUSED_FROM..=needed.saturating_mul(2)).contains(&spare.len()) && spare.is_unique()
-    })?;
-    let mut memory = core::mem::take(of).try_into_mut().ok()?;
+fn reuse(spare: &mut [Spare], wanted: usize, expected: usize) -> Option<BytesMut> {
+    let most = wanted.max(expected).saturating_mul(2);
+    let of = spare
+        .iter_mut()
+        .find(|spare| (REUSED_FROM..=most).contains(&spare.capacity) && spare.bytes.is_unique())?;
+    let mut memory = core::mem::take(of).bytes.try_into_mut().ok()?;
     memory.clear();
     // What is too small for it has served.
     (memory.capacity() >= wanted).then_some(memory)
