@@ -72,9 +72,9 @@ impl Wire {
         self.lock().portion.release();
     }
 
-    /// Forgets what has not left: the connection is over.
+    /// Forgets what has not left: the connection is over. Part of a frame may have, so nothing follows.
     pub(super) fn clear(&self) {
-        self.lock().portion = Portion::default();
+        *self.lock() = State::default();
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
