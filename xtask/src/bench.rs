@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use crate::run::{cargo, output, root, shown};
 use crate::{dist, setup};
 
-/// Measures the wire (some six minutes) and the binary that users run (some four; it wants root, as the tests do), and makes the page of
+/// Measures the wire (some seven minutes) and the binary that users run (some four; it wants root, as the tests do), and makes the page of
 /// both. With `wire`, `agent` or `page` that step alone: what the others found the last time lies in `target/bench`.
 pub(crate) fn run(rest: &[String]) -> Result<()> {
     setup::run()?;
