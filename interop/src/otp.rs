@@ -8,6 +8,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -276,13 +277,23 @@ pub fn epmd_on(host: &Host) -> Result<()> {
     Ok(())
 }
 
-/// A port that was free a moment ago.
+/// A port that nobody has, below those that the kernel gives away: between this and its use nobody else gets it by chance.
 ///
 /// # Errors
-/// When the operating system has none.
+/// When there is none.
 pub fn free_port() -> Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))?;
-    Ok(listener.local_addr()?.port())
+    const EACH: u32 = 100;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // Test programs run side by side: each has a hundred ports of its own, unless their numbers are that much alike.
+    let first = 12_000 + std::process::id() % 89 * EACH;
+    for _ in 0..EACH {
+        let port = first + NEXT.fetch_add(1, Ordering::Relaxed) % EACH;
+        let port = u16::try_from(port)?;
+        if TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    bail!("all ports from {first} on are taken")
 }
 
 fn start(command: Command, program: &str, log: &Path) -> Result<Process> {

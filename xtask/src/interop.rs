@@ -18,8 +18,11 @@ const PACKAGE: &str = "trunkline-interop";
 /// These compare durations, or have many nodes and short tick times: they run one at a time, after all others.
 const ALONE: &[&str] = &["conformance", "crowd_of_dead", "dead_hosts"];
 
-/// This one builds the static binary, which takes minutes: it begins first.
-const FIRST: &str = "static_binary";
+/// These take minutes and begin first: one builds the static binary, the others wait.
+const FIRST: &[&str] = &["static_binary", "fleet_api_troubles", "fleet_leaves"];
+
+/// Stories of several worlds that wait for minutes in which nothing happens: all worlds at once, whatever the cores.
+const WAITING: &[(&str, &str)] = &[("fleet_api_troubles", "4"), ("fleet_leaves", "4")];
 
 /// Runs every file of `interop/tests`, also after one has failed.
 pub(crate) fn run() -> Result<()> {
@@ -50,7 +53,8 @@ fn files(folder: &Path) -> Result<Vec<String>> {
             names.push(name.to_string_lossy().into_owned());
         }
     }
-    names.sort_by_key(|name| (name != FIRST, name.clone()));
+    let turn = |name: &str| FIRST.iter().position(|first| *first == name);
+    names.sort_by_key(|name| (turn(name).unwrap_or(FIRST.len()), name.clone()));
     Ok(names)
 }
 
@@ -86,6 +90,7 @@ fn one(file: &str) -> Result<(String, bool)> {
     let mut command: Command = cargo();
     command
         .args(["test", "--quiet", "--package", PACKAGE, "--test", file])
+        .args(threads(file))
         .stdout(sink.try_clone()?)
         .stderr(sink);
     let passed = command.status()?.success();
@@ -93,6 +98,12 @@ fn one(file: &str) -> Result<(String, bool)> {
         String::from_utf8_lossy(&fs::read(&log)?).into_owned(),
         passed,
     ))
+}
+
+/// How many tests of a file run at once, where it is not as many as there are cores.
+fn threads(file: &str) -> Vec<&'static str> {
+    let waiting = WAITING.iter().find(|(name, _)| *name == file);
+    waiting.map_or_else(Vec::new, |(_, count)| vec!["--", "--test-threads", count])
 }
 
 /// Prints the end of one file: everything it said when it failed. Whether it passed.
@@ -116,10 +127,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_test_file_is_found_and_the_long_one_begins() {
+    fn every_test_file_is_found_and_the_long_ones_begin() {
         let files = files(&root().join("interop/tests")).unwrap();
-        assert_eq!(files.first().map(String::as_str), Some(FIRST));
-        for known in ["attached", "lab", "etf_port"].iter().chain(ALONE) {
+        assert_eq!(&files[..FIRST.len()], FIRST);
+        let waiting = WAITING.iter().map(|(name, _)| name);
+        for known in ["attached", "lab", "etf_port"]
+            .iter()
+            .chain(ALONE)
+            .chain(waiting)
+        {
             assert!(files.iter().any(|file| file == known), "{known}");
         }
     }
