@@ -81,12 +81,12 @@ const LARGE: usize = 300 << 20;
 /// on saying nothing, it is.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_peer_that_reads_slowly_lives() {
-    const MUCH: usize = 24 << 20;
-    let tick = Duration::from_millis(400);
+    const MUCH: usize = 48 << 20;
+    let tick = Duration::from_millis(1200);
     let (read, all_read) = mpsc::channel();
     let target = peer(move |wire: Wire| {
         let mut stream = wire.connect().expect("a connection");
-        // Some two seconds.
+        // Some four seconds, three times what silence may last.
         let left = read_all(&mut stream, MUCH, 256 << 10, Duration::from_millis(20));
         read.send(left).ok();
         read_all(&mut stream, usize::MAX, 1 << 20, Duration::ZERO);
@@ -128,7 +128,7 @@ async fn a_peer_that_does_not_read_is_dead() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_peer_that_answers_ticks_only_gets_some() {
     const MUCH: usize = 64 << 20;
-    let tick = Duration::from_millis(400);
+    let tick = Duration::from_millis(1200);
     let (read, ticks_read) = mpsc::channel();
     let target = peer(move |wire: Wire| {
         let mut stream = wire.connect().expect("a connection");

@@ -91,11 +91,6 @@ async fn an_answer_behind_a_flood() {
     flood(&two, stuck.pid());
     until("it is flooded", || stuck.waiting() > budget / EACH).await;
     calls(&one, &two, 3).await;
-    let waits = stuck.waiting();
-    assert!(
-        waits < 40 * budget / EACH,
-        "it is still slowed down: {waits}"
-    );
 }
 
 /// Who sends little is not made to wait for who floods.
