@@ -116,7 +116,7 @@ async fn a_peer_that_always_dials_is_a_race_that_is_lost() {
         wire.read();
         wire.write(b"snok");
     });
-    let node = builder().connect_timeout(Duration::from_millis(500));
+    let node = builder().connect_timeout(Duration::from_secs(3));
     let node = node.start().await.expect("it starts");
     let why = node.connect(&busy).await.expect_err("it never comes");
     assert_eq!(why.reason(), &Reason::LostRace);

@@ -417,6 +417,39 @@ async fn a_full_mailbox_kills_or_drops() {
     }
 }
 
+/// What a process has looked at and left waits for it like all the rest.
+#[tokio::test]
+async fn who_waits_for_one_message_is_full_of_others() {
+    let node = node().await;
+    let me = node.process();
+    let mut full = node.process();
+    let drop_new = |messages, bytes| MaxMailbox {
+        messages,
+        bytes,
+        when_full: WhenFull::DropNew,
+    };
+    full.max_mailbox(Some(drop_new(10, 1 << 20)));
+    for n in 0..15 {
+        me.send(&full.pid(), Term::from(n)).await.expect("always");
+        let none = full.recv_matching_timeout(Duration::ZERO, |_| false);
+        assert_eq!(none.await, Err(RecvError::Timeout));
+    }
+    assert_eq!((full.waiting(), full.dropped()), (10, 5));
+    // What is received makes room, from the front and from the middle.
+    assert_eq!(next(&mut full).await, Message::Term(Term::from(0)));
+    let fourth = Message::Term(Term::from(3));
+    let found = full.recv_matching(|message| *message == fourth).await;
+    assert_eq!(found, Some(fourth));
+    for n in 15..18 {
+        me.send(&full.pid(), Term::from(n)).await.expect("always");
+    }
+    assert_eq!((full.waiting(), full.dropped()), (10, 6));
+    // Bytes count in the same way: a place in the mailbox has some.
+    full.max_mailbox(Some(drop_new(1000, 1)));
+    me.send(&full.pid(), Term::from(18)).await.expect("always");
+    assert_eq!((full.waiting(), full.dropped()), (10, 7));
+}
+
 #[tokio::test]
 async fn processes_end_with_their_node() {
     let node = node().await;

@@ -32,6 +32,15 @@ impl Clock {
         }
     }
 
+    /// Whether [`reached`](Self::reached) would return at once, for whoever does not come to wait. It counts as reached then.
+    pub(super) fn is_reached(&mut self) -> bool {
+        let is_reached = self.set.is_some_and(|due| due <= Instant::now());
+        if is_reached {
+            self.set = None;
+        }
+        is_reached
+    }
+
     /// Waits until it is time to look whether something is due. Cancel safe.
     pub(super) async fn reached(&mut self) {
         if self.set.is_none() {
@@ -39,5 +48,27 @@ impl Clock {
         }
         self.sleep.as_mut().await;
         self.set = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::advance;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_never_waits_sees_that_it_is_time() {
+        let mut clock = Clock::new();
+        assert!(!clock.is_reached(), "it is not set");
+        clock.set(Some(Instant::now() + Duration::from_secs(1)));
+        assert!(!clock.is_reached());
+        advance(Duration::from_secs(1)).await;
+        assert!(clock.is_reached());
+        assert!(!clock.is_reached(), "once");
+        clock.set(Some(Instant::now() + Duration::from_secs(1)));
+        clock.reached().await;
     }
 }

@@ -79,11 +79,21 @@ impl Queue {
             let mut shorter = pin!(self.shorter.notified());
             // Before the look: what gets shorter right after it is heard.
             shorter.as_mut().enable();
-            if self.lock().before(sender) <= BUSY {
+            if self.is_room(sender) {
                 return;
             }
             shorter.await;
         }
+    }
+
+    /// Whoever finds none waits, and is told: not only a message makes the queue longer, a tick does so too.
+    fn is_room(&self, sender: &Pid) -> bool {
+        let out = self.lock();
+        let is_room = out.before(sender) <= BUSY;
+        if !is_room {
+            self.busy.store(true, Ordering::Relaxed);
+        }
+        is_room
     }
 
     /// Has the writer look at everything again.
@@ -208,5 +218,51 @@ mod tests {
             portion.sent(portion.len());
         }
         assert!(!queue.is_busy() && queue.lock().is_empty());
+    }
+
+    /// Somebody saw that much waits, and when he looks closer that is so by the length of a tick only.
+    #[tokio::test]
+    async fn a_tick_makes_the_queue_longer() {
+        let flags = Flags::hidden_default();
+        let queue = Queue::new(Outbound::new(
+            Instant::ZERO,
+            flags,
+            flags,
+            DEFAULT_TICK_TIME,
+        ));
+        let message = |len| {
+            let control = Control::SendSender {
+                from: pid(1),
+                to: pid(9),
+                token: None,
+            };
+            let term = Term::binary(vec![0; len]);
+            let push = |out: &mut Outbound, now| out.push(now, &control, Payload::Term(&term));
+            queue
+                .push(|| Instant::ZERO, push, |_| false)
+                .expect("small");
+        };
+        message(100);
+        let head = queue.lock().queued() - 100;
+        while queue.lock().queued() < BUSY {
+            let left = BUSY - queue.lock().queued();
+            message(if left > 300_000 { 200_000 } else { left - head });
+        }
+        assert_eq!(queue.lock().queued(), BUSY);
+        assert!(!queue.is_busy());
+        let due = queue.lock().poll_timeout().expect("a tick");
+        queue.lock().handle_timeout(due);
+        let sender = pid(2);
+        let room = queue.room(&sender);
+        let drain = async {
+            let mut portion = Portion::default();
+            while queue.take(&mut portion) {
+                portion.sent(portion.len());
+            }
+        };
+        let both = async { tokio::join!(room, drain) };
+        timeout(Duration::from_secs(20), both)
+            .await
+            .expect("it is told");
     }
 }

@@ -29,6 +29,10 @@ pub(super) async fn run(link: &Link, stream: WriteHalf) -> DownReason {
             }
             Ok(Flushed::All) => {}
             Ok(Flushed::Turn) => {
+                // A peer that reads as fast as this writes lets nobody wait below.
+                if clock.is_reached() {
+                    tick(link, &mut clock);
+                }
                 tokio::task::yield_now().await;
                 continue;
             }

@@ -127,7 +127,7 @@ impl Process {
     /// How much may wait for this process; `None` (the default): any amount. What it was before is
     /// returned.
     ///
-    /// What this process has not looked at counts, up to one batch of what it is looking through.
+    /// All that has not been received counts, what [`recv_matching`](Self::recv_matching) has looked at and left too.
     pub fn max_mailbox(&self, limit: Option<MaxMailbox>) -> Option<MaxMailbox> {
         std::mem::replace(&mut self.inner.state().limit, limit)
     }

@@ -18,12 +18,14 @@ use crate::mailbox::{Incoming, Queue};
 #[derive(Default)]
 pub(super) struct Received {
     /// Looked at and left by [`Process::recv_matching`], with their numbers in the order of arrival.
-    skipped: VecDeque<(u64, Message)>,
+    skipped: VecDeque<Skipped>,
+    /// What that was counted as.
+    skipped_bytes: usize,
     queue: Queue,
     /// The number of what comes out of the queue next.
     next: u64,
-    /// The number of what came out last.
-    last: u64,
+    /// The number of what came out last, and what it was counted as.
+    last: (u64, usize),
     /// Numbers from `next` on of what was taken out of its place in between: ascending, with something
     /// that waits between each two. Nothing else gets them, because marks count them.
     gone: VecDeque<Range<u64>>,
@@ -31,6 +33,13 @@ pub(super) struct Received {
     limited: bool,
     /// Since when others had no turn.
     turn: u32,
+}
+
+struct Skipped {
+    number: u64,
+    /// What it was counted as in the mailbox.
+    size: usize,
+    message: Message,
 }
 
 /// A point in the order of arrival: [`Process::mark`].
@@ -60,8 +69,8 @@ impl Process {
     /// signal: a spawned one never sees that, its future is dropped. A message that cannot be decoded
     /// is dropped, and said in the log. Cancel safe.
     pub async fn recv(&mut self) -> Option<Message> {
-        if let Some((_, message)) = self.received.skipped.pop_front() {
-            return Some(message);
+        if let Some(first) = self.unskip(0) {
+            return Some(first);
         }
         self.fresh().await
     }
@@ -117,20 +126,34 @@ impl Process {
         mark: Mark,
         mut wanted: impl FnMut(&Message) -> bool,
     ) -> Option<Message> {
-        let skipped = &mut self.received.skipped;
-        let first = skipped.partition_point(|(number, _)| *number < mark.0);
-        let found = skipped.range(first..).position(|(_, one)| wanted(one));
+        let skipped = &self.received.skipped;
+        let first = skipped.partition_point(|one| one.number < mark.0);
+        let found = skipped.range(first..).position(|one| wanted(&one.message));
         if let Some(found) = found {
-            return skipped.remove(first + found).map(|(_, message)| message);
+            return self.unskip(first + found);
         }
         loop {
             let message = self.fresh().await?;
-            let number = self.received.last;
+            let (number, size) = self.received.last;
             if number >= mark.0 && wanted(&message) {
                 return Some(message);
             }
-            self.received.skipped.push_back((number, message));
+            self.received.skipped_bytes += size;
+            self.received.skipped.push_back(Skipped {
+                number,
+                size,
+                message,
+            });
+            self.count();
         }
+    }
+
+    /// Takes one of those that were left.
+    fn unskip(&mut self, at: usize) -> Option<Message> {
+        let one = self.received.skipped.remove(at)?;
+        self.received.skipped_bytes -= one.size;
+        self.count();
+        Some(one.message)
     }
 
     /// As [`recv_matching`](Self::recv_matching), but waits at most this long.
@@ -213,14 +236,16 @@ impl Process {
     pub(super) fn count(&mut self) {
         let received = &self.received;
         if received.limited {
-            self.inner
-                .holds(received.queue.len(), received.queue.size());
+            let messages = received.skipped.len() + received.queue.len();
+            let bytes = received.skipped_bytes + received.queue.size();
+            self.inner.holds(messages, bytes);
         }
     }
 }
 
 impl Received {
     fn take(&mut self) -> Option<Result<Message, DecodeError>> {
+        let before = self.queue.size();
         let message = match self.queue.pop()? {
             Incoming::Small(bytes, atoms) => {
                 let atoms = atoms.as_deref().unwrap_or_default();
@@ -230,11 +255,13 @@ impl Received {
             Incoming::Local(term) => Ok(Message::Term(term)),
             Incoming::Event(event) => Ok((*event).into()),
         };
+        let size = before - self.queue.size();
         if self.queue.is_empty() {
             self.queue.clear();
         }
-        self.last = self.number(0);
-        self.next = self.last + 1;
+        let number = self.number(0);
+        self.last = (number, size);
+        self.next = number + 1;
         let passed = |gone: &Range<u64>| gone.end < self.next;
         if self.gone.front().is_some_and(passed) {
             self.gone.pop_front();
@@ -275,7 +302,12 @@ impl Received {
     /// looked at.
     pub(super) fn forget_down(&mut self, monitor: &Reference, mailbox: &mut Queue) {
         let down = |message: &Message| matches!(message, Message::Down { reference, .. } if reference == monitor);
-        self.skipped.retain(|(_, message)| !down(message));
+        let bytes = &mut self.skipped_bytes;
+        self.skipped.retain(|one| {
+            let stays = !down(&one.message);
+            *bytes -= if stays { 0 } else { one.size };
+            stays
+        });
         let here = self.queue.len();
         let at = self.queue.forget_down(monitor);
         let at = at.or_else(|| Some(here + mailbox.forget_down(monitor)?));

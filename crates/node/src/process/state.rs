@@ -22,7 +22,7 @@ pub(crate) struct Inner {
     /// A task runs it; otherwise whoever holds its handle.
     task: bool,
     abort: OnceLock<AbortHandle>,
-    /// What the process has taken out of its mailbox and not looked at, where it has a limit.
+    /// What the process has taken out of its mailbox and not received, where it has a limit.
     taken: AtomicUsize,
     taken_bytes: AtomicUsize,
     state: Mutex<State>,
