@@ -1,20 +1,29 @@
 //! Our walk, as `peers/libei.c` does it.
 
-use trunkline_etf::{Limits, RawTerm, Token};
+use trunkline_etf::{AtomRef, Limits, RawTerm, Token, Visit};
 
 /// Checks, then reads every value, as `peers/libei.c` does.
 #[must_use]
 pub fn walk(raw: &RawTerm, limits: &Limits) -> i64 {
-    let mut walk = raw.walk(limits).expect("a shape is a term");
-    let mut sum = 0_i64;
-    while let Some(token) = walk.token() {
-        sum = sum.wrapping_add(match token {
-            Token::Int(value) => value,
+    let mut sum = Sum(0);
+    raw.walk(limits)
+        .expect("a shape is a term")
+        .visit(&mut sum);
+    sum.0
+}
+
+struct Sum(i64);
+
+impl Sum {
+    fn add(&mut self, value: i64) {
+        self.0 = self.0.wrapping_add(value);
+    }
+}
+
+impl<'a> Visit<'a> for Sum {
+    fn token(&mut self, token: Token<'a>) {
+        self.add(match token {
             Token::Big(value) => i64::from(value.is_negative()),
-            Token::Float(value) => i64::from(value > 0.0),
-            Token::Atom(text) => first(text.as_bytes().unwrap_or_default()),
-            Token::Binary(bytes) => bytes.len() as i64,
-            Token::String(bytes) => first(bytes),
             Token::Pid(encoded) => encoded.pid().map_or(0, |pid| pid.id.into()),
             Token::Reference(encoded) => {
                 let reference = encoded.reference();
@@ -23,7 +32,34 @@ pub fn walk(raw: &RawTerm, limits: &Limits) -> i64 {
             _ => 0,
         });
     }
-    sum
+
+    fn int(&mut self, value: i64) {
+        self.add(value);
+    }
+
+    fn float(&mut self, value: f64) {
+        self.add(i64::from(value > 0.0));
+    }
+
+    fn atom(&mut self, atom: AtomRef<'a>) {
+        self.add(first(atom.as_bytes().unwrap_or_default()));
+    }
+
+    fn binary(&mut self, bytes: &'a [u8]) {
+        self.add(bytes.len() as i64);
+    }
+
+    fn string(&mut self, bytes: &'a [u8]) {
+        self.add(first(bytes));
+    }
+
+    fn nil(&mut self) {}
+
+    fn list(&mut self, _: usize) {}
+
+    fn tuple(&mut self, _: usize) {}
+
+    fn map(&mut self, _: usize) {}
 }
 
 fn first(bytes: &[u8]) -> i64 {

@@ -98,6 +98,12 @@ impl ShortBig {
         }
     }
 
+    /// Whether it is below zero, its magnitude with zeros after it, and how long that is.
+    #[inline]
+    pub(crate) fn padded(&self) -> (bool, &[u8; Self::MAX], u8) {
+        (self.negative, &self.bytes, self.length)
+    }
+
     /// From the words of [`text::padded`]; `length` is at most [`MAX`](Self::MAX) and has no zeros at the end.
     pub(crate) fn from_words(negative: bool, words: [u64; 3], length: u8) -> Self {
         let [bytes @ .., _, _, _] = text::unpacked(words);

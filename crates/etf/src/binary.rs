@@ -71,10 +71,10 @@ impl ShortBinary {
         self.bytes.get(..self.length.into()).unwrap_or_default()
     }
 
-    /// With what follows it in the array: zeros.
+    /// With zeros after it, and its length.
     #[inline]
-    pub(crate) fn padded(&self) -> &[u8; Self::MAX] {
-        &self.bytes
+    pub(crate) fn padded(&self) -> (&[u8; Self::MAX], u8) {
+        (&self.bytes, self.length)
     }
 
     /// Equal ones have the same, others mostly not.

@@ -11,6 +11,7 @@ use alloc::sync::Arc;
 
 use bytes::Bytes;
 
+pub(crate) use self::leaves::{short_pid, short_reference};
 use self::source::Source;
 use crate::{Atom, DecodeError, Limits, Term, input::Input, parts::OVERHEAD, tag, term::Repr};
 

@@ -63,6 +63,30 @@ impl Reference {
         })
     }
 
+    /// Of 1 to 5 words as the wire has them, else `None`.
+    #[inline]
+    pub(crate) fn of_words(node: Atom, creation: u32, words: &[[u8; 4]]) -> Option<Self> {
+        let length = u8::try_from(words.len())
+            .ok()
+            .filter(|length| *length > 0)?;
+        let mut own = [0; Self::MAX_WORDS];
+        for (own, word) in own.get_mut(..words.len())?.iter_mut().zip(words) {
+            *own = u32::from_be_bytes(*word);
+        }
+        Some(Self {
+            node,
+            creation,
+            length,
+            words: own,
+        })
+    }
+
+    /// Its words with zeros after them.
+    #[inline]
+    pub(crate) fn padded(&self) -> &[u32; Self::MAX_WORDS] {
+        &self.words
+    }
+
     /// The node that made it.
     #[must_use]
     pub fn node(&self) -> &Atom {

@@ -112,7 +112,7 @@ pub use raw::RawTerm;
 pub use term::{NotFinite, Term, View};
 #[doc(hidden)]
 pub use term_macro::__literal_term;
-pub use walk::{AtomRef, Encoded, Token, Walk};
+pub use walk::{AtomRef, Encoded, Token, Visit, Walk};
 #[cfg(test)]
 mod size {
     #[test]

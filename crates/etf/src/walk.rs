@@ -103,48 +103,10 @@ impl<'a> Walk<'a> {
     /// What comes next; `None` at the end.
     #[inline(always)]
     pub fn token(&mut self) -> Option<Token<'a>> {
-        let (tag, after) = self.rest.0.split_first()?;
-        let (token, rest) = match *tag {
-            tag::SMALL_INTEGER => {
-                let (value, rest) = after.split_first()?;
-                (Token::Int((*value).into()), rest)
-            }
-            tag::INTEGER => {
-                let (value, rest) = after.split_first_chunk()?;
-                (Token::Int(i32::from_be_bytes(*value).into()), rest)
-            }
-            tag::NIL => (Token::Nil, after),
-            tag::SMALL_ATOM_UTF8 => {
-                let (length, rest) = after.split_first()?;
-                let (text, rest) = rest.split_at_checked((*length).into())?;
-                (Token::Atom(AtomRef::utf8(text)), rest)
-            }
-            tag::BINARY => {
-                let (length, rest) = count(after)?;
-                let (bytes, rest) = rest.split_at_checked(length)?;
-                (Token::Binary(bytes), rest)
-            }
-            tag::NEW_FLOAT => {
-                let (value, rest) = after.split_first_chunk()?;
-                (Token::Float(f64::from_be_bytes(*value)), rest)
-            }
-            tag::SMALL_TUPLE => {
-                let (arity, rest) = after.split_first()?;
-                (Token::Tuple((*arity).into()), rest)
-            }
-            tag::MAP => {
-                let (pairs, rest) = count(after)?;
-                (Token::Map(pairs), rest)
-            }
-            tag::LIST => match count(after)? {
-                (0, _) => return self.seldom(),
-                (length, rest) => (Token::List(length), rest),
-            },
-            tag::SMALL_BIG => match big_token(after) {
-                Some(found) => found,
-                None => return self.seldom(),
-            },
-            _ => return self.seldom(),
+        let (token, rest) = match last(self.rest.0, self.raw) {
+            Some(found) => found,
+            // A copy goes and comes back, so that this cursor stays in registers.
+            None => seldom::token(*self)?,
         };
         self.rest = Input(rest);
         Some(token)
@@ -154,6 +116,182 @@ impl<'a> Walk<'a> {
     pub fn tokens(mut self) -> impl Iterator<Item = Token<'a>> {
         core::iter::from_fn(move || self.token())
     }
+
+    /// Shows all that is left to a visitor: the quickest way to read everything, since nobody has to look twice at what a
+    /// value is.
+    #[inline]
+    pub fn visit(self, visitor: &mut impl Visit<'a>) {
+        let Walk { mut rest, raw } = self;
+        while rest.left() > 0 {
+            let after = common(rest.0, raw, visitor).or_else(|| {
+                let (token, after) = seldom::token(Walk { rest, raw })?;
+                visitor.token(token);
+                Some(after)
+            });
+            rest = Input(after.unwrap_or_default());
+        }
+    }
+}
+
+/// Who is shown the values of a term, in the order of the wire, by [`Walk::visit`].
+///
+/// [`token`](Self::token) gets what has no method of its own, or none that is written here.
+pub trait Visit<'a> {
+    /// Any value.
+    fn token(&mut self, token: Token<'a>);
+    /// As [`Token::Int`].
+    #[inline]
+    fn int(&mut self, value: i64) {
+        self.token(Token::Int(value));
+    }
+    /// As [`Token::Float`].
+    #[inline]
+    fn float(&mut self, value: f64) {
+        self.token(Token::Float(value));
+    }
+    /// As [`Token::Atom`].
+    #[inline]
+    fn atom(&mut self, atom: AtomRef<'a>) {
+        self.token(Token::Atom(atom));
+    }
+    /// As [`Token::Binary`].
+    #[inline]
+    fn binary(&mut self, bytes: &'a [u8]) {
+        self.token(Token::Binary(bytes));
+    }
+    /// As [`Token::String`].
+    #[inline]
+    fn string(&mut self, bytes: &'a [u8]) {
+        self.token(Token::String(bytes));
+    }
+    /// As [`Token::Nil`].
+    #[inline]
+    fn nil(&mut self) {
+        self.token(Token::Nil);
+    }
+    /// As [`Token::List`].
+    #[inline]
+    fn list(&mut self, length: usize) {
+        self.token(Token::List(length));
+    }
+    /// As [`Token::Tuple`].
+    #[inline]
+    fn tuple(&mut self, arity: usize) {
+        self.token(Token::Tuple(arity));
+    }
+    /// As [`Token::Map`].
+    #[inline]
+    fn map(&mut self, pairs: usize) {
+        self.token(Token::Map(pairs));
+    }
+}
+
+#[inline(always)]
+fn last<'a>(bytes: &'a [u8], raw: &'a RawTerm) -> Option<(Token<'a>, &'a [u8])> {
+    let mut last = Last(None);
+    let rest = common(bytes, raw, &mut last)?;
+    Some((last.0?, rest))
+}
+
+/// Keeps what it is shown.
+struct Last<'a>(Option<Token<'a>>);
+
+impl<'a> Visit<'a> for Last<'a> {
+    #[inline(always)]
+    fn token(&mut self, token: Token<'a>) {
+        self.0 = Some(token);
+    }
+}
+
+/// Gives what messages mostly consist of, and what follows it; `None` for everything else. Each kind is given at a place of its own, so
+/// that whoever gets it needs no look at what it is.
+#[inline(always)]
+fn common<'a>(bytes: &'a [u8], raw: &'a RawTerm, visitor: &mut impl Visit<'a>) -> Option<&'a [u8]> {
+    let (tag, after) = bytes.split_first()?;
+    Some(match *tag {
+        tag::SMALL_INTEGER => {
+            let (value, rest) = after.split_first()?;
+            visitor.int((*value).into());
+            rest
+        }
+        tag::INTEGER => {
+            let (value, rest) = after.split_first_chunk()?;
+            visitor.int(i32::from_be_bytes(*value).into());
+            rest
+        }
+        tag::NIL => {
+            visitor.nil();
+            after
+        }
+        tag::SMALL_ATOM_UTF8 => {
+            let (length, rest) = after.split_first()?;
+            let (text, rest) = rest.split_at_checked((*length).into())?;
+            visitor.atom(AtomRef::utf8(text));
+            rest
+        }
+        tag::BINARY => {
+            let (length, rest) = count(after)?;
+            let (bytes, rest) = rest.split_at_checked(length)?;
+            visitor.binary(bytes);
+            rest
+        }
+        tag::STRING => {
+            let (length, rest) = after.split_first_chunk()?;
+            let length = usize::from(u16::from_be_bytes(*length));
+            let (bytes, rest) = rest.split_at_checked(length)?;
+            if bytes.is_empty() {
+                return None;
+            }
+            visitor.string(bytes);
+            rest
+        }
+        tag::NEW_FLOAT => {
+            let (value, rest) = after.split_first_chunk()?;
+            visitor.float(f64::from_be_bytes(*value));
+            rest
+        }
+        tag::SMALL_TUPLE => {
+            let (arity, rest) = after.split_first()?;
+            visitor.tuple((*arity).into());
+            rest
+        }
+        tag::MAP => {
+            let (pairs, rest) = count(after)?;
+            visitor.map(pairs);
+            rest
+        }
+        tag::LIST => match count(after)? {
+            (0, _) => return None,
+            (length, rest) => {
+                visitor.list(length);
+                rest
+            }
+        },
+        tag::SMALL_BIG => big(after, visitor)?,
+        tag::NEW_PID => {
+            let (encoded, rest) = bytes.split_at_checked(identifier(after, 1, 12)?)?;
+            visitor.token(Token::Pid(Encoded::new(encoded, raw)));
+            rest
+        }
+        tag::NEWER_REFERENCE => {
+            let ([_, words], after) = after.split_first_chunk()?;
+            let words = usize::from(*words).saturating_add(1).saturating_mul(4);
+            let (encoded, rest) = bytes.split_at_checked(identifier(after, 3, words)?)?;
+            visitor.token(Token::Reference(Encoded::new(encoded, raw)));
+            rest
+        }
+        _ => return None,
+    })
+}
+
+/// How long an identifier is that has so many bytes before the short name of its node, and so many after it.
+#[inline(always)]
+fn identifier(bytes: &[u8], before: usize, after: usize) -> Option<usize> {
+    let [tag::SMALL_ATOM_UTF8, length, ..] = bytes else {
+        return None;
+    };
+    let name = usize::from(*length).checked_add(2)?;
+    name.checked_add(before)?.checked_add(after)
 }
 
 #[inline(always)]
@@ -164,16 +302,18 @@ fn count(bytes: &[u8]) -> Option<(usize, &[u8])> {
 
 /// The quick way for large integers that more bytes follow.
 #[inline(always)]
-fn big_token(bytes: &[u8]) -> Option<(Token<'_>, &[u8])> {
+fn big<'a>(bytes: &'a [u8], visitor: &mut impl Visit<'a>) -> Option<&'a [u8]> {
     let ([length, sign], rest) = bytes.split_first_chunk()?;
     let length = usize::from(*length);
     let (magnitude, after) = rest.split_at_checked(length)?;
     if length > size_of::<u64>() {
         let value = BigInt::in_normal_form(*sign != 0, magnitude)?;
-        return Some((Token::Big(value), after));
+        visitor.token(Token::Big(value));
+        return Some(after);
     }
     let [word, ..] = text::padded(rest, length)?;
-    Some((Token::Int(big::small_word(*sign != 0, word)?), after))
+    visitor.int(big::small_word(*sign != 0, word)?);
+    Some(after)
 }
 
 impl<'a> Walk<'a> {

@@ -9,7 +9,7 @@ mod util;
 
 use bytes::Bytes;
 use mutate::Random;
-use trunkline_etf::{Atom, DecodeError, Limits, RawTerm, Record, Term, Token, Walk, atom};
+use trunkline_etf::{Atom, DecodeError, Limits, RawTerm, Record, Term, Token, Visit, Walk, atom};
 use util::{malformed, release};
 
 #[test]
@@ -28,12 +28,25 @@ fn all_vectors() {
         let mut walk = raw.walk(&Limits::default()).unwrap();
         assert_eq!(build(&mut walk), term, "{}", vector.name);
         assert!(walk.is_done() && walk.token().is_none(), "{}", vector.name);
+        let walk = raw.walk(&Limits::default()).unwrap();
+        let mut shown = Shown(Vec::new());
+        walk.visit(&mut shown);
+        let tokens: Vec<String> = walk.tokens().map(|token| format!("{token:?}")).collect();
+        assert_eq!(shown.0, tokens, "{}", vector.name);
         let mut walk = raw.walk(&Limits::default()).unwrap();
         let whole = walk.part().unwrap();
         assert!(walk.is_done(), "{}", vector.name);
         assert_eq!(whole.decode().as_ref(), Ok(&term), "{}", vector.name);
         let alone = whole.to_raw().decode(&Limits::default());
         assert_eq!(alone, Ok(term), "{}", vector.name);
+    }
+}
+
+struct Shown(Vec<String>);
+
+impl<'a> Visit<'a> for Shown {
+    fn token(&mut self, token: Token<'a>) {
+        self.0.push(format!("{token:?}"));
     }
 }
 

@@ -3,7 +3,7 @@
 use core::mem;
 
 use crate::{
-    Atom, Pid, Term,
+    Atom, Pid, Reference, Term,
     big::{self, ShortBig},
     binary::ShortBinary,
     input::Input,
@@ -94,13 +94,8 @@ pub(super) fn leaves<'p, 'b>(
 
 /// A process of which the node's name is short, after its tag.
 #[inline(always)]
-pub(super) fn short_pid<'b>(input: Input<'b>, atoms: &[Atom]) -> Option<(Pid, Input<'b>)> {
-    let (tag, after) = input.0.split_first()?;
-    let (node, rest) = match *tag {
-        tag::SMALL_ATOM_UTF8 => short_atom(Input(after))?,
-        tag::ATOM_CACHE_REF => cached_atom(Input(after), atoms)?,
-        _ => return None,
-    };
+pub(crate) fn short_pid<'b>(input: Input<'b>, atoms: &[Atom]) -> Option<(Pid, Input<'b>)> {
+    let (node, rest) = short_name(input, atoms)?;
     let (numbers, rest) = rest.0.split_first_chunk::<12>()?;
     let ([id, serial, creation], _) = numbers.as_chunks::<4>() else {
         return None;
@@ -112,6 +107,31 @@ pub(super) fn short_pid<'b>(input: Input<'b>, atoms: &[Atom]) -> Option<(Pid, In
         creation: u32::from_be_bytes(*creation),
     };
     Some((pid, Input(rest)))
+}
+
+/// A reference of which the node's name is short, after its tag.
+#[inline(always)]
+pub(crate) fn short_reference<'b>(
+    input: Input<'b>,
+    atoms: &[Atom],
+) -> Option<(Reference, Input<'b>)> {
+    let (length, rest) = input.0.split_first_chunk()?;
+    let length = u16::from_be_bytes(*length);
+    let (node, rest) = short_name(Input(rest), atoms)?;
+    let (creation, rest) = rest.0.split_first_chunk()?;
+    let (bytes, rest) = rest.split_at_checked(usize::from(length).saturating_mul(4))?;
+    let reference = Reference::of_words(node, u32::from_be_bytes(*creation), bytes.as_chunks().0)?;
+    Some((reference, Input(rest)))
+}
+
+#[inline(always)]
+fn short_name<'b>(input: Input<'b>, atoms: &[Atom]) -> Option<(Atom, Input<'b>)> {
+    let (tag, after) = input.0.split_first()?;
+    match *tag {
+        tag::SMALL_ATOM_UTF8 => short_atom(Input(after)),
+        tag::ATOM_CACHE_REF => cached_atom(Input(after), atoms),
+        _ => None,
+    }
 }
 
 /// An atom of the frame that has no memory of its own.

@@ -6,7 +6,7 @@ use core::slice;
 
 use super::{
     Parse, Parsed,
-    leaves::{leaves, short_pid},
+    leaves::{leaves, short_pid, short_reference},
 };
 use crate::{
     DecodeError, Map, Term,
@@ -86,6 +86,16 @@ impl<'b> Parse<'b> {
                 }
                 None => self.far(place, rest, level, owed),
             },
+            [tag::NEWER_REFERENCE, ref after @ ..] => {
+                match short_reference(Input(after), self.atoms) {
+                    Some((reference, after)) => {
+                        self.charge(OVERHEAD)?;
+                        put(place, Repr::Reference(Arc::new(reference)));
+                        Some(after)
+                    }
+                    None => self.far(place, rest, level, owed),
+                }
+            }
             _ => self.far(place, rest, level, owed),
         }
     }

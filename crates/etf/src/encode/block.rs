@@ -22,21 +22,47 @@ impl<'s, S: Sink> Block<'s, S> {
         }
     }
 
-    /// Appends these bytes, the first `count` of them; what is beyond may come from anywhere.
     #[inline(always)]
-    pub(super) fn first<const N: usize>(&mut self, bytes: [u8; N], count: usize) {
-        if self.place::<N>().is_none() {
+    pub(super) fn put<const N: usize>(&mut self, bytes: [u8; N]) {
+        self.short([], bytes, 0);
+        self.used = self.used.saturating_add(N);
+    }
+
+    /// Appends a head and the first `count` of the bytes; all of them are written, and the next piece covers the others.
+    #[inline(always)]
+    pub(super) fn short<const H: usize, const N: usize>(
+        &mut self,
+        head: [u8; H],
+        bytes: [u8; N],
+        count: u8,
+    ) {
+        if const { H + N } > LENGTH.saturating_sub(self.used) {
             self.flush();
         }
-        if let Some(place) = self.place::<N>() {
-            *place = bytes;
-            self.used = self.used.saturating_add(count);
+        let Some(place) = self.bytes.get_mut(self.used..) else {
+            return;
+        };
+        if let Some((place, rest)) = place.split_first_chunk_mut()
+            && let Some(rest) = rest.first_chunk_mut()
+        {
+            *place = head;
+            *rest = bytes;
+            self.used = self.used.saturating_add(H).saturating_add(count.into());
         }
     }
 
+    /// Appends the first `count` of these numbers.
     #[inline(always)]
-    pub(super) fn put<const N: usize>(&mut self, bytes: [u8; N]) {
-        self.first(bytes, N);
+    pub(super) fn words<const N: usize>(&mut self, words: [u32; N], count: u8) {
+        if const { N * 4 } > LENGTH.saturating_sub(self.used) {
+            self.flush();
+        }
+        let place = self.bytes.get_mut(self.used..).unwrap_or_default();
+        for (place, word) in place.as_chunks_mut().0.iter_mut().zip(words) {
+            *place = word.to_be_bytes();
+        }
+        let bytes = usize::from(count).saturating_mul(4);
+        self.used = self.used.saturating_add(bytes);
     }
 
     /// Room for so many bytes (at most a block), which count as written.
@@ -79,11 +105,6 @@ impl<'s, S: Sink> Block<'s, S> {
     pub(super) fn measured(&mut self, length: usize) {
         self.sink().measured(length);
         self.counted = true;
-    }
-
-    #[inline(always)]
-    fn place<const N: usize>(&mut self) -> Option<&mut [u8; N]> {
-        self.bytes.get_mut(self.used..)?.first_chunk_mut()
     }
 
     #[cold]

@@ -1,8 +1,5 @@
 //! Every kind of term as bytes.
 
-use alloc::vec::Vec;
-use core::slice::Iter;
-
 use super::{
     Sink,
     block::{Block, LENGTH},
@@ -15,39 +12,63 @@ use crate::{
     term::Repr,
 };
 
-/// A container of which parts are still to be written.
-struct Open<'a> {
-    rest: Iter<'a, Term>,
-    /// A proper list ends with `[]`.
-    nil: bool,
-}
+/// What is still to be written of a container: its parts, none perhaps, and whether `[]` comes after them.
+type Rest<'a> = (&'a [Term], bool);
 
 pub(super) fn write(term: &Term, sink: &mut impl Sink) {
     let out = &mut Block::new(sink);
-    let Some(mut current) = head(term, out) else {
-        return;
-    };
-    let mut waiting = Vec::new();
-    loop {
-        if let Some(term) = current.rest.next() {
-            if let Some(inner) = head(term, out) {
-                waiting.push(core::mem::replace(&mut current, inner));
-            }
+    let rest = head(term, out);
+    finish(rest, out, NEAR);
+}
+
+fn finish<S: Sink>((parts, nil): Rest<'_>, out: &mut Block<'_, S>, levels: usize) {
+    match levels.checked_sub(1) {
+        Some(levels) => near(parts, out, levels),
+        None => far(parts, out),
+    }
+    if nil {
+        out.put([tag::NIL]);
+    }
+}
+
+/// Parts that nest a few levels deep, on the thread's stack.
+fn near<S: Sink>(parts: &[Term], out: &mut Block<'_, S>, levels: usize) {
+    for term in parts {
+        let rest @ ([_, ..], _) = head(term, out) else {
             continue;
-        }
-        if current.nil {
-            out.put([tag::NIL]);
-        }
-        match waiting.pop() {
-            Some(outer) => current = outer,
-            None => return,
+        };
+        finish(rest, out, levels);
+    }
+}
+
+/// Parts that nest at any depth: what is still to be written waits on the heap.
+#[inline(never)]
+fn far<S: Sink>(parts: &[Term], out: &mut Block<'_, S>) {
+    let mut waiting = alloc::vec![(parts.iter(), false)];
+    while let Some((parts, nil)) = waiting.last_mut() {
+        match parts.next() {
+            Some(term) => {
+                let (parts, nil) = head(term, out);
+                if !parts.is_empty() {
+                    waiting.push((parts.iter(), nil));
+                }
+            }
+            None => {
+                if *nil {
+                    out.put([tag::NIL]);
+                }
+                waiting.pop();
+            }
         }
     }
 }
 
+/// How many levels may use the thread's stack.
+const NEAR: usize = 8;
+
 /// Writes all of a term that has no parts, else what comes before them.
-#[inline(always)]
-fn head<'a, S: Sink>(term: &'a Term, out: &mut Block<'_, S>) -> Option<Open<'a>> {
+#[cfg_attr(not(debug_assertions), inline(always))]
+fn head<'a, S: Sink>(term: &'a Term, out: &mut Block<'_, S>) -> Rest<'a> {
     match &term.0 {
         Repr::Int(value) => int(*value, out),
         Repr::Nil => out.put([tag::NIL]),
@@ -57,42 +78,44 @@ fn head<'a, S: Sink>(term: &'a Term, out: &mut Block<'_, S>) -> Option<Open<'a>>
             out.put([tag::NEW_FLOAT, a, b, c, d, e, f, g, h]);
         }
         Repr::ShortBinary(binary) => {
-            let length = binary.as_slice().len();
-            counted(tag::BINARY, length, out);
-            out.first(*binary.padded(), length);
+            let (content, length) = binary.padded();
+            out.short([tag::BINARY, 0, 0, 0, length], *content, length);
+        }
+        Repr::ShortBig(value) => {
+            let (negative, magnitude, length) = value.padded();
+            out.short(
+                [tag::SMALL_BIG, length, negative.into()],
+                *magnitude,
+                length,
+            );
         }
         Repr::Tuple(items) => {
             match u8::try_from(items.len()) {
                 Ok(arity) => out.put([tag::SMALL_TUPLE, arity]),
                 Err(_) => counted(tag::LARGE_TUPLE, items.len(), out),
             }
-            return open(items, false);
+            return (items, false);
         }
         Repr::List(items) => {
             if string(items, out) {
-                return None;
+                return (&[], false);
             }
             counted(tag::LIST, items.len(), out);
-            return open(items, true);
+            return (items, true);
         }
         Repr::Map(map) => {
             counted(tag::MAP, map.len(), out);
-            return open(map.items(), false);
+            return (map.items(), false);
         }
-        _ => return seldom(term, out),
+        _ => return (seldom(term, out), false),
     }
-    None
+    (&[], false)
 }
 
-fn open(parts: &[Term], nil: bool) -> Option<Open<'_>> {
-    let rest = parts.iter();
-    (!parts.is_empty()).then_some(Open { rest, nil })
-}
-
+/// Everything, and the parts that are still to be written.
 #[inline(never)]
-fn seldom<'a, S: Sink>(term: &'a Term, out: &mut Block<'_, S>) -> Option<Open<'a>> {
+fn seldom<'a, S: Sink>(term: &'a Term, out: &mut Block<'_, S>) -> &'a [Term] {
     match &term.0 {
-        Repr::ShortBig(value) => big(value.view(), out),
         Repr::Big(value) => big(value.view(), out),
         Repr::Improper(items) => counted(tag::LIST, items.len().saturating_sub(1), out),
         Repr::Binary(binary) => {
@@ -118,7 +141,7 @@ fn seldom<'a, S: Sink>(term: &'a Term, out: &mut Block<'_, S>) -> Option<Open<'a
         // All others are common ones.
         _ => {}
     }
-    open(term.parts(), false)
+    term.parts()
 }
 
 #[inline(always)]
@@ -126,11 +149,10 @@ fn atom<S: Sink>(atom: &Atom, out: &mut Block<'_, S>) {
     if let Some(place) = out.sink_aside().place_of(atom) {
         return out.put([tag::ATOM_CACHE_REF, place]);
     }
-    if let Some((bytes, length)) = atom.padded() {
-        out.put([tag::SMALL_ATOM_UTF8, length]);
-        return out.first(*bytes, length.into());
-    }
-    long_atom(atom, out);
+    let Some((bytes, length)) = atom.padded() else {
+        return long_atom(atom, out);
+    };
+    out.short([tag::SMALL_ATOM_UTF8, length], *bytes, length);
 }
 
 #[inline(never)]
@@ -159,8 +181,8 @@ fn int<S: Sink>(value: i64, out: &mut Block<'_, S>) {
     let magnitude = value.unsigned_abs();
     let zeros = magnitude.leading_zeros().wrapping_shr(3);
     let length = 8_u8.saturating_sub(u8::try_from(zeros).unwrap_or(0));
-    out.put([tag::SMALL_BIG, length, u8::from(value < 0)]);
-    out.first(magnitude.to_le_bytes(), length.into());
+    let head = [tag::SMALL_BIG, length, u8::from(value < 0)];
+    out.short(head, magnitude.to_le_bytes(), length);
 }
 
 fn big<S: Sink>(value: BigInt<'_>, out: &mut Block<'_, S>) {
@@ -199,9 +221,7 @@ fn string<S: Sink>(items: &[Term], out: &mut Block<'_, S>) -> bool {
 fn pid<S: Sink>(pid: &Pid, out: &mut Block<'_, S>) {
     out.put([tag::NEW_PID]);
     atom(&pid.node, out);
-    out.put(pid.id.to_be_bytes());
-    out.put(pid.serial.to_be_bytes());
-    out.put(pid.creation.to_be_bytes());
+    out.words([pid.id, pid.serial, pid.creation], 3);
 }
 
 fn port<S: Sink>(port: &Port, out: &mut Block<'_, S>) {
@@ -217,9 +237,7 @@ fn reference<S: Sink>(reference: &Reference, out: &mut Block<'_, S>) {
     out.put([tag::NEWER_REFERENCE, 0, words]);
     atom(reference.node(), out);
     out.put(reference.creation().to_be_bytes());
-    for word in reference.words() {
-        out.put(word.to_be_bytes());
-    }
+    out.words(*reference.padded(), words);
 }
 
 fn export<S: Sink>(export: &Export, out: &mut Block<'_, S>) {
@@ -257,16 +275,17 @@ impl Fun {
         let mut out = Block::new(&mut written);
         fun_head(self, &mut out);
         let mut waiting = alloc::vec![self.free.iter()];
-        while let Some(mut parts) = waiting.pop() {
-            let Some(term) = parts.next() else { continue };
-            waiting.push(parts);
+        while let Some(parts) = waiting.last_mut() {
+            let Some(term) = parts.next() else {
+                waiting.pop();
+                continue;
+            };
             match &term.0 {
                 Repr::Fun(fun) => inner = inner.saturating_add(fun.size).saturating_add(1),
                 _ => {
-                    if let Some(open) = head(term, &mut out) {
-                        inner = inner.saturating_add(usize::from(open.nil));
-                        waiting.push(open.rest);
-                    }
+                    let (parts, nil) = head(term, &mut out);
+                    inner = inner.saturating_add(usize::from(nil));
+                    waiting.push(parts.iter());
                 }
             }
         }

@@ -44,6 +44,8 @@ struct Open {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
+    /// None at all.
+    Leaf,
     /// Ends with its last part.
     Plain,
     /// After its elements comes the tail.
@@ -53,6 +55,13 @@ enum Kind {
 
 /// One part (`None`), or the beginning of it.
 type Head = Option<Open>;
+
+impl Open {
+    #[inline]
+    fn open(self) -> Head {
+        (self.kind != Kind::Leaf).then_some(self)
+    }
+}
 
 impl Check<'_> {
     fn term<'b>(&mut self, mut input: Input<'b>) -> Result<Input<'b>, DecodeError> {
@@ -65,12 +74,15 @@ impl Check<'_> {
             (open.missing, input) = leaves(open.missing, input);
             let mut head = None;
             if open.missing > 0 {
-                if let [tag::SMALL_TUPLE, arity @ 1..=u8::MAX, after @ ..] = input.0 {
-                    head = self.open(Kind::Plain, (*arity).into())?;
-                    input = Input(after);
-                } else {
-                    let tag = input.u8()?;
-                    (head, input) = self.seldom(tag, input)?;
+                match self.common(input) {
+                    Some((found, after)) => {
+                        head = found.open();
+                        input = after;
+                    }
+                    None => {
+                        let tag = input.u8()?;
+                        (head, input) = self.seldom(tag, input)?;
+                    }
                 }
             }
             if let Some(inner) = head {
@@ -84,10 +96,14 @@ impl Check<'_> {
             open.missing = open.missing.saturating_sub(1);
             // A part is complete, and with it perhaps what it is the last part of, and so on.
             while open.missing == 0 {
-                if open.kind != Kind::Plain {
-                    (open, input) = self.end(open, input)?;
-                    if open.missing > 0 {
-                        break;
+                match (open.kind, input.0) {
+                    (Kind::Plain, _) => {}
+                    (Kind::List, [tag::NIL, after @ ..]) => input = Input(after),
+                    _ => {
+                        (open, input) = self.end(open, input)?;
+                        if open.missing > 0 {
+                            break;
+                        }
                     }
                 }
                 let Some(outer) = waiting.pop() else {
@@ -97,6 +113,52 @@ impl Check<'_> {
                 open.missing = open.missing.saturating_sub(1);
             }
         }
+    }
+
+    /// The beginnings of common containers, and common leaves that cost memory; `None` for everything else, and for
+    /// faults. Nothing here makes a `Result`.
+    #[inline(always)]
+    fn common<'b>(&mut self, input: Input<'b>) -> Option<(Open, Input<'b>)> {
+        let (tag, after) = input.0.split_first()?;
+        let (kind, missing, cost, after) = match *tag {
+            tag::SMALL_TUPLE => {
+                let (arity, after) = after.split_first()?;
+                (Kind::Plain, usize::from(*arity), OVERHEAD, after)
+            }
+            tag::LIST => {
+                let (count, after) = count(after)?;
+                (Kind::List, count, OVERHEAD, after)
+            }
+            tag::MAP => {
+                let (pairs, after) = count(after)?;
+                (Kind::Plain, pairs.checked_mul(2)?, OVERHEAD, after)
+            }
+            tag::STRING => {
+                let (length, after) = after.split_first_chunk()?;
+                let length = usize::from(u16::from_be_bytes(*length));
+                (
+                    Kind::Leaf,
+                    0,
+                    parts::string_cost(length),
+                    after.get(length..)?,
+                )
+            }
+            tag::NEW_PID => (Kind::Leaf, 0, OVERHEAD, short_name(after)?.get(12..)?),
+            tag::NEWER_REFERENCE => {
+                let ([0, words @ 1..=5], after) = after.split_first_chunk()? else {
+                    return None;
+                };
+                let words = usize::from(*words).saturating_add(1).saturating_mul(4);
+                (Kind::Leaf, 0, OVERHEAD, short_name(after)?.get(words..)?)
+            }
+            _ => return None,
+        };
+        if missing == 0 && kind != Kind::Leaf {
+            return None;
+        }
+        let parts = missing.saturating_mul(size_of::<Term>());
+        self.budget = self.budget.checked_sub(cost.saturating_add(parts))?;
+        Some((Open { kind, missing }, Input(after)))
     }
 
     /// Everything, and every fault of it.
@@ -328,6 +390,21 @@ fn short_atom(bytes: &[u8]) -> Option<&[u8]> {
     let length = usize::from(*length);
     text::padded_ascii(text, length)?;
     text.get(length..)
+}
+
+/// Passes over a short ASCII atom.
+#[inline(always)]
+fn short_name(bytes: &[u8]) -> Option<&[u8]> {
+    match bytes {
+        [tag::SMALL_ATOM_UTF8, after @ ..] => short_atom(after),
+        _ => None,
+    }
+}
+
+#[inline(always)]
+fn count(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    let (count, after) = bytes.split_first_chunk()?;
+    Some((usize::try_from(u32::from_be_bytes(*count)).ok()?, after))
 }
 
 #[inline(always)]

@@ -4,8 +4,10 @@ use core::fmt;
 
 use crate::{
     Atom, AtomError, DecodeError, Decoder, Limits, Pid, Port, RawTerm, Reference, Term,
+    decode::{short_pid, short_reference},
     input::Input,
     parts::{self, Names},
+    tag,
 };
 
 /// A part of a term as it stands on the wire, without a version byte.
@@ -47,6 +49,11 @@ impl<'a> Encoded<'a> {
     /// The process identifier, when it is one.
     #[must_use]
     pub fn pid(self) -> Option<Pid> {
+        if let [tag::NEW_PID, rest @ ..] = self.bytes
+            && let Some((pid, _)) = short_pid(Input(rest), self.raw.atoms())
+        {
+            return Some(pid);
+        }
         let (mut atoms, tag, mut input) = self.open()?;
         let (node, id, serial, creation) = parts::pid(&mut atoms, tag, &mut input).ok()?;
         Some(Pid {
@@ -68,6 +75,11 @@ impl<'a> Encoded<'a> {
     /// The reference, when it is one.
     #[must_use]
     pub fn reference(self) -> Option<Reference> {
+        if let [tag::NEWER_REFERENCE, rest @ ..] = self.bytes
+            && let Some((reference, _)) = short_reference(Input(rest), self.raw.atoms())
+        {
+            return Some(reference);
+        }
         let (mut atoms, tag, mut input) = self.open()?;
         let (node, creation, (words, length)) =
             parts::reference(&mut atoms, tag, &mut input).ok()?;

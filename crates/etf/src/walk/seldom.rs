@@ -9,10 +9,15 @@ use crate::{
     tag,
 };
 
+/// The next token, in any form, and what follows it.
+#[inline(never)]
+pub(super) fn token(mut walk: Walk<'_>) -> Option<(Token<'_>, &[u8])> {
+    let token = walk.seldom()?;
+    Some((token, walk.rest.0))
+}
+
 impl<'a> Walk<'a> {
-    /// The next token, in any form.
-    #[inline(never)]
-    pub(super) fn seldom(&mut self) -> Option<Token<'a>> {
+    fn seldom(&mut self) -> Option<Token<'a>> {
         let mut input = self.rest;
         let mut tag = input.u8().ok()?;
         // OTP takes a list without elements for its tail.
