@@ -6,6 +6,7 @@
 //! as one (`trunkline-bench peer rust …`).
 
 mod bytes;
+mod codec_page;
 mod figure;
 mod goal;
 mod line;
@@ -34,6 +35,10 @@ fn main() -> ExitCode {
             _ => Err(anyhow::anyhow!(
                 "page wants the wire's report and the agent's"
             )),
+        },
+        Some("codec-page") => match args.get(1..) {
+            Some([report]) => codec_page::run(report),
+            _ => Err(anyhow::anyhow!("codec-page wants the codec's report")),
         },
         _ => measure(&args),
     };

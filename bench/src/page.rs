@@ -46,7 +46,8 @@ pub(crate) fn run(wire: &str, agent: &str) -> Result<()> {
             earlier(&std::fs::read_to_string(page).context(page)?)?
         }
     };
-    print!("{}", page(&wire, &agent)?);
+    let sections = crate::codec_page::kept()? + &agent;
+    print!("{}", page(&wire, &sections)?);
     Ok(())
 }
 

@@ -8,22 +8,25 @@ use anyhow::{Result, bail};
 use crate::run::{cargo, output, root, shown};
 use crate::{dist, setup};
 
-/// Measures the wire (some seven minutes) and the binary that users run (some four; it wants root, as the tests do), and makes the page of
-/// both. With `wire`, `agent` or `page` that step alone: what the others found the last time lies in `target/bench`.
+/// Measures the codec (a minute), the wire (some seven) and the binary that users run (some four; it wants root, as the tests do), and makes
+/// the page of all. With `codec`, `wire`, `agent` or `page` that step alone: what the others found the last time lies in `target/bench`,
+/// and the codec's section is put on the page at once.
 pub(crate) fn run(rest: &[String]) -> Result<()> {
     setup::run()?;
     match rest.first().map(String::as_str) {
         None => {
             // Nothing of an earlier run is to stay.
             fs::write(report("wire")?, NOTHING)?;
+            codec()?;
             wire(&[])?;
             agent()?;
             page()
         }
+        Some("codec") => codec(),
         Some("wire") => wire(&rest[1..]),
         Some("agent") => agent(),
         Some("page") => page(),
-        Some(other) => bail!("there is no step {other:?}: wire, agent, page"),
+        Some(other) => bail!("there is no step {other:?}: codec, wire, agent, page"),
     }
 }
 
@@ -41,6 +44,17 @@ fn wire(rest: &[String]) -> Result<()> {
     shown(&mut bench)
 }
 
+/// The codec beside those of others, in a package of its own.
+fn codec() -> Result<()> {
+    let mut bench = cargo();
+    bench.args(["run", "--release", "--manifest-path"]);
+    bench.arg(root().join("bench/codec/Cargo.toml"));
+    bench.args(["--", "--json"]).arg(report("codec")?);
+    shown(&mut bench)?;
+    let mut pages = harness();
+    write_page(&output(pages.arg("codec-page").arg(report("codec")?))?)
+}
+
 fn agent() -> Result<()> {
     let binary = dist::run()?;
     let mut bench = cargo();
@@ -52,8 +66,11 @@ fn agent() -> Result<()> {
 fn page() -> Result<()> {
     let mut bench = harness();
     bench.arg("page").args([report("wire")?, report("agent")?]);
-    let page = output(&mut bench)?;
-    fs::write(root().join("docs/performance.md"), &page)?;
+    write_page(&output(&mut bench)?)
+}
+
+fn write_page(page: &str) -> Result<()> {
+    fs::write(root().join("docs/performance.md"), page)?;
     print!("{page}");
     Ok(())
 }

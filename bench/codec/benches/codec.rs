@@ -4,16 +4,19 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use bytes::Bytes;
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{
+    BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main,
+};
 use trunkline_bench_codec::{Shape, shapes, walk};
 use trunkline_etf::{Limits, RawTerm, Term};
 
 criterion_group! {
     name = codec;
     config = Criterion::default()
-        .sample_size(50)
-        .warm_up_time(Duration::from_millis(50))
-        .measurement_time(Duration::from_millis(200))
+        .sample_size(20)
+        .warm_up_time(Duration::from_millis(20))
+        .measurement_time(Duration::from_millis(60))
+        .nresamples(1_001)
         .without_plots();
     targets = all
 }
@@ -64,6 +67,8 @@ fn eetf(criterion: &mut Criterion, shape: &Shape) {
 
 fn measure(criterion: &mut Criterion, what: &str, shape: &Shape, mut work: impl FnMut()) {
     let mut group = criterion.benchmark_group(what);
+    // Samples of the same length: a term of some milliseconds would have long ones otherwise.
+    group.sampling_mode(SamplingMode::Flat);
     group.throughput(Throughput::Elements(shape.elements as u64));
     group.bench_function(BenchmarkId::from_parameter(shape.name), |bencher| {
         bencher.iter(&mut work);

@@ -279,7 +279,7 @@ static void work(const char *operation, const struct data *data)
     }
 }
 
-/* The best of samples of about 2 ms: whatever else the machine does makes them longer, never shorter. */
+/* The best of 30 samples of about 2 ms: whatever else the machine does makes them longer, never shorter. */
 static void say(const char *operation, const char *file, const struct data *data)
 {
     double begun = now(), best = 1e18;
@@ -288,7 +288,7 @@ static void say(const char *operation, const char *file, const struct data *data
         work(operation, data);
         times++;
     }
-    for (i = 0; i < 100; i++) {
+    for (i = 0; i < 30; i++) {
         double sample;
         begun = now();
         for (j = 0; j < times; j++) work(operation, data);

@@ -19,11 +19,11 @@ say(Operation, File, Work) ->
     receive {time, Nanoseconds} -> ok end,
     io:format("otp ~s ~s ~.2f~n", [Operation, File, Nanoseconds]).
 
-%% The best of samples of about 3 ms, with the collections of garbage that fall into them.
+%% The best of 30 samples of about 3 ms, with the collections of garbage that fall into them.
 best(Work) ->
     Once = sample(Work, 20),
     Times = max(1, round(3000000 / max(1, Once))),
-    lists:min([sample(Work, Times) || _ <- lists:seq(1, 100)]).
+    lists:min([sample(Work, Times) || _ <- lists:seq(1, 30)]).
 
 sample(Work, Times) ->
     Begun = erlang:monotonic_time(nanosecond),

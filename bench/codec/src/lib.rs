@@ -39,6 +39,7 @@ pub fn shapes() -> Vec<Shape> {
         shape("strings", 500, "string", strings),
         shape("maps", 200, "map", maps),
         shape("calls", 500, "call", calls),
+        shape("message", 1, "message", message),
     ]
 }
 
@@ -224,4 +225,12 @@ fn calls(out: &mut Writer, random: &mut Random, count: usize) {
         out.text(random, 16, 16);
     }
     out.nil();
+}
+
+/// One small message, as processes send them to each other: what a call of the codec costs by itself.
+fn message(out: &mut Writer, random: &mut Random, _: usize) {
+    out.tuple(3);
+    out.atom("msg");
+    out.pid("app@10.0.0.5", random);
+    out.integer(1_000_000);
 }

@@ -1,10 +1,9 @@
-//! Everybody's codec on the same bytes, as a table: see README.md.
+//! Everybody's codec on the same bytes: see README.md.
 //!
-//! `trunkline-bench-codec` measures all and prints the table; `--json FILE` writes the figures, too. `spin OPERATION SHAPE TIMES` does one
+//! `trunkline-bench-codec` measures all and prints the figures as JSON; `--json FILE` writes them there. `spin OPERATION SHAPE TIMES` does one
 //! thing only, for a profiler.
 
 mod peers;
-mod table;
 
 use std::hint::black_box;
 
@@ -17,11 +16,15 @@ fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match *arguments {
-        [] => table::print(&peers::measure()?, None),
-        ["--json", file] => table::print(&peers::measure()?, Some(file.as_ref())),
-        ["spin", operation, shape, times] => spin(operation, shape, times.parse()?),
+        [] => println!("{}", serde_json::to_string_pretty(&peers::measure()?)?),
+        ["--json", file] => {
+            let report = peers::measure()?;
+            std::fs::write(file, serde_json::to_string_pretty(&report)?)?;
+        }
+        ["spin", operation, shape, times] => spin(operation, shape, times.parse()?)?,
         _ => bail!("usage: trunkline-bench-codec [--json FILE | spin OPERATION SHAPE TIMES]"),
     }
+    Ok(())
 }
 
 fn spin(operation: &str, shape: &str, times: usize) -> Result<()> {

@@ -3,18 +3,27 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
+use serde::Serialize;
 use trunkline_bench_codec::{Shape, write_all};
 
-/// Nanoseconds for an element, by peer and operation, then by shape.
-pub(crate) type Figures = BTreeMap<String, BTreeMap<String, f64>>;
+/// What was measured.
+#[derive(Default, Serialize)]
+pub(crate) struct Report {
+    /// Versions of those who are compared.
+    pub(crate) versions: Vec<String>,
+    /// Names, and what one element is.
+    pub(crate) shapes: Vec<(&'static str, &'static str)>,
+    /// Nanoseconds for an element: by peer and operation, by shape, of each round.
+    pub(crate) figures: BTreeMap<String, BTreeMap<&'static str, Vec<f64>>>,
+}
 
-/// Rounds of everybody, one after another, so that a slow minute of the machine hits all; the best one counts.
-const ROUNDS: usize = 3;
+/// Rounds of everybody, one after another, so that a slow minute of the machine hits all.
+const ROUNDS: usize = 5;
 
-pub(crate) fn measure() -> Result<Figures> {
+pub(crate) fn measure() -> Result<Report> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let target = root.join("target");
     let shapes = write_all(&target.join("shapes"))?;
@@ -24,22 +33,48 @@ pub(crate) fn measure() -> Result<Figures> {
         .arg("-o")
         .arg(&target)
         .arg(root.join("peers/otp.erl")))?;
-    let mut figures = Figures::new();
+    let mut report = Report {
+        versions: vec![otp_version()?, eetf_version(root)?],
+        shapes: shapes
+            .iter()
+            .map(|(shape, _)| (shape.name, shape.element))
+            .collect(),
+        ..Report::default()
+    };
     for round in 1..=ROUNDS {
         eprintln!("codec: round {round} of {ROUNDS}");
         let said = run(Command::new(&libei).args(&files))?;
-        keep_lines(&said, &shapes, &mut figures)?;
+        keep_lines(&said, &shapes, &mut report)?;
         let mut erl = Command::new("erl");
         erl.args(["-noshell", "-run", "otp", "main"]).args(&files);
         let said = run(erl.current_dir(&target))?;
-        keep_lines(&said, &shapes, &mut figures)?;
+        keep_lines(&said, &shapes, &mut report)?;
         let mut bench = Command::new(env!("CARGO"));
         run(bench
-            .args(["bench", "--quiet", "--bench", "codec"])
+            .args(["bench", "--quiet", "--bench", "codec", "--", "--quiet"])
             .current_dir(root))?;
-        keep_samples(&target.join("criterion"), &shapes, &mut figures)?;
+        keep_samples(&target.join("criterion"), &shapes, &mut report)?;
     }
-    Ok(figures)
+    Ok(report)
+}
+
+fn otp_version() -> Result<String> {
+    let release = "io:put_chars(erlang:system_info(otp_release)), halt().";
+    let mut erl = Command::new("erl");
+    let release = run(erl.args(["-noshell", "-eval", release]))?;
+    Ok(format!("OTP {release} and its libei"))
+}
+
+/// As the lock file has it.
+fn eetf_version(root: &Path) -> Result<String> {
+    let lock = fs::read_to_string(root.join("Cargo.lock"))?;
+    let version = lock
+        .split_once("name = \"eetf\"\nversion = \"")
+        .and_then(|(_, rest)| rest.split('"').next());
+    Ok(format!(
+        "eetf {}",
+        version.context("no eetf in Cargo.lock")?
+    ))
 }
 
 fn compile_libei(root: &Path, target: &Path) -> Result<PathBuf> {
@@ -60,25 +95,21 @@ fn compile_libei(root: &Path, target: &Path) -> Result<PathBuf> {
 }
 
 /// `PEER OPERATION FILE NANOSECONDS` for a whole term.
-fn keep_lines(said: &str, shapes: &[(Shape, PathBuf)], figures: &mut Figures) -> Result<()> {
+fn keep_lines(said: &str, shapes: &[(Shape, PathBuf)], report: &mut Report) -> Result<()> {
     for line in said.lines() {
         let [peer, operation, file, time] = *line.split(' ').collect::<Vec<_>>() else {
             bail!("not a figure: {line}")
         };
         let shape = shapes.iter().find(|(_, known)| known == Path::new(file));
         let (shape, _) = shape.context("a file that is no shape")?;
-        keep(
-            figures,
-            &format!("{peer} {operation}"),
-            shape,
-            time.parse()?,
-        );
+        let who = format!("{peer} {operation}");
+        keep(report, who, shape, time.parse()?);
     }
     Ok(())
 }
 
 /// Criterion's own samples, of which the best counts, as for the others.
-fn keep_samples(folder: &Path, shapes: &[(Shape, PathBuf)], figures: &mut Figures) -> Result<()> {
+fn keep_samples(folder: &Path, shapes: &[(Shape, PathBuf)], report: &mut Report) -> Result<()> {
     for group in fs::read_dir(folder)? {
         let group = group?;
         let name = group.file_name().to_string_lossy().replace('_', " ");
@@ -91,27 +122,25 @@ fn keep_samples(folder: &Path, shapes: &[(Shape, PathBuf)], figures: &mut Figure
             let list = |key: &str| sample[key].as_array().cloned().unwrap_or_default();
             let each = list("times").into_iter().zip(list("iters"));
             let each = each.filter_map(|(time, times)| Some(time.as_f64()? / times.as_f64()?));
-            keep(figures, &name, shape, each.fold(f64::INFINITY, f64::min));
+            let best = each.fold(f64::INFINITY, f64::min);
+            keep(report, name.clone(), shape, best);
         }
     }
     Ok(())
 }
 
-fn keep(figures: &mut Figures, who: &str, shape: &Shape, nanoseconds: f64) {
-    let each = nanoseconds / shape.elements as f64;
-    let known = figures.entry(who.to_owned()).or_default();
-    let best = known.entry(shape.name.to_owned()).or_insert(each);
-    *best = best.min(each);
+fn keep(report: &mut Report, who: String, shape: &Shape, nanoseconds: f64) {
+    let of = report.figures.entry(who).or_default();
+    let rounds = of.entry(shape.name).or_default();
+    rounds.push(nanoseconds / shape.elements as f64);
 }
 
 fn run(command: &mut Command) -> Result<String> {
     let what = format!("{command:?}");
-    let output = command
-        .stderr(Stdio::inherit())
-        .output()
-        .context(what.clone())?;
+    let output = command.output().context(what.clone())?;
     if !output.status.success() {
-        bail!("{what}: {}", output.status);
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!("{what}: {}: {said}", output.status);
     }
     Ok(String::from_utf8(output.stdout)?)
 }

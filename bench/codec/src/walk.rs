@@ -6,9 +6,7 @@ use trunkline_etf::{AtomRef, Limits, RawTerm, Token, Visit};
 #[must_use]
 pub fn walk(raw: &RawTerm, limits: &Limits) -> i64 {
     let mut sum = Sum(0);
-    raw.walk(limits)
-        .expect("a shape is a term")
-        .visit(&mut sum);
+    raw.walk(limits).expect("a shape is a term").visit(&mut sum);
     sum.0
 }
 

@@ -69,9 +69,9 @@ impl Term {
     /// The encoded term with the version byte 131.
     #[must_use]
     pub fn to_vec(&self) -> Vec<u8> {
-        let mut out = Vec::new();
+        let mut out = Gathered::default();
         self.encode(&mut out);
-        out
+        out.into_vec()
     }
 
     /// How many bytes [`encode_bare`](Self::encode_bare) appends.
@@ -82,3 +82,47 @@ impl Term {
         length
     }
 }
+
+/// Large binaries wait until the size of everything is known: a buffer that grew around them would copy them again.
+#[derive(Default)]
+struct Gathered {
+    copied: Vec<u8>,
+    /// Each with the number of copied bytes before it.
+    shared: Vec<(usize, Bytes)>,
+}
+
+impl Sink for Gathered {
+    #[inline]
+    fn put(&mut self, bytes: &[u8]) {
+        self.copied.extend_from_slice(bytes);
+    }
+
+    fn put_shared(&mut self, bytes: &[u8], shared: impl FnOnce() -> Bytes) {
+        match bytes.len() {
+            LARGE.. => self.shared.push((self.copied.len(), shared())),
+            _ => self.put(bytes),
+        }
+    }
+}
+
+impl Gathered {
+    fn into_vec(self) -> Vec<u8> {
+        if self.shared.is_empty() {
+            return self.copied;
+        }
+        let lengths = self.shared.iter().map(|(_, bytes)| bytes.len());
+        let size = lengths.fold(self.copied.len(), usize::saturating_add);
+        let mut all = Vec::with_capacity(size);
+        let mut begun = 0;
+        for (end, bytes) in &self.shared {
+            all.extend_from_slice(self.copied.get(begun..*end).unwrap_or_default());
+            all.extend_from_slice(bytes);
+            begun = *end;
+        }
+        all.extend_from_slice(self.copied.get(begun..).unwrap_or_default());
+        all
+    }
+}
+
+/// Binaries from this size on are not copied twice.
+const LARGE: usize = 512;

@@ -153,3 +153,33 @@ fn hash(term: &Term) -> u64 {
     term.hash(&mut hasher);
     hasher.finish()
 }
+
+/// `to_vec` puts them to their place in the end, a buffer of somebody else gets them one by one.
+#[test]
+fn large_binaries_stand_where_they_belong() {
+    let binary = |length: usize| Term::binary(vec![7; length]);
+    let lists = [
+        Term::list([binary(511), binary(512), binary(513)]),
+        Term::tuple([binary(5_000)]),
+        Term::tuple([
+            1.into(),
+            binary(5_000),
+            Term::string("between"),
+            binary(700),
+            2.into(),
+        ]),
+        Term::bitstring(&Bytes::from(vec![255; 1_000]), 7_999).unwrap(),
+        Term::list((0..300).map(|_| 7)),
+        Term::list((0..300).map(|number| number % 257)),
+        Term::list((0..150).map(|number| if number == 149 { 256 } else { 1 })),
+    ];
+    for term in lists.iter().cloned().chain([Term::list(lists.clone())]) {
+        let mut one_by_one = Vec::new();
+        term.encode(&mut one_by_one);
+        assert_eq!(term.to_vec(), one_by_one);
+        assert_eq!(
+            Term::decode(&one_by_one.into(), &Limits::default()),
+            Ok(term)
+        );
+    }
+}

@@ -24,7 +24,7 @@ impl<'s, S: Sink> Block<'s, S> {
 
     #[inline(always)]
     pub(super) fn put<const N: usize>(&mut self, bytes: [u8; N]) {
-        self.short([], bytes, 0);
+        self.short([], &bytes, 0);
         self.used = self.used.saturating_add(N);
     }
 
@@ -33,7 +33,7 @@ impl<'s, S: Sink> Block<'s, S> {
     pub(super) fn short<const H: usize, const N: usize>(
         &mut self,
         head: [u8; H],
-        bytes: [u8; N],
+        bytes: &[u8; N],
         count: u8,
     ) {
         if const { H + N } > LENGTH.saturating_sub(self.used) {
@@ -46,7 +46,7 @@ impl<'s, S: Sink> Block<'s, S> {
             && let Some(rest) = rest.first_chunk_mut()
         {
             *place = head;
-            *rest = bytes;
+            *rest = *bytes;
             self.used = self.used.saturating_add(H).saturating_add(count.into());
         }
     }
@@ -74,6 +74,11 @@ impl<'s, S: Sink> Block<'s, S> {
         let begun = self.used;
         self.used = begun.saturating_add(length).min(LENGTH);
         self.bytes.get_mut(begun..self.used).unwrap_or_default()
+    }
+
+    /// Forgets so many bytes, the last that room was asked for.
+    pub(super) fn take_back(&mut self, length: usize) {
+        self.used = self.used.saturating_sub(length);
     }
 
     /// Appends any number of bytes.

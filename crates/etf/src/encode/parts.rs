@@ -79,15 +79,11 @@ fn head<'a, S: Sink>(term: &'a Term, out: &mut Block<'_, S>) -> Rest<'a> {
         }
         Repr::ShortBinary(binary) => {
             let (content, length) = binary.padded();
-            out.short([tag::BINARY, 0, 0, 0, length], *content, length);
+            out.short([tag::BINARY, 0, 0, 0, length], content, length);
         }
         Repr::ShortBig(value) => {
             let (negative, magnitude, length) = value.padded();
-            out.short(
-                [tag::SMALL_BIG, length, negative.into()],
-                *magnitude,
-                length,
-            );
+            out.short([tag::SMALL_BIG, length, negative.into()], magnitude, length);
         }
         Repr::Tuple(items) => {
             match u8::try_from(items.len()) {
@@ -152,7 +148,7 @@ fn atom<S: Sink>(atom: &Atom, out: &mut Block<'_, S>) {
     let Some((bytes, length)) = atom.padded() else {
         return long_atom(atom, out);
     };
-    out.short([tag::SMALL_ATOM_UTF8, length], *bytes, length);
+    out.short([tag::SMALL_ATOM_UTF8, length], bytes, length);
 }
 
 #[inline(never)]
@@ -182,7 +178,7 @@ fn int<S: Sink>(value: i64, out: &mut Block<'_, S>) {
     let zeros = magnitude.leading_zeros().wrapping_shr(3);
     let length = 8_u8.saturating_sub(u8::try_from(zeros).unwrap_or(0));
     let head = [tag::SMALL_BIG, length, u8::from(value < 0)];
-    out.short(head, magnitude.to_le_bytes(), length);
+    out.short(head, &magnitude.to_le_bytes(), length);
 }
 
 fn big<S: Sink>(value: BigInt<'_>, out: &mut Block<'_, S>) {
@@ -198,13 +194,13 @@ fn big<S: Sink>(value: BigInt<'_>, out: &mut Block<'_, S>) {
 /// A list of up to 65,535 bytes has a form of its own.
 #[inline]
 fn string<S: Sink>(items: &[Term], out: &mut Block<'_, S>) -> bool {
-    let byte = |item: &Term| match item.0 {
-        Repr::Int(value) => u8::try_from(value).ok(),
-        _ => None,
-    };
-    let Ok(length) = u16::try_from(items.len()) else {
+    let first = items.first().map(|item| &item.0);
+    let (Some(Repr::Int(0..=255)), Ok(length)) = (first, u16::try_from(items.len())) else {
         return false;
     };
+    if items.len() <= SHORT_STRING {
+        return short_string(items, length, out);
+    }
     if !items.iter().all(|item| byte(item).is_some()) {
         return false;
     }
@@ -217,6 +213,36 @@ fn string<S: Sink>(items: &[Term], out: &mut Block<'_, S>) -> bool {
     }
     true
 }
+
+/// The same in one pass: what was written is taken back when it is no string.
+#[inline(never)]
+fn short_string<S: Sink>(items: &[Term], length: u16, out: &mut Block<'_, S>) -> bool {
+    let [high, low] = length.to_be_bytes();
+    let size = items.len().saturating_add(3);
+    let (head, places) = out.room(size).split_at_mut(3);
+    head.copy_from_slice(&[tag::STRING, high, low]);
+    for (place, item) in places.iter_mut().zip(items) {
+        match byte(item) {
+            Some(byte) => *place = byte,
+            None => {
+                out.take_back(size);
+                return false;
+            }
+        }
+    }
+    true
+}
+
+#[inline]
+fn byte(item: &Term) -> Option<u8> {
+    match item.0 {
+        Repr::Int(value) => u8::try_from(value).ok(),
+        _ => None,
+    }
+}
+
+/// What fits into a block with its head.
+const SHORT_STRING: usize = 200;
 
 fn pid<S: Sink>(pid: &Pid, out: &mut Block<'_, S>) {
     out.put([tag::NEW_PID]);
