@@ -213,8 +213,9 @@ impl Drop for Replaced {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_begins_while_the_node_ends_ends_too() {
-    let epmd = epmd();
     for dropped in [false, true] {
+        // The name of the node before is free there a moment after its end.
+        let epmd = epmd();
         let one = node(&epmd, "one@127.0.0.1").await;
         let (begun, mut begins) = tokio::sync::mpsc::unbounded_channel();
         let (runs, running) = tokio::sync::oneshot::channel();
