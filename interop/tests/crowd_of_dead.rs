@@ -34,7 +34,7 @@ const DEAD: std::ops::Range<u16> = 0x1000..0x1000 + 295;
 /// What 295 dead hosts may cost. One by one, the `net_kernel` of OTP takes seven seconds for each.
 const COST: Duration = Duration::from_millis(250);
 
-/// The middle one of so many counts: the machine does other things too.
+/// The least of so many counts: what else the machine does only adds to it.
 const ROUNDS: usize = 3;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -89,7 +89,10 @@ fn the_dead_delay_nobody_and_are_left_in_peace() {
         let watched = (round == ROUNDS).then_some(&graveyard);
         with.push(run(&hosts[0], me, watched));
     }
-    let (without, with) = (middle(without), middle(with));
+    let (without, with) = (
+        without.into_iter().min().unwrap(),
+        with.into_iter().min().unwrap(),
+    );
     println!("five live nodes after {without:?}, among 295 dead ones after {with:?}");
     assert!(
         with < without + COST,
@@ -274,9 +277,4 @@ fn cost(pid: u32) -> (Duration, u64) {
         Duration::from_millis(ticks * 1000 / hertz),
         memory.parse().unwrap(),
     )
-}
-
-fn middle(mut times: Vec<Duration>) -> Duration {
-    times.sort_unstable();
-    times[times.len() / 2]
 }

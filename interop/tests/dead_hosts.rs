@@ -22,7 +22,7 @@ const DEAD: std::ops::Range<u8> = 100..130;
 /// What thirty dead hosts may cost. One by one, the `net_kernel` of OTP takes seven seconds for each.
 const COST: Duration = Duration::from_millis(250);
 
-/// The middle one of so many counts: the machine does other things too.
+/// The least of so many counts: what else the machine does only adds to it.
 const ROUNDS: usize = 3;
 
 #[test]
@@ -48,7 +48,10 @@ fn the_dead_delay_nobody() {
         fleet.api.set(listing(&fleet, DEAD.len()));
         with.push(round(&mut fleet));
     }
-    let (without, with) = (middle(without), middle(with));
+    let (without, with) = (
+        without.into_iter().min().unwrap(),
+        with.into_iter().min().unwrap(),
+    );
     println!("all live edges after the first answer: {without:?}, with 30 dead hosts {with:?}");
     assert!(
         with < without + COST,
@@ -112,9 +115,4 @@ fn bury(host: &Host) -> Vec<TcpListener> {
         .unwrap();
     let silent = (120..130).map(|n| host.listen((Ipv4Addr::new(10, 20, 0, n), 4369)).unwrap());
     silent.collect()
-}
-
-fn middle(mut times: Vec<Duration>) -> Duration {
-    times.sort_unstable();
-    times[times.len() / 2]
 }
