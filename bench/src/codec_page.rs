@@ -139,7 +139,7 @@ impl Table {
             let goal = (self.goal)(shape);
             let cells = self.peers.iter().map(|peer| {
                 let figure = report.rounds(peer, shape);
-                let figure = figure.map_or("-".to_owned(), |rounds| number(median(rounds)));
+                let figure = figure.map_or_else(|| "-".to_owned(), |rounds| number(median(rounds)));
                 match goal.than.contains(peer) {
                     true => format!("**{figure}**"),
                     false => figure,
