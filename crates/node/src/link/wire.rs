@@ -72,9 +72,10 @@ impl Wire {
         self.lock().portion.release();
     }
 
-    /// Forgets what has not left: the connection is over. Part of a frame may have, so nothing follows.
+    /// Forgets what has not left: the connection is over. The stream stays until its task has ended, which
+    /// would look for it again and again.
     pub(super) fn clear(&self) {
-        *self.lock() = State::default();
+        self.lock().portion = Portion::default();
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
