@@ -1,6 +1,6 @@
 //! Terms of any shape cross a pipe to a real OTP, and mean there what was meant here; and the other way round.
 
-use trunkline_etf::{Limits, Term};
+use trunkline_etf::{Limits, Term, View};
 use trunkline_interop::terms::{Beam, Random, plain};
 
 /// Terms in each direction.
@@ -59,6 +59,40 @@ fn we_read_what_otp_means() {
         assert!(answer.is_atom("ok"), "batch {batch}: {}", readable(&answer));
     }
     assert!(printed > TERMS / 4, "only {printed} terms were printed");
+}
+
+#[test]
+fn we_sort_as_otp_does() {
+    let mut random = Random::from_environment();
+    let mut otp = Beam::escript("etf_port.escript");
+    for batch in 0..5 {
+        let mut terms: Vec<Term> = (0..BATCH * 2).map(|_| random.term(3)).collect();
+        terms.retain(has_erlangs_order);
+        assert!(terms.len() > BATCH / 4, "only {} to sort", terms.len());
+        let question = Term::tuple([Term::atom("sort"), Term::list(terms.clone())]);
+        let theirs = otp.ask(&question);
+        terms.sort();
+        let theirs = theirs.as_list().expect("a list of terms");
+        assert_eq!(theirs.len(), terms.len());
+        for (place, (their, our)) in theirs.iter().zip(&terms).enumerate() {
+            assert_eq!(their, our, "place {place} of batch {batch}");
+        }
+    }
+}
+
+/// Among floats, identifiers and functions, and between floats and integers, ours is an order of its own (`impl Ord for Term`).
+fn has_erlangs_order(term: &Term) -> bool {
+    match term.view() {
+        View::Atom(_) | View::Int(_) | View::Big(_) | View::Binary(_) | View::Bits(_) => true,
+        View::Tuple(items) | View::List(items) => items.iter().all(has_erlangs_order),
+        View::Improper(items, tail) => {
+            items.iter().all(has_erlangs_order) && has_erlangs_order(tail)
+        }
+        View::Map(map) => map
+            .iter()
+            .all(|(key, value)| has_erlangs_order(key) && has_erlangs_order(value)),
+        _ => false,
+    }
 }
 
 fn readable(answer: &Term) -> String {
