@@ -78,6 +78,24 @@ fn binaries_are_not_copied() {
 }
 
 #[test]
+fn a_term_without_binaries_holds_nothing_of_what_it_came_from() {
+    const BINARY_EXT: u8 = 109;
+    const BIT_BINARY_EXT: u8 = 77;
+    let vectors = ["25", "27", "29"].into_iter().flat_map(release);
+    let mut seen = 0;
+    for vector in vectors {
+        let bytes = vector.bytes();
+        if bytes.contains(&BINARY_EXT) || bytes.contains(&BIT_BINARY_EXT) {
+            continue;
+        }
+        let term = Term::decode(&bytes, &Limits::default()).unwrap();
+        assert!(bytes.is_unique(), "{}: {term}", vector.name);
+        seen += 1;
+    }
+    assert!(seen > 100, "{seen}");
+}
+
+#[test]
 fn the_size_limit_counts_all_that_is_held() {
     let limits = Limits::default();
     let many = |term: Term| Term::list(std::iter::repeat_n(term, 1_000));
