@@ -34,6 +34,15 @@ async fn pair() -> Pair {
     let (one, two) = (node("one@127.0.0.1").await, node("two@127.0.0.1").await);
     let target = Target::new(two.name().clone());
     one.connect(&target).await.expect("it connects");
+    // The other side has the connection a moment later.
+    let there = async {
+        while two.connected().is_empty() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    timeout(SOON, there)
+        .await
+        .expect("it is there on both sides");
     Pair {
         one,
         two,
