@@ -39,8 +39,8 @@
 //!
 //! No depth of nesting can exhaust a stack: decoding, dropping, cloning, comparing, hashing, printing and encoding keep stacks of their
 //! own on the heap, some beyond a few levels only. Memory is taken for bytes that are there, never for a length that is claimed.
-//! Binaries of more than 22 bytes are slices of the input (which lives as long as one of them does); everything else is the
-//! term's own. There is no atom table to fill.
+//! Binaries of more than 22 bytes, and bitstrings, are slices of the input (which lives as long as one of them does); everything
+//! else is the term's own. There is no atom table to fill.
 //!
 //! # The canonical form
 //!

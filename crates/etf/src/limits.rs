@@ -10,7 +10,7 @@ pub struct Limits {
     /// How deep terms may nest. Default 10,000. Nothing here recurses, code that walks a term may.
     pub depth: usize,
     /// Memory of the decoded term in bytes, without the binaries, which stay in the input. Default 64 MiB.
-    /// A byte of input becomes 24 bytes at most (an element of a list of small integers).
+    /// A byte of input counts as 44 bytes at most (a tuple of one); an element of a list of small integers as 24.
     pub size: usize,
     /// Size of a compressed term when inflated. Default 64 MiB; 0 refuses compression.
     pub inflated: usize,

@@ -125,7 +125,7 @@ impl<'a> Walk<'a> {
         while rest.left() > 0 {
             let after = common(rest.0, raw, visitor).or_else(|| {
                 let (token, after) = seldom::token(Walk { rest, raw })?;
-                visitor.token(token);
+                show(token, visitor);
                 Some(after)
             });
             rest = Input(after.unwrap_or_default());
@@ -135,7 +135,7 @@ impl<'a> Walk<'a> {
 
 /// Who is shown the values of a term, in the order of the wire, by [`Walk::visit`].
 ///
-/// [`token`](Self::token) gets what has no method of its own, or none that is written here.
+/// [`token`](Self::token) gets what has no method of its own, and what the visitor has not written the method for.
 pub trait Visit<'a> {
     /// Any value.
     fn token(&mut self, token: Token<'a>);
@@ -183,6 +183,22 @@ pub trait Visit<'a> {
     #[inline]
     fn map(&mut self, pairs: usize) {
         self.token(Token::Map(pairs));
+    }
+}
+
+/// Gives a value to the method that is for it, in whatever form it came.
+fn show<'a>(token: Token<'a>, visitor: &mut impl Visit<'a>) {
+    match token {
+        Token::Int(value) => visitor.int(value),
+        Token::Float(value) => visitor.float(value),
+        Token::Atom(atom) => visitor.atom(atom),
+        Token::Binary(bytes) => visitor.binary(bytes),
+        Token::String(bytes) => visitor.string(bytes),
+        Token::Nil => visitor.nil(),
+        Token::List(length) => visitor.list(length),
+        Token::Tuple(arity) => visitor.tuple(arity),
+        Token::Map(pairs) => visitor.map(pairs),
+        other => visitor.token(other),
     }
 }
 
@@ -300,7 +316,7 @@ fn count(bytes: &[u8]) -> Option<(usize, &[u8])> {
     Some((usize::try_from(u32::from_be_bytes(*count)).ok()?, rest))
 }
 
-/// The quick way for large integers that more bytes follow.
+/// The quick way for integers in the form of large ones.
 #[inline(always)]
 fn big<'a>(bytes: &'a [u8], visitor: &mut impl Visit<'a>) -> Option<&'a [u8]> {
     let ([length, sign], rest) = bytes.split_first_chunk()?;

@@ -9,7 +9,9 @@ mod util;
 
 use bytes::Bytes;
 use mutate::Random;
-use trunkline_etf::{Atom, DecodeError, Limits, RawTerm, Record, Term, Token, Visit, Walk, atom};
+use trunkline_etf::{
+    Atom, AtomRef, DecodeError, Limits, RawTerm, Record, Term, Token, Visit, Walk, atom,
+};
 use util::{malformed, release};
 
 #[test]
@@ -33,6 +35,7 @@ fn all_vectors() {
         walk.visit(&mut shown);
         let tokens: Vec<String> = walk.tokens().map(|token| format!("{token:?}")).collect();
         assert_eq!(shown.0, tokens, "{}", vector.name);
+        assert_eq!(each(&walk), tokens, "{}", vector.name);
         let mut walk = raw.walk(&Limits::default()).unwrap();
         let whole = walk.part().unwrap();
         assert!(walk.is_done(), "{}", vector.name);
@@ -47,6 +50,86 @@ struct Shown(Vec<String>);
 impl<'a> Visit<'a> for Shown {
     fn token(&mut self, token: Token<'a>) {
         self.0.push(format!("{token:?}"));
+    }
+}
+
+#[test]
+fn every_form_of_a_value_has_the_method_of_its_kind() {
+    // A cached atom, an atom in Latin-1, an old float, a large tuple, a small integer as a bignum, an empty string.
+    let forms: [&[u8]; 6] = [
+        &[82, 0],
+        &[115, 1, b'a'],
+        b"c1.50000000000000000000e+00\0\0\0\0\0",
+        &[105, 0, 0, 0, 1, 97, 7],
+        &[110, 3, 0, 7, 0, 0],
+        &[107, 0, 0],
+    ];
+    for form in forms {
+        let raw = with_atoms(form.to_vec());
+        let walk = raw.walk(&Limits::default()).unwrap();
+        let tokens: Vec<String> = walk.tokens().map(|token| format!("{token:?}")).collect();
+        assert_eq!(each(&walk), tokens);
+    }
+}
+
+fn each(walk: &Walk<'_>) -> Vec<String> {
+    let mut each = Each(Vec::new());
+    walk.visit(&mut each);
+    each.0
+}
+
+/// Has every method, so that `token` gets nothing for which there is one.
+struct Each(Vec<String>);
+
+impl Each {
+    fn push(&mut self, token: Token<'_>) {
+        self.0.push(format!("{token:?}"));
+    }
+}
+
+impl<'a> Visit<'a> for Each {
+    fn token(&mut self, token: Token<'a>) {
+        let has_one = matches!(
+            token,
+            Token::Int(_)
+                | Token::Float(_)
+                | Token::Atom(_)
+                | Token::Binary(_)
+                | Token::String(_)
+                | Token::Nil
+                | Token::List(_)
+                | Token::Tuple(_)
+                | Token::Map(_)
+        );
+        assert!(!has_one, "{token:?}");
+        self.push(token);
+    }
+    fn int(&mut self, value: i64) {
+        self.push(Token::Int(value));
+    }
+    fn float(&mut self, value: f64) {
+        self.push(Token::Float(value));
+    }
+    fn atom(&mut self, atom: AtomRef<'a>) {
+        self.push(Token::Atom(atom));
+    }
+    fn binary(&mut self, bytes: &'a [u8]) {
+        self.push(Token::Binary(bytes));
+    }
+    fn string(&mut self, bytes: &'a [u8]) {
+        self.push(Token::String(bytes));
+    }
+    fn nil(&mut self) {
+        self.push(Token::Nil);
+    }
+    fn list(&mut self, length: usize) {
+        self.push(Token::List(length));
+    }
+    fn tuple(&mut self, arity: usize) {
+        self.push(Token::Tuple(arity));
+    }
+    fn map(&mut self, pairs: usize) {
+        self.push(Token::Map(pairs));
     }
 }
 

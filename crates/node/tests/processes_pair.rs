@@ -380,23 +380,3 @@ async fn an_alias_of_a_monitor_that_the_node_ends_is_none_any_more() {
     assert!(matches!(next(&mut a).await, Message::Down { .. }));
     assert!(format!("{:?}", pair.one).contains("calls_and_aliases: 0"));
 }
-
-/// A message that was received takes no room any more, whatever its receiver does next.
-#[tokio::test]
-async fn what_was_received_does_not_count() {
-    let builder = |name: &str| {
-        let node = Node::builder(name.parse().expect("a node name")).epmd(None);
-        node.cookie(Cookie::new("monster").expect("a cookie"))
-    };
-    let two = builder("two@127.0.0.1").listen([Ipv4Addr::LOCALHOST.into()], 0);
-    let two = two.max_mailboxes(4 << 10).start().await.expect("it starts");
-    let one = builder("one@127.0.0.1").peer_port(two.port().expect("it listens"));
-    let one = one.start().await.expect("it starts");
-    let (mut busy, mut other) = (two.process(), two.process());
-    let a = one.process();
-    let large = Term::binary(vec![7; 40 << 10]);
-    a.send(&busy.pid(), &large).await.expect("it connects");
-    assert_eq!(next(&mut busy).await, Message::Term(large));
-    a.send(&other.pid(), term!(hello)).await.expect("connected");
-    assert_eq!(next(&mut other).await, Message::Term(term!(hello)));
-}

@@ -22,6 +22,9 @@ use crate::transport::ReadHalf;
 /// writes faster than this reads is always ready.
 const READ_TURN: usize = 64 << 10;
 
+/// How much is read between two pauses at the least. The head of a fragment is read alone, and would cost one.
+const PAUSE_AFTER: usize = 4 << 10;
+
 /// Reads until the connection ends.
 pub(super) async fn run(
     shared: &Arc<Shared>,
@@ -37,18 +40,24 @@ pub(super) async fn run(
     let mut clock = Clock::new();
     let mut retimed = pin!(link.retimed.notified());
     let mut turn = 0;
+    let mut since_pause = PAUSE_AFTER;
     let mut receiver = None;
     loop {
         if let Err(why) = deliver(shared, link, &mut inbound, &mut receiver) {
             return why;
         }
-        if link.account.is_over() {
+        if since_pause >= PAUSE_AFTER && link.account.is_over() {
+            since_pause = 0;
             link.account.pause(|| link.is_awaited(shared)).await;
             // The silence was ours.
             inbound.lives(link.now());
         }
         if turn >= READ_TURN {
             turn = 0;
+            // A peer that always has something lets nobody wait below.
+            if clock.is_reached() {
+                look(link, &mut inbound);
+            }
             tokio::task::yield_now().await;
         }
         clock.set(inbound.poll_timeout().and_then(|due| link.moment(due)));
@@ -61,6 +70,7 @@ pub(super) async fn run(
                 Ok(count) => {
                     inbound.advance(link.now());
                     turn += count;
+                    since_pause += count;
                 }
                 Err(why) => return broken(&why),
             },
@@ -68,12 +78,15 @@ pub(super) async fn run(
                 retimed.set(link.retimed.notified());
                 inbound.set_tick_time(link.tick_time());
             }
-            () = clock.reached() => {
-                inbound.lives(link.peer_has_read());
-                inbound.handle_timeout(link.now());
-            }
+            () = clock.reached() => look(link, &mut inbound),
         }
     }
+}
+
+/// What is due by the clock.
+fn look(link: &Link, inbound: &mut Inbound) {
+    inbound.lives(link.peer_has_read());
+    inbound.handle_timeout(link.now());
 }
 
 /// Hands over all that one read brought, before anybody else has a turn. `receiver` is for whom the

@@ -27,6 +27,8 @@ struct State {
     /// `None` before the task begins and after it has ended.
     stream: Option<Arc<WriteHalf>>,
     portion: Portion,
+    /// Half a frame may have left: nothing may follow it.
+    over: bool,
 }
 
 /// What came of an attempt to write.
@@ -72,10 +74,12 @@ impl Wire {
         self.lock().portion.release();
     }
 
-    /// Forgets what has not left: the connection is over. The stream stays until its task has ended, which
-    /// would look for it again and again.
+    /// Forgets what has not left: the connection is over, and whatever is queued yet by somebody who does not know so stays
+    /// where it is. The stream stays until its task has ended, which would look for it again and again.
     pub(super) fn clear(&self) {
-        self.lock().portion = Portion::default();
+        let mut state = self.lock();
+        state.over = true;
+        state.portion = Portion::default();
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -94,6 +98,9 @@ impl State {
         let Some(stream) = &self.stream else {
             return Ok(Flushed::Full);
         };
+        if self.over {
+            return Ok(Flushed::All);
+        }
         let portion = &mut self.portion;
         let mut written = 0;
         loop {
@@ -138,4 +145,62 @@ fn write_many<'a>(
         count += 1;
     }
     stream.try_write_vectored(slices.get(..count).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt as _;
+    use tokio::net::{TcpListener, TcpStream};
+    use trunkline_etf::{Pid, Term, atom};
+    use trunkline_proto::conn::{DEFAULT_TICK_TIME, Outbound, Payload};
+    use trunkline_proto::control::Control;
+    use trunkline_proto::{Flags, Instant};
+
+    use super::*;
+    use crate::transport::Transport;
+
+    /// Somebody queues a message by a connection of which he does not know yet that it is over.
+    #[tokio::test]
+    async fn nothing_follows_what_left_of_a_lost_connection() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("bound");
+        let ours = TcpStream::connect(port).await.expect("it listens");
+        let (mut theirs, _) = listener.accept().await.expect("somebody comes");
+        let (_reads, writes) = Transport::from(ours).split();
+        let stream = Arc::new(writes);
+        let flags = Flags::hidden_default();
+        let out = Outbound::new(Instant::ZERO, flags, flags, DEFAULT_TICK_TIME);
+        let (queue, wire) = (Queue::new(out), Wire::default());
+        let push = || {
+            let pid = |id| Pid {
+                node: atom!("a@h"),
+                id,
+                serial: 0,
+                creation: 1,
+            };
+            let control = Control::SendSender {
+                from: pid(1),
+                to: pid(2),
+                token: None,
+            };
+            let append = |out: &mut Outbound, now| {
+                out.push(now, &control, Payload::Term(&Term::atom("late")))
+            };
+            queue
+                .push(|| Instant::ZERO, append, |_| true)
+                .expect("it is small");
+        };
+        let open = wire.open(&stream);
+        push();
+        assert!(wire.flush_at_once(&queue));
+        let before = theirs.read(&mut [0; 500]).await.expect("the first");
+        assert!(before > 20, "{before}");
+        wire.clear();
+        push();
+        assert!(wire.flush_at_once(&queue));
+        assert!(matches!(wire.flush(&queue), Ok(Flushed::All)));
+        drop((open, stream, _reads));
+        let after = theirs.read(&mut [0; 500]).await.expect("the end");
+        assert_eq!(after, 0);
+    }
 }

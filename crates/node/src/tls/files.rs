@@ -58,12 +58,15 @@ impl Stamp {
         }
     }
 
-    /// Whether a change after `now` shows.
+    /// Whether a change after `now` shows. That of a file from the future does: it has another time, then.
     pub(super) fn is_settled(&self, now: SystemTime) -> bool {
         self.seen.as_ref().is_none_or(|seen| {
             let changed = seen.inode.as_ref().map(|inode| inode.changed);
             let last = changed.map_or(seen.modified, |changed| changed.max(seen.modified));
-            now.duration_since(last).is_ok_and(|age| age > MOMENT)
+            let apart = now
+                .duration_since(last)
+                .unwrap_or_else(|why| why.duration());
+            apart > MOMENT
         })
     }
 }
