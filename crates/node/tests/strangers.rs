@@ -9,7 +9,7 @@ use support::{cookie, name};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use trunkline_node::{Node, NodeType, Target};
+use trunkline_node::{Node, NodeEvent, NodeType, Target};
 use trunkline_proto::handshake::initiator::{AfterStatus, Start};
 use trunkline_proto::handshake::{HandshakeFramer, Local, Prefix};
 use trunkline_proto::{Creation, Flags};
@@ -148,8 +148,11 @@ async fn whoever_is_silent_in_a_step_hung_up_on() {
 async fn a_stranger_with_the_name_of_a_connected_node_ends_nothing() {
     let (app, friend) = (node("app@127.0.0.1").await, node("friend@127.0.0.1").await);
     let target = Target::new(name("app@127.0.0.1")).on_port(app.port().expect("it listens"));
-    friend.connect(&target).await.expect("it connects");
     let mut events = app.monitor_nodes_of(NodeType::All);
+    friend.connect(&target).await.expect("it connects");
+    // The one who is called has the connection a moment later.
+    let up = timeout(PATIENT, events.next()).await.expect("in time");
+    assert!(matches!(up, Some(NodeEvent::Up { .. })), "{up:?}");
     for _ in 0..20 {
         let mut stranger = Stranger::at(&app).await;
         let (send_name, state) = shown("friend@127.0.0.1").send_name();
@@ -200,6 +203,6 @@ async fn an_older_call_does_not_replace_a_later_one() {
     assert!(older.hung_up_on().await);
     assert_eq!(app.connected(), [name("friend@127.0.0.1")]);
     let event = timeout(Duration::from_millis(50), events.next()).await;
-    let down = matches!(event, Ok(Some(trunkline_node::NodeEvent::Down { .. })));
+    let down = matches!(event, Ok(Some(NodeEvent::Down { .. })));
     assert!(!down, "{event:?}");
 }
