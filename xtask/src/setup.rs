@@ -89,6 +89,9 @@ const NEEDS: &[Need] = &[
 
 /// Packages that no program in PATH gives away, by a file that they bring.
 const FILES: &[(&str, &str, &str)] = &[
+    // `gcc` alone compiles and does not link.
+    ("/usr/include/stdio.h", "libc6-dev", "linking"),
+    ("/etc/hosts", "netbase", "hosts with names of their own"),
     ("/usr/share/perl/5*", "perl", "mmdebstrap"),
     ("/etc/ssl/certs", "ca-certificates", "HTTPS"),
     (
@@ -104,13 +107,9 @@ pub(crate) fn run() -> Result<()> {
         .iter()
         .filter(|need| find(need.program).is_none())
         .collect();
+    let files: Vec<_> = FILES.iter().filter(|(file, ..)| !any(file)).collect();
     let mut packages: Vec<&str> = missing.iter().map(|need| need.package).collect();
-    packages.extend(
-        FILES
-            .iter()
-            .filter(|(file, ..)| !any(file))
-            .map(|(_, package, _)| *package),
-    );
+    packages.extend(files.iter().map(|(_, package, _)| *package));
     if packages.is_empty() {
         println!("setup: everything the tests need is here");
         return Ok(());
@@ -120,6 +119,9 @@ pub(crate) fn run() -> Result<()> {
             "setup: missing {} ({}), for {}",
             need.program, need.package, need.purpose
         );
+    }
+    for (file, package, purpose) in files {
+        println!("setup: missing {file} ({package}), for {purpose}");
     }
     if find("apt-get").is_none() {
         bail!(
