@@ -325,3 +325,31 @@ fn messages_of_a_hundred_megabytes_share_memory() {
     let (_, peak) = counting::measured(|| drop(read(&mut inbound, &large).unwrap()));
     assert!(peak < 1 << 20, "{peak}");
 }
+
+/// Whoever keeps a budget is told of all that is no message yet, whatever its frames say they have,
+/// and of the memory that is kept.
+#[test]
+fn what_is_held_beside_messages() {
+    let len = 16 << 20;
+    let large = fragments(len, 4 << 20);
+    let mut inbound = inbound();
+    assert_eq!(inbound.held(), 0);
+    let mut fed = 0;
+    for part in [100, 300 << 10, 5 << 20, 9 << 20] {
+        assert!(read(&mut inbound, &large[fed..part]).is_none());
+        fed = part;
+        let held = inbound.held();
+        assert!(
+            held + 200 >= part && held <= part + 5000,
+            "{held} of {part}"
+        );
+    }
+    let whole = read(&mut inbound, &large[fed..]).unwrap();
+    assert_eq!(inbound.held(), 0, "the message is its receiver's");
+    drop(whole);
+    assert!(inbound.held() >= len, "its memory is kept for the next");
+    for second in 1..4 {
+        inbound.handle_timeout(Instant::at(Duration::from_secs(second)));
+    }
+    assert_eq!(inbound.held(), 0);
+}

@@ -198,6 +198,18 @@ impl Fragments {
         self.held >= LARGE && !self.open.is_empty()
     }
 
+    /// What has come of messages of which some is missing, what their heads take, and what is kept for
+    /// another one. What a receiver still has is his.
+    pub(super) fn bytes(&self) -> usize {
+        let kept = |spare: &Spare| {
+            let is_ours = spare.capacity > 0 && spare.bytes.is_unique();
+            if is_ours { spare.capacity } else { 0 }
+        };
+        let kept = self.spare.iter().map(kept).fold(0, usize::saturating_add);
+        let open = self.held.saturating_add(self.heads);
+        open.saturating_add(kept)
+    }
+
     /// Whether memory is kept for another message.
     pub(super) fn has_spare(&self) -> bool {
         self.spare.iter().any(|spare| spare.capacity > 0)

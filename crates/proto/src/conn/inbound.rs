@@ -137,6 +137,18 @@ impl Inbound {
         self.tick_time = tick_time;
     }
 
+    /// About how many bytes it has that are no signal yet, or none any more: frames and messages of
+    /// which some is missing, what their heads take, and memory that is kept for the next large
+    /// message and is in nobody's hands. All of it becomes signals, or is given back, only by reading
+    /// on or by [`handle_timeout`](Self::handle_timeout).
+    pub fn held(&self) -> usize {
+        // A fragment counts as all of what it says it has, as far as limits go.
+        let due = self.reassembly.as_ref().map_or(0, Reassembly::missing);
+        let fragments = self.messages.fragments.bytes();
+        let there = fragments.saturating_sub(due);
+        self.buffer.len().saturating_add(there)
+    }
+
     /// When [`handle_timeout`](Self::handle_timeout) is due; later after each
     /// [`advance`](Self::advance). `None` when the connection has failed.
     pub fn poll_timeout(&self) -> Option<Instant> {

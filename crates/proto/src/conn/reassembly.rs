@@ -26,9 +26,14 @@ impl Reassembly {
         }
     }
 
+    /// How many bytes have not come yet.
+    pub(super) fn missing(&self) -> usize {
+        self.missing.saturating_sub(self.window.len())
+    }
+
     /// Where to read into, at most `max` bytes.
     pub(super) fn read_buf(&mut self, fragments: &mut Fragments, max: usize) -> &mut BytesMut {
-        let missing = self.missing.saturating_sub(self.window.len());
+        let missing = self.missing();
         if self.window.len() == self.window.capacity() && missing > 0 {
             self.missing = missing;
             let read = core::mem::take(&mut self.window);
