@@ -1,7 +1,8 @@
 //! [`Atom`]: a name, as a value; and the macro `atom!`.
 
-use alloc::sync::Arc;
 use core::{cmp::Ordering, fmt, hash::Hash, str};
+
+use triomphe::Arc;
 
 use crate::text;
 

@@ -1,7 +1,9 @@
 //! [`BigInt`]: integers that need more than 64 bits.
 
-use alloc::{sync::Arc, vec::Vec};
+use alloc::vec::Vec;
 use core::{cmp::Ordering, fmt};
+
+use triomphe::Arc;
 
 use crate::{parts::OVERHEAD, text};
 

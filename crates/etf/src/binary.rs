@@ -1,8 +1,9 @@
 //! Binaries and bitstrings: slices of the bytes that they came from, short ones inside of their term.
 
-use alloc::{sync::Arc, vec::Vec};
+use alloc::vec::Vec;
 
 use bytes::Bytes;
+use triomphe::Arc;
 
 use crate::text;
 

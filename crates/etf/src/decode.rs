@@ -7,9 +7,8 @@ mod leaves;
 mod near;
 mod source;
 
-use alloc::sync::Arc;
-
 use bytes::Bytes;
+use triomphe::Arc;
 
 pub(crate) use self::leaves::{short_pid, short_reference};
 use self::source::Source;
@@ -156,6 +155,8 @@ struct Parse<'b> {
     budget: usize,
     /// Levels that may use the thread's stack.
     near: usize,
+    /// Whether something was read that may be deep: then levels are counted.
+    deep: bool,
     /// Why there is no term, when there is none.
     fault: DecodeError,
 }
@@ -177,6 +178,7 @@ impl<'b> Parse<'b> {
             limits,
             budget: limits.size,
             near: limits.depth.min(NEAR),
+            deep: false,
             fault: DecodeError::Truncated,
         }
     }

@@ -1,7 +1,9 @@
 //! Closures, external functions and native records.
 
-use alloc::{sync::Arc, vec::Vec};
+use alloc::vec::Vec;
 use core::hash::Hash;
+
+use triomphe::Arc;
 
 use crate::{Atom, Pid, Term, items::Items};
 

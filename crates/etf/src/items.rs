@@ -1,26 +1,47 @@
 //! [`Items`]: the parts of a term, shared, and dropped without recursion.
 
-use alloc::{sync::Arc, vec::Vec};
+use alloc::vec::Vec;
 use core::{mem, ops::Deref};
+
+use triomphe::{Arc, HeaderSlice};
 
 use crate::{Term, term::Repr};
 
-/// Shared terms. A clone is a counter; the last drop walks down with a stack of its own, so that no depth of
+/// Shared terms. A clone is a counter; the last drop of what nests deep has a stack of its own, so that no depth of
 /// nesting can exhaust the thread's.
-#[derive(Clone, Default)]
-pub(crate) struct Items(Arc<[Term]>);
+///
+/// The counter is `triomphe`'s: it has no weak references, which cost the standard library's two atomic operations more
+/// for each tuple that is made and dropped.
+#[derive(Clone)]
+pub(crate) struct Items(Arc<HeaderSlice<Levels, [Term]>>);
+
+/// How many levels of containers there are at most, these parts included; the highest number stands for more.
+pub(crate) type Levels = u8;
 
 impl Items {
     /// So many places, in which nothing is yet.
     #[inline]
     pub(crate) fn nils(count: usize) -> Self {
-        Self((0..count).map(|_| Term::nil()).collect())
+        let nils = (0..count).map(|_| Term::nil());
+        Self(Arc::from_header_and_iter(0, nils))
     }
 
-    /// To change, when nobody else holds them.
+    /// To fill, when nobody else holds them: the number of levels and the places.
     #[inline]
-    pub(crate) fn get_mut(&mut self) -> Option<&mut [Term]> {
-        Arc::get_mut(&mut self.0)
+    pub(crate) fn open(&mut self) -> Option<(&mut Levels, &mut [Term])> {
+        let HeaderSlice { header, slice } = Arc::get_mut(&mut self.0)?;
+        Some((header, slice))
+    }
+
+    /// How many levels there are, after the places were filled.
+    pub(crate) fn seal(&mut self) {
+        if let Some((levels, parts)) = self.open() {
+            *levels = around(parts);
+        }
+    }
+
+    pub(crate) fn levels(&self) -> Levels {
+        self.0.header
     }
 
     pub(crate) fn same(&self, other: &Self) -> bool {
@@ -28,76 +49,102 @@ impl Items {
     }
 }
 
+/// Levels of a container of these parts.
+fn around(parts: &[Term]) -> Levels {
+    let inner = parts.iter().map(Term::levels).max();
+    inner.unwrap_or(0).saturating_add(1)
+}
+
 impl Deref for Items {
     type Target = [Term];
 
+    #[inline]
     fn deref(&self) -> &[Term] {
-        &self.0
+        &self.0.slice
+    }
+}
+
+impl Default for Items {
+    fn default() -> Self {
+        Self::nils(0)
     }
 }
 
 impl FromIterator<Term> for Items {
     fn from_iter<I: IntoIterator<Item = Term>>(items: I) -> Self {
-        Self(items.into_iter().collect())
+        let mut items = items.into_iter();
+        let (expected, _) = items.size_hint();
+        let mut own = Self::nils(expected);
+        let mut taken = 0_usize;
+        let (_, places) = own.open().unwrap_or((&mut 0, &mut []));
+        for (place, item) in places.iter_mut().zip(&mut items) {
+            *place = item;
+            taken = taken.saturating_add(1);
+        }
+        // Most iterators know how many they have.
+        match items.next() {
+            None if taken == expected => {
+                own.seal();
+                own
+            }
+            next => {
+                let mut all: Vec<Term> = own.iter().take(taken).cloned().collect();
+                all.extend(next);
+                all.extend(items);
+                all.into()
+            }
+        }
     }
 }
 
 impl From<Vec<Term>> for Items {
     fn from(items: Vec<Term>) -> Self {
-        Self(items.into())
+        Self(Arc::from_header_and_vec(around(&items), items))
     }
 }
 
 impl Drop for Items {
+    #[inline]
     fn drop(&mut self) {
-        // A shared one costs no look at its parts, and what has none goes by itself.
-        if self.is_last() && self.has_nested() {
+        // What has few levels goes by itself, one call inside of another, and nobody looks at its parts.
+        if self.levels() > NEAR {
             self.clear();
         }
     }
 }
 
 impl Items {
-    /// Whether nobody else holds these parts. When another thread lets go of them at the same moment, both may find
-    /// that they are not alone: then these parts drop each other, which is one level of the thread's stack.
-    #[inline]
-    fn is_last(&self) -> bool {
-        Arc::strong_count(&self.0) == 1
-    }
-
-    #[inline]
-    fn has_nested(&self) -> bool {
-        self.0.iter().any(|part| !part.is_flat())
-    }
-
-    #[inline(never)]
+    #[cold]
     fn clear(&mut self) {
         let mut deep = Vec::new();
-        self.clear_nested(NEAR, &mut deep);
+        self.take_deep(&mut deep);
         while let Some(mut term) = deep.pop() {
-            term.clear_nested(NEAR, &mut deep);
+            if let Some(items) = term.items_mut() {
+                items.take_deep(&mut deep);
+            }
+            // What is dropped here has few levels, or is shared and lives on.
         }
     }
 
-    /// Drops the parts that have parts of their own, when nobody else holds these. What is so many levels down waits.
-    fn clear_nested(&mut self, levels: usize, deep: &mut Vec<Term>) {
-        if !(self.is_last() && self.has_nested()) {
+    /// Takes the parts that are deep themselves, when nobody else holds these. When another thread lets go of them at the
+    /// same moment, both may find that they are not alone: then these parts drop each other, which is one level of the
+    /// thread's stack.
+    fn take_deep(&mut self, deep: &mut Vec<Term>) {
+        let Some((levels, parts)) = self.open() else {
             return;
-        }
-        let parts = Arc::get_mut(&mut self.0).unwrap_or_default();
-        for part in parts.iter_mut().filter(|part| !part.is_flat()) {
-            let mut part = mem::take(part);
-            match levels.checked_sub(1) {
-                Some(levels) => part.clear_nested(levels, deep),
-                None => deep.push(part),
-            }
-            // What is dropped here has flat parts only, or is shared and lives on.
-        }
+        };
+        *levels = 0;
+        deep.extend(
+            parts
+                .iter_mut()
+                .filter(|part| part.levels() > NEAR)
+                .map(mem::take),
+        );
     }
 }
 
-/// How many levels may use the thread's stack.
-const NEAR: usize = 8;
+/// How many levels may use the thread's stack: twice what decoding gives to a message at most, which may then be wrapped.
+const NEAR: Levels = 16;
 
 impl Term {
     /// Whether it has no parts.
@@ -114,27 +161,26 @@ impl Term {
         )
     }
 
-    fn clear_nested(&mut self, levels: usize, deep: &mut Vec<Self>) {
+    /// How many levels of containers it has at most.
+    #[inline]
+    fn levels(&self) -> Levels {
+        match &self.0 {
+            Repr::Tuple(items) | Repr::List(items) | Repr::Improper(items) => items.levels(),
+            Repr::Map(map) => map.items().levels(),
+            Repr::Fun(fun) => fun.free.levels(),
+            Repr::Record(record) => record.values.levels(),
+            _ => 0,
+        }
+    }
+
+    /// Its parts, when nobody else holds what they are in.
+    fn items_mut(&mut self) -> Option<&mut Items> {
         match &mut self.0 {
-            Repr::Tuple(items) | Repr::List(items) | Repr::Improper(items) => {
-                items.clear_nested(levels, deep);
-            }
-            Repr::Map(map) => {
-                if let Some(items) = map.items_mut() {
-                    items.clear_nested(levels, deep);
-                }
-            }
-            Repr::Fun(fun) => {
-                if let Some(fun) = Arc::get_mut(fun) {
-                    fun.free.clear_nested(levels, deep);
-                }
-            }
-            Repr::Record(record) => {
-                if let Some(record) = Arc::get_mut(record) {
-                    record.values.clear_nested(levels, deep);
-                }
-            }
-            _ => {}
+            Repr::Tuple(items) | Repr::List(items) | Repr::Improper(items) => Some(items),
+            Repr::Map(map) => map.items_mut(),
+            Repr::Fun(fun) => Arc::get_mut(fun).map(|fun| &mut fun.free),
+            Repr::Record(record) => Arc::get_mut(record).map(|record| &mut record.values),
+            _ => None,
         }
     }
 }
@@ -160,5 +206,25 @@ mod tests {
         };
         let (short, long) = (time(&one), time(&many));
         assert!(long < short * 500, "{long:?} instead of about {short:?}");
+    }
+
+    /// However a term was put together: its number of levels is never less than it has, and few are told as they are.
+    #[test]
+    fn levels_are_counted() {
+        let mut term = Term::from(1);
+        for level in 1..300_u32 {
+            let named = || crate::Atom::from(true);
+            term = match level % 7 {
+                0 => Term::tuple([term]),
+                1 => Term::list([Term::nil(), term]),
+                2 => Term::list_with_tail([term], 1.into()),
+                3 => Term::map([(term, 1)]),
+                4 => Term::map([(1.into(), term), (Term::from(2), Term::nil())]),
+                5 => crate::Record::new(named(), named(), true, [(named(), term)]).into(),
+                // An iterator that does not know how many it has.
+                _ => Term::tuple(Some(term).into_iter().filter(|_| true)),
+            };
+            assert_eq!(u32::from(term.levels()), level.min(255));
+        }
     }
 }

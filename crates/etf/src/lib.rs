@@ -81,6 +81,7 @@ extern crate std;
 mod atom;
 mod big;
 mod binary;
+mod byte_list;
 mod decode;
 mod encode;
 mod fun;

@@ -1,7 +1,9 @@
 //! [`Map`]: pairs in the order in which they came, many of them found by binary search.
 
-use alloc::{boxed::Box, sync::Arc, vec::Vec};
+use alloc::{boxed::Box, vec::Vec};
 use core::{cmp::Ordering, fmt};
+
+use triomphe::Arc;
 
 use crate::{Term, items::Items, term::Repr};
 

@@ -143,6 +143,11 @@ fn leaf(term: &Term, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Repr::Float(value) => float::float(f, *value),
         Repr::ShortBinary(binary) => binary_of(f, binary.as_slice()),
         Repr::Binary(binary) => binary_of(f, binary.as_slice()),
+        Repr::String(list) => {
+            f.write_str("[")?;
+            bytes(f, list.bytes())?;
+            f.write_str("]")
+        }
         Repr::Bits(value) => bits(f, value),
         Repr::Pid(value) => write!(f, "{value}"),
         Repr::Port(value) => write!(f, "{value}"),

@@ -3,14 +3,16 @@
 mod access;
 mod compare;
 
-use alloc::{sync::Arc, vec::Vec};
+use alloc::vec::Vec;
 
 use bytes::Bytes;
+use triomphe::Arc;
 
 use crate::{
     Atom, Map, Pid, Port, Reference,
     big::{Big, BigInt, LongBig, Normal, ShortBig},
     binary::{Binary, Bits, ShortBinary},
+    byte_list::ByteList,
     fun::{Export, Fun, Record},
     items::Items,
 };
@@ -51,15 +53,28 @@ pub(crate) enum Repr {
     Reference(Arc<Reference>),
     Export(Arc<Export>),
     Opaque(Arc<[u8]>),
+    /// A proper list, and every one that can be this.
+    String(ByteList),
     // What has parts stands together, so that one comparison tells.
     Tuple(Items),
-    /// At least one element.
+    /// At least one element, and no [`ByteList`].
     List(Items),
     /// At least one element and, last, the tail, which is no list.
     Improper(Items),
     Map(Map),
     Fun(Arc<Fun>),
     Record(Arc<Record>),
+}
+
+impl Repr {
+    /// A proper list of one element at least.
+    #[inline]
+    pub(crate) fn list(items: Items) -> Self {
+        match ByteList::of(&items) {
+            Some(bytes) => Self::String(bytes),
+            None => Self::List(items),
+        }
+    }
 }
 
 /// Puts a value into a place in which nothing is that would have to be dropped.
@@ -95,7 +110,7 @@ impl Term {
         if items.is_empty() {
             Self::nil()
         } else {
-            Self(Repr::List(items))
+            Self(Repr::list(items))
         }
     }
 
@@ -106,6 +121,10 @@ impl Term {
             Repr::Nil => Self::list(items),
             Repr::List(rest) => {
                 items.extend(rest.iter().cloned());
+                Self::list(items)
+            }
+            Repr::String(rest) => {
+                items.extend(rest.bytes().iter().map(|byte| Self::from(*byte)));
                 Self::list(items)
             }
             Repr::Improper(rest) => {
@@ -123,6 +142,9 @@ impl Term {
     /// A list of the characters of `text`, which is what Erlang writes as `"text"`.
     #[must_use]
     pub fn string(text: &str) -> Self {
+        if text.is_ascii() && text.len() <= ByteList::MAX {
+            return Self::byte_list(text.as_bytes());
+        }
         Self::list(text.chars().map(u32::from))
     }
 
@@ -177,6 +199,12 @@ impl Term {
                 Big::Long(value) => Self(Repr::Big(value)),
             },
         }
+    }
+
+    /// A list of up to 65,535 bytes.
+    #[inline]
+    pub(crate) fn byte_list(bytes: &[u8]) -> Self {
+        Self(ByteList::new(bytes).map_or(Repr::Nil, Repr::String))
     }
 
     /// `bits` is 1 to 7, the bits that count in the last byte; the others are cleared.

@@ -62,7 +62,8 @@ impl<'b> Parse<'b> {
         level: usize,
         owed: usize,
     ) -> Option<Input<'b>> {
-        let parts: Vec<Term> = elements.get_mut()?.iter_mut().map(mem::take).collect();
+        let (_, elements) = elements.open()?;
+        let parts: Vec<Term> = elements.iter_mut().map(mem::take).collect();
         let open = Open {
             kind: Kind::List,
             next: parts.len(),
@@ -81,6 +82,7 @@ impl<'b> Parse<'b> {
     ) -> Option<Input<'b>> {
         match self.run(open, rest, level.saturating_add(1), owed) {
             Ok((term, rest)) => {
+                self.deep = true;
                 *place = term;
                 Some(rest)
             }
@@ -281,7 +283,7 @@ impl Kind {
 fn close(kind: Kind, items: Items, rest: Input<'_>) -> Result<Term, DecodeError> {
     Ok(match kind {
         Kind::Tuple => Term(Repr::Tuple(items)),
-        Kind::List => Term(Repr::List(items)),
+        Kind::List => Term(Repr::list(items)),
         Kind::Improper => Term(Repr::Improper(items)),
         Kind::Map => Map::distinct(items)
             .ok_or(DecodeError::DuplicateKey)?

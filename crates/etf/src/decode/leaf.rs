@@ -1,6 +1,6 @@
 //! Terms without parts, in all their forms.
 
-use alloc::sync::Arc;
+use triomphe::Arc;
 
 use super::{Parse, leaves::short_atom};
 use crate::{
@@ -32,7 +32,7 @@ impl<'b> Parse<'b> {
             tag::NEW_FLOAT => Term(Repr::Float(parts::float(input)?)),
             tag::FLOAT => Term(Repr::Float(parts::old_float(input)?)),
             tag::NIL => Term::nil(),
-            tag::STRING => Term::list(self.string(input)?.iter().copied()),
+            tag::STRING => Term::byte_list(self.string(input)?),
             tag::BINARY => {
                 let length = input.count()?;
                 self.binary(input, length)?

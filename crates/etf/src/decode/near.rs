@@ -1,18 +1,19 @@
 //! What messages mostly consist of: tuples, proper lists and maps a few levels deep, each built where it stays.
 //! Everything else, and every fault, is for [`far`](super::far).
 
-use alloc::sync::Arc;
 use core::slice;
 
+use triomphe::Arc;
+
 use super::{
-    Parse, Parsed,
+    NEAR, Parse, Parsed,
     leaves::{leaves, short_pid, short_reference},
 };
 use crate::{
     DecodeError, Map, Term,
     input::Input,
-    items::Items,
-    parts::OVERHEAD,
+    items::{Items, Levels},
+    parts::{OVERHEAD, string_cost},
     tag,
     term::{Repr, put},
 };
@@ -78,26 +79,46 @@ impl<'b> Parse<'b> {
                 Some((count, after)) => self.map(place, count, after, level, owed),
                 None => self.far(place, rest, level, owed),
             },
-            [tag::NEW_PID, ref after @ ..] => match short_pid(Input(after), self.atoms) {
+            _ => match self.shared_leaf(place, rest)? {
+                Some(after) => Some(after),
+                None => self.far(place, rest, level, owed),
+            },
+        }
+    }
+
+    /// Leaves that have memory of their own; `Some(None)` when another term follows, or one with a fault.
+    #[inline]
+    fn shared_leaf(&mut self, place: &mut Term, rest: Input<'b>) -> Option<Option<Input<'b>>> {
+        let Some((tag, after)) = rest.0.split_first() else {
+            return Some(None);
+        };
+        Some(match *tag {
+            tag::STRING => match bytes(after) {
+                Some((bytes, after)) => {
+                    self.charge(string_cost(bytes.len()))?;
+                    put(place, Term::byte_list(bytes).0);
+                    Some(after)
+                }
+                None => None,
+            },
+            tag::NEW_PID => match short_pid(Input(after), self.atoms) {
                 Some((pid, after)) => {
                     self.charge(OVERHEAD)?;
                     put(place, Repr::Pid(Arc::new(pid)));
                     Some(after)
                 }
-                None => self.far(place, rest, level, owed),
+                None => None,
             },
-            [tag::NEWER_REFERENCE, ref after @ ..] => {
-                match short_reference(Input(after), self.atoms) {
-                    Some((reference, after)) => {
-                        self.charge(OVERHEAD)?;
-                        put(place, Repr::Reference(Arc::new(reference)));
-                        Some(after)
-                    }
-                    None => self.far(place, rest, level, owed),
+            tag::NEWER_REFERENCE => match short_reference(Input(after), self.atoms) {
+                Some((reference, after)) => {
+                    self.charge(OVERHEAD)?;
+                    put(place, Repr::Reference(Arc::new(reference)));
+                    Some(after)
                 }
-            }
-            _ => self.far(place, rest, level, owed),
-        }
+                None => None,
+            },
+            _ => None,
+        })
     }
 
     #[inline]
@@ -111,7 +132,7 @@ impl<'b> Parse<'b> {
     ) -> Option<Input<'b>> {
         let (items, after) = self.parts(count, after, level, owed.saturating_add(1))?;
         if let [tag::NIL, after @ ..] = after.0 {
-            put(place, Repr::List(items));
+            put(place, Repr::list(items));
             return Some(Input(after));
         }
         self.list_goes_on(place, items, after, level, owed)
@@ -145,9 +166,22 @@ impl<'b> Parse<'b> {
     ) -> Option<(Items, Input<'b>)> {
         self.claim(count, owed, after)?;
         let mut items = Items::nils(count);
-        let after = self.fill(items.get_mut()?, after, level.saturating_add(1), owed)?;
+        let (levels, places) = items.open()?;
+        let after = self.fill(places, after, level.saturating_add(1), owed)?;
+        *levels = Levels::try_from(NEAR.saturating_sub(level)).unwrap_or(Levels::MAX);
+        if self.deep {
+            items.seal();
+        }
         Some((items, after))
     }
+}
+
+/// As many bytes as their length says.
+#[inline(always)]
+fn bytes(bytes: &[u8]) -> Option<(&[u8], Input<'_>)> {
+    let (length, after) = bytes.split_first_chunk()?;
+    let (bytes, after) = after.split_at_checked(u16::from_be_bytes(*length).into())?;
+    Some((bytes, Input(after)))
 }
 
 /// A count that is not zero.

@@ -1,8 +1,7 @@
 //! Whose bytes are decoded.
 
-use alloc::sync::Arc;
-
 use bytes::Bytes;
+use triomphe::Arc;
 
 use super::Parse;
 use crate::{Atom, DecodeError, Limits, Term, input::Input};

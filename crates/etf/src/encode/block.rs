@@ -76,11 +76,6 @@ impl<'s, S: Sink> Block<'s, S> {
         self.bytes.get_mut(begun..self.used).unwrap_or_default()
     }
 
-    /// Forgets so many bytes, the last that room was asked for.
-    pub(super) fn take_back(&mut self, length: usize) {
-        self.used = self.used.saturating_sub(length);
-    }
-
     /// Appends any number of bytes.
     pub(super) fn slice(&mut self, bytes: &[u8]) {
         if bytes.len() > LENGTH {

@@ -1,9 +1,6 @@
 //! Every kind of term as bytes.
 
-use super::{
-    Sink,
-    block::{Block, LENGTH},
-};
+use super::{Sink, block::Block};
 use crate::{
     Atom, Pid, Port, Reference, Term,
     big::BigInt,
@@ -93,12 +90,10 @@ fn head<'a, S: Sink>(term: &'a Term, out: &mut Block<'_, S>) -> Rest<'a> {
             return (items, false);
         }
         Repr::List(items) => {
-            if string(items, out) {
-                return (&[], false);
-            }
             counted(tag::LIST, items.len(), out);
             return (items, true);
         }
+        Repr::String(list) => string(list.bytes(), out),
         Repr::Map(map) => {
             counted(tag::MAP, map.len(), out);
             return (map.items(), false);
@@ -191,58 +186,13 @@ fn big<S: Sink>(value: BigInt<'_>, out: &mut Block<'_, S>) {
     out.slice(magnitude);
 }
 
-/// A list of up to 65,535 bytes has a form of its own.
-#[inline]
-fn string<S: Sink>(items: &[Term], out: &mut Block<'_, S>) -> bool {
-    let first = items.first().map(|item| &item.0);
-    let (Some(Repr::Int(0..=255)), Ok(length)) = (first, u16::try_from(items.len())) else {
-        return false;
-    };
-    if items.len() <= SHORT_STRING {
-        return short_string(items, length, out);
-    }
-    if !items.iter().all(|item| byte(item).is_some()) {
-        return false;
-    }
-    let [high, low] = length.to_be_bytes();
+#[inline(always)]
+fn string<S: Sink>(bytes: &[u8], out: &mut Block<'_, S>) {
+    // A list of bytes has no more of them.
+    let [high, low] = u16::try_from(bytes.len()).unwrap_or(u16::MAX).to_be_bytes();
     out.put([tag::STRING, high, low]);
-    for items in items.chunks(LENGTH) {
-        for (place, item) in out.room(items.len()).iter_mut().zip(items) {
-            *place = byte(item).unwrap_or(0);
-        }
-    }
-    true
+    out.slice(bytes);
 }
-
-/// The same in one pass: what was written is taken back when it is no string.
-#[inline(never)]
-fn short_string<S: Sink>(items: &[Term], length: u16, out: &mut Block<'_, S>) -> bool {
-    let [high, low] = length.to_be_bytes();
-    let size = items.len().saturating_add(3);
-    let (head, places) = out.room(size).split_at_mut(3);
-    head.copy_from_slice(&[tag::STRING, high, low]);
-    for (place, item) in places.iter_mut().zip(items) {
-        match byte(item) {
-            Some(byte) => *place = byte,
-            None => {
-                out.take_back(size);
-                return false;
-            }
-        }
-    }
-    true
-}
-
-#[inline]
-fn byte(item: &Term) -> Option<u8> {
-    match item.0 {
-        Repr::Int(value) => u8::try_from(value).ok(),
-        _ => None,
-    }
-}
-
-/// What fits into a block with its head.
-const SHORT_STRING: usize = 200;
 
 fn pid<S: Sink>(pid: &Pid, out: &mut Block<'_, S>) {
     out.put([tag::NEW_PID]);

@@ -58,6 +58,7 @@ impl Term {
             Repr::Nil => View::List(&[]),
             Repr::Tuple(items) => View::Tuple(items),
             Repr::List(items) => View::List(items),
+            Repr::String(bytes) => View::List(bytes.items()),
             Repr::Improper(items) => match &**items {
                 [items @ .., tail] => View::Improper(items, tail),
                 [] => View::List(&[]),
@@ -177,6 +178,7 @@ impl Term {
         match &self.0 {
             Repr::Nil => Some(&[]),
             Repr::List(items) => Some(items),
+            Repr::String(bytes) => Some(bytes.items()),
             _ => None,
         }
     }
@@ -228,6 +230,7 @@ impl Term {
     pub fn to_text(&self) -> Option<String> {
         match &self.0 {
             Repr::Atom(atom) => Some(atom.as_str().to_owned()),
+            Repr::String(bytes) => Some(bytes.bytes().iter().copied().map(char::from).collect()),
             Repr::Nil | Repr::List(_) => self.as_list()?.iter().map(Self::as_char).collect(),
             _ => str::from_utf8(self.as_binary()?)
                 .ok()
@@ -241,7 +244,7 @@ impl Term {
         char::from_u32(u32::try_from(self.as_i64()?).ok()?)
     }
 
-    /// All parts, in the order of the wire: elements, tail, keys and values, a closure's variables.
+    /// All parts, in the order of the wire: elements, tail, keys and values, a closure's variables. A list of bytes has none.
     pub(crate) fn parts(&self) -> &[Self] {
         match &self.0 {
             Repr::Tuple(items) | Repr::List(items) | Repr::Improper(items) => items,

@@ -205,6 +205,7 @@ fn equality<'a>(one: &'a Term, other: &'a Term) -> Heads<'a> {
         (Repr::Nil, Repr::Nil) => true,
         (Repr::ShortBinary(one), Repr::ShortBinary(other)) => one.as_slice() == other.as_slice(),
         (Repr::Binary(one), Repr::Binary(other)) => one.as_slice() == other.as_slice(),
+        (Repr::String(one), Repr::String(other)) => one.bytes() == other.bytes(),
         (Repr::Bits(one), Repr::Bits(other)) => one == other,
         (Repr::Pid(one), Repr::Pid(other)) => one == other,
         (Repr::Port(one), Repr::Port(other)) => one == other,
@@ -241,6 +242,13 @@ fn order<'a>(one: &'a Term, other: &'a Term) -> Heads<'a> {
         },
         (Repr::List(_) | Repr::Improper(_), Repr::List(_) | Repr::Improper(_)) => {
             return order_lists(one, other);
+        }
+        (Repr::String(one), Repr::String(other)) => one.bytes().cmp(other.bytes()),
+        (Repr::String(bytes), Repr::List(_) | Repr::Improper(_)) => {
+            order_bytes(bytes.bytes(), other)
+        }
+        (Repr::List(_) | Repr::Improper(_), Repr::String(bytes)) => {
+            order_bytes(bytes.bytes(), one).reverse()
         }
         (Repr::Fun(one), Repr::Fun(other)) => {
             let heads = one.head().cmp(&other.head());
@@ -296,13 +304,31 @@ fn order_lists<'a>(one: &'a Term, other: &'a Term) -> Heads<'a> {
         let pairs = one.parts().iter().zip(other.parts());
         return Heads::Parts(Pairs::Plain(pairs), Ordering::Equal);
     }
+    let otherwise = order_ends(lengths, tail, other_tail);
+    Heads::Parts(Pairs::Plain(elements.iter().zip(other_elements)), otherwise)
+}
+
+/// A list of bytes and one of other terms.
+fn order_bytes(bytes: &[u8], other: &Term) -> Ordering {
+    let (elements, tail) = other.cells();
+    let each = bytes.iter().zip(elements);
+    // Beside a byte everything is decided by what it is, not by its parts.
+    let mut each = each.map(|(byte, element)| match order(&Term::from(*byte), element) {
+        Heads::Decided(ordering) => ordering,
+        Heads::Parts(_, otherwise) => otherwise,
+    });
+    each.find(|ordering| ordering.is_ne())
+        .unwrap_or_else(|| order_ends(bytes.len().cmp(&elements.len()), None, tail))
+}
+
+/// Where the shorter of two lists ends.
+fn order_ends(lengths: Ordering, tail: Option<&Term>, other_tail: Option<&Term>) -> Ordering {
     let rank_of = |tail: Option<&Term>| tail.map_or(RANK_NIL, rank);
-    let otherwise = match lengths {
+    match lengths {
         Ordering::Equal => rank_of(tail).cmp(&rank_of(other_tail)),
         Ordering::Less => rank_of(tail).cmp(&RANK_LIST),
         Ordering::Greater => RANK_LIST.cmp(&rank_of(other_tail)),
-    };
-    Heads::Parts(Pairs::Plain(elements.iter().zip(other_elements)), otherwise)
+    }
 }
 
 impl Term {
@@ -342,7 +368,7 @@ fn rank(term: &Term) -> u8 {
         Repr::Tuple(_) => 8,
         Repr::Map(_) => 9,
         Repr::Nil => RANK_NIL,
-        Repr::List(_) | Repr::Improper(_) => RANK_LIST,
+        Repr::String(_) | Repr::List(_) | Repr::Improper(_) => RANK_LIST,
         Repr::ShortBinary(_) | Repr::Binary(_) | Repr::Bits(_) => 12,
         Repr::Record(_) => 13,
         Repr::Opaque(_) => 14,
@@ -362,6 +388,7 @@ fn hash_head<H: Hasher>(term: &Term, state: &mut H) {
         Repr::Tuple(items) | Repr::List(items) | Repr::Improper(items) => items.len().hash(state),
         Repr::ShortBinary(binary) => binary.as_slice().hash(state),
         Repr::Binary(binary) => binary.as_slice().hash(state),
+        Repr::String(bytes) => bytes.bytes().hash(state),
         Repr::Bits(bits) => bits.hash(state),
         Repr::Map(map) => map.len().hash(state),
         Repr::Pid(pid) => pid.hash(state),

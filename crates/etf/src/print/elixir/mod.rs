@@ -61,8 +61,9 @@ impl Elixir<'_> {
     ) -> Result<Option<Open<'a>>, fmt::Error> {
         let (text, shape) = match &term.0 {
             Repr::Tuple(_) => ("{", Shape::Tuple),
+            Repr::String(list) => return self.byte_list(f, list.bytes()).map(|()| None),
             Repr::List(items) if self.charlists && items.iter().all(is_ascii) => {
-                return charlist(f, items).map(|()| None);
+                return charlist(f, items.iter().filter_map(byte)).map(|()| None);
             }
             Repr::List(items) if items.iter().all(|item| pair(item).is_some()) => {
                 ("[", Shape::Keyword)
@@ -97,6 +98,15 @@ impl Elixir<'_> {
             rest: term.parts().iter(),
             first: true,
         }))
+    }
+
+    fn byte_list(&self, f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
+        if self.charlists && bytes.iter().all(|byte| is_ascii(&Term::from(*byte))) {
+            return charlist(f, bytes.iter().copied());
+        }
+        f.write_str("[")?;
+        numbers(f, bytes)?;
+        f.write_str("]")
     }
 }
 
@@ -202,13 +212,13 @@ fn is_ascii(term: &Term) -> bool {
     matches!(&term.0, Repr::Int(0x07..=0x0d | 0x1b | 0x20..=0x7e))
 }
 
-fn charlist(f: &mut fmt::Formatter<'_>, items: &[Term]) -> fmt::Result {
-    let byte = |item: &Term| match &item.0 {
-        Repr::Int(value) => u8::try_from(*value).ok().map(char::from),
-        _ => None,
-    };
+fn byte(term: &Term) -> Option<u8> {
+    u8::try_from(term.as_i64()?).ok()
+}
+
+fn charlist(f: &mut fmt::Formatter<'_>, bytes: impl Iterator<Item = u8>) -> fmt::Result {
     f.write_str("~c")?;
-    let text: alloc::string::String = items.iter().filter_map(byte).collect();
+    let text: alloc::string::String = bytes.map(char::from).collect();
     atom::quoted(f, &text)
 }
 
