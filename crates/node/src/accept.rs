@@ -11,6 +11,7 @@ use trunkline_proto::{Cookie, Creation, NodeName};
 
 use crate::handshake::Framed;
 use crate::handshake::acceptor::{self, Host, Me, Verdict};
+use crate::lifetime::Work;
 use crate::reach::deadline;
 use crate::shared::{Shared, Visited};
 use crate::socket;
@@ -26,14 +27,15 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Accepts until the node stops.
 pub(crate) fn spawn(listener: TcpListener, shared: Arc<Shared>) {
     let life = shared.life.clone();
-    life.spawn_opening(async move {
+    life.spawn_opening(Work::Listening, async move {
         loop {
             match listener.accept().await {
                 Ok((stream, from)) => {
                     socket::set_options(&stream);
                     let shared = Arc::clone(&shared);
                     let stranger = shared.strangers.admit(from.ip());
-                    shared.life.clone().spawn_opening(async move {
+                    let work = Work::Welcoming(from);
+                    shared.life.clone().spawn_opening(work, async move {
                         tracing::debug!(%from, "incoming connection");
                         let evicted = stranger.evicted.clone();
                         let welcome = evicted.run_until_cancelled(welcome(shared, stream, from));

@@ -165,7 +165,7 @@ impl Drop for Under<'_> {
                 reference: self.waiting.reference.clone(),
             };
             let told = Outgoing::Signal(self.node.clone(), control);
-            self.shared.carry_out(vec![told]);
+            self.shared.carry_out(told.into());
         }
     }
 }
@@ -215,7 +215,7 @@ async fn call_here(
     request: Term,
 ) -> Result<Term, CallError> {
     let under = Under::new(shared, from, shared.atom.clone(), who);
-    shared.carry_out(vec![Outgoing::Signal(shared.atom.clone(), under.monitor())]);
+    shared.carry_out(Outgoing::Signal(shared.atom.clone(), under.monitor()).into());
     shared.send_here(&under.who, &under.message(request, true));
     under.reply().await
 }

@@ -11,6 +11,7 @@ use trunkline_proto::{NodeName, Reason, Step};
 
 use crate::Target;
 use crate::handshake::initiator::{self, OnAlive};
+use crate::lifetime::Work;
 use crate::probe::Steps;
 use crate::reach::{deadline, left};
 use crate::shared::{Settings, Shared, Visited};
@@ -62,7 +63,8 @@ impl Shared {
         };
         if let Some(dialling) = begins {
             // Not under the lock: a runtime that ends drops it at once.
-            self.life.spawn_opening(dialling.run());
+            let work = Work::Dialling(target.name.clone());
+            self.life.spawn_opening(work, dialling.run());
         }
         match outcome.wait_for(Option::is_some).await {
             Ok(done) => done.clone().unwrap_or_else(|| Err(closed())),

@@ -4,6 +4,7 @@ mod answering;
 pub(crate) mod batch;
 
 use std::collections::VecDeque;
+use std::mem;
 
 use trunkline_etf::{Atom, Pid, Reference, Term, atom};
 use trunkline_proto::control::{AltactTo, Control, PidOrName};
@@ -11,42 +12,48 @@ use trunkline_proto::control::{AltactTo, Control, PidOrName};
 pub(crate) use answering::alias_in;
 
 use crate::mailbox::Body;
-use crate::process::Outgoing;
 use crate::process::ending::exit;
 use crate::process::state::{By, Watcher};
 use crate::process::table::Via;
+use crate::process::{Outgoing, Then};
 use crate::shared::Shared;
 use crate::slot::Answer;
 
 impl Shared {
     /// Does what a change of processes made necessary, and what that makes necessary. To a node
     /// that is gone nothing needs to be said: it knows.
-    pub(crate) fn carry_out(&self, signals: Vec<Outgoing>) {
-        if signals.is_empty() {
+    /// Whoever is to be woken by it is, last of all: no lock is held that a waker could want.
+    pub(crate) fn carry_out(&self, mut then: Then) {
+        self.settle(&mut then);
+        then.wake_all();
+    }
+
+    /// The same for one who holds a lock: those who are to be woken stay in `then`.
+    pub(crate) fn settle(&self, then: &mut Then) {
+        if then.signals.is_empty() {
             return;
         }
-        let mut waiting = VecDeque::from(signals);
-        let mut then = Vec::new();
+        let mut waiting = VecDeque::from(mem::take(&mut then.signals));
         while let Some(next) = waiting.pop_front() {
             match next {
                 Outgoing::Signal(node, control) => {
-                    self.carry(&node, None, control, &mut then);
+                    self.carry(&node, None, control, then);
                 }
                 Outgoing::Of(from, node, control) => {
-                    self.carry(&node, Some(&from), control, &mut then);
+                    self.carry(&node, Some(&from), control, then);
                 }
                 Outgoing::Ended(pid, reason) => {
                     if let Some(inner) = self.processes.find(&pid) {
-                        then.extend(self.end_of(&inner, reason));
+                        self.end_of(&inner, reason, then);
                     }
                 }
                 Outgoing::AliasEnded(alias) => self.processes.unroute(&alias),
             }
-            waiting.extend(then.drain(..));
+            waiting.extend(then.signals.drain(..));
         }
     }
 
-    fn carry(&self, node: &Atom, from: Option<&Pid>, control: Control, then: &mut Vec<Outgoing>) {
+    fn carry(&self, node: &Atom, from: Option<&Pid>, control: Control, then: &mut Then) {
         if *node == self.atom {
             self.deliver(control, None, then);
         } else if let Err(why) = self.signal_behind(node, from, control) {
@@ -55,7 +62,7 @@ impl Shared {
     }
 
     /// Does what a message says; what that makes necessary comes behind `then`.
-    pub(crate) fn deliver(&self, control: Control, body: Option<Body>, then: &mut Vec<Outgoing>) {
+    pub(crate) fn deliver(&self, control: Control, body: Option<Body>, then: &mut Then) {
         let processes = &self.processes;
         let body = || body.unwrap_or(Body::Term(Term::nil()));
         match control {
@@ -109,9 +116,9 @@ impl Shared {
                 reference,
                 reason,
                 ..
-            } => self.down(&to, &reference, reason.into()),
+            } => self.down(&to, &reference, reason.into(), then),
             Control::PayloadMonitorPExit { to, reference, .. } => {
-                self.down(&to, &reference, body())
+                self.down(&to, &reference, body(), then);
             }
             Control::SpawnReply {
                 request,
@@ -127,19 +134,19 @@ impl Shared {
     }
 
     /// To a process that is gone a message vanishes, as in Erlang.
-    fn message(&self, to: &PidOrName, body: Body, then: &mut Vec<Outgoing>) {
+    fn message(&self, to: &PidOrName, body: Body, then: &mut Then) {
         match self.processes.find_any(to) {
             Some(inner) => {
                 inner.message(body, then);
             }
-            None => self.unclaimed(to, body),
+            None => self.unclaimed(to, body, then),
         }
     }
 
     /// A message by way of an alias or of a call's reference.
-    pub(crate) fn to_alias(&self, alias: &Reference, body: Body, then: &mut Vec<Outgoing>) {
+    pub(crate) fn to_alias(&self, alias: &Reference, body: Body, then: &mut Then) {
         match self.processes.via(alias) {
-            Some(Via::Slot(slot)) => slot.put(Answer::Message(body)),
+            Some(Via::Slot(slot)) => slot.put(Answer::Message(body), then),
             Some(Via::Alias(inner)) => {
                 inner.aliased(alias, body, then);
                 if !inner.state().aliases.contains_key(alias) {
@@ -150,7 +157,7 @@ impl Shared {
         }
     }
 
-    fn exited(&self, from: Pid, to: &Pid, reason: Body, by: By, then: &mut Vec<Outgoing>) {
+    fn exited(&self, from: Pid, to: &Pid, reason: Body, by: By, then: &mut Then) {
         if let Some(inner) = self.processes.find(to) {
             inner.exit(from, reason, by, then);
         }
@@ -201,9 +208,9 @@ impl Shared {
     }
 
     /// A process that one of ours, or a call, monitors has ended.
-    pub(crate) fn down(&self, to: &Pid, reference: &Reference, reason: Body) {
+    pub(crate) fn down(&self, to: &Pid, reference: &Reference, reason: Body, then: &mut Then) {
         let reason = match self.processes.find(to) {
-            Some(inner) => match inner.down(reference, reason) {
+            Some(inner) => match inner.down(reference, reason, then) {
                 Ok(()) => return self.alias_may_end(&inner, reference),
                 Err(reason) => reason,
             },
@@ -212,7 +219,7 @@ impl Shared {
         if let Some(Via::Slot(slot)) = self.processes.via(reference)
             && slot.owner == *to
         {
-            slot.put(Answer::Down(reason));
+            slot.put(Answer::Down(reason), then);
         }
     }
 
@@ -230,7 +237,7 @@ impl Shared {
         to: &Pid,
         flags: u32,
         result: PidOrName,
-        then: &mut Vec<Outgoing>,
+        then: &mut Then,
     ) {
         let slot = match self.processes.via(request) {
             Some(Via::Slot(slot)) if slot.owner == *to => Some(slot),
@@ -240,7 +247,7 @@ impl Shared {
             PidOrName::Pid(pid) => pid,
             PidOrName::Name(error) => {
                 if let Some(slot) = slot {
-                    slot.put(Answer::Spawned(Err(error)));
+                    slot.put(Answer::Spawned(Err(error)), then);
                 }
                 return;
             }
@@ -254,7 +261,7 @@ impl Shared {
             (None, _) => false,
         };
         match slot.filter(|_| waits) {
-            Some(slot) => slot.put(Answer::Spawned(Ok(pid))),
+            Some(slot) => slot.put(Answer::Spawned(Ok(pid)), then),
             None => {
                 if monitored {
                     then.push(demonitor(to, &pid, request.clone()));
@@ -267,16 +274,14 @@ impl Shared {
     }
 
     /// The connection to a node is lost: what that makes necessary.
-    pub(crate) fn node_down(&self, node: &Atom) -> Vec<Outgoing> {
-        let mut then = Vec::new();
+    pub(crate) fn node_down(&self, node: &Atom, then: &mut Then) {
         for inner in self.processes.all() {
-            inner.node_down(node, &mut then);
+            inner.node_down(node, then);
         }
         for slot in self.processes.slots_of(node) {
             let lost = Term::from(atom!("noconnection"));
-            slot.put(Answer::Down(lost.into()));
+            slot.put(Answer::Down(lost.into()), then);
         }
-        then
     }
 }
 

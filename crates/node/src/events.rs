@@ -1,13 +1,16 @@
 //! Nodes that come and go.
 
+use std::collections::VecDeque;
 use std::fmt;
+use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, Waker};
 
 use futures_util::Stream;
-use tokio::sync::mpsc;
 use trunkline_proto::{Creation, NodeName, Reason, Step};
+
+use crate::process::Then;
 
 /// A node came or went.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,6 +74,7 @@ impl NodeType {
         )
     }
 }
+
 /// Why a connection ended.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -122,50 +126,99 @@ impl fmt::Display for DownReason {
 /// Nodes that come and go, from the moment of [`Node::monitor_nodes`](crate::Node::monitor_nodes)
 /// on; none is lost, and they come in the order in which it happens. Ends when the node is dropped.
 #[derive(Debug)]
-pub struct NodeEvents(mpsc::UnboundedReceiver<NodeEvent>);
+pub struct NodeEvents(Arc<Inbox>);
 
 impl NodeEvents {
     /// The next event; `None` when the node is gone. Cancel safe.
     pub async fn next(&mut self) -> Option<NodeEvent> {
-        self.0.recv().await
+        poll_fn(|cx| self.0.poll(cx)).await
     }
 }
 
 impl Stream for NodeEvents {
     type Item = NodeEvent;
 
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<NodeEvent>> {
-        self.0.poll_recv(cx)
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<NodeEvent>> {
+        self.0.poll(cx)
     }
 }
 
 /// Everybody who listens. Unbounded queues: an event is small and costs a handshake.
 #[derive(Debug, Default)]
-pub(crate) struct Subscribers(Mutex<Vec<Subscriber>>);
+pub(crate) struct Subscribers(Mutex<Vec<Weak<Inbox>>>);
 
+/// What one of them has not taken. No channel of tokio's: events are told under the lock that keeps
+/// their order, and nobody is to be woken there.
 #[derive(Debug)]
-struct Subscriber {
+struct Inbox {
     of: NodeType,
-    events: mpsc::UnboundedSender<NodeEvent>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    events: VecDeque<NodeEvent>,
+    waker: Option<Waker>,
+    /// None follow.
+    over: bool,
 }
 
 impl Subscribers {
     pub(crate) fn subscribe(&self, of: NodeType) -> NodeEvents {
-        let (events, receiver) = mpsc::unbounded_channel();
-        self.lock().push(Subscriber { of, events });
-        NodeEvents(receiver)
+        let inbox = Arc::new(Inbox {
+            of,
+            state: Mutex::default(),
+        });
+        self.lock().push(Arc::downgrade(&inbox));
+        NodeEvents(inbox)
     }
 
-    pub(crate) fn publish(&self, event: &NodeEvent) {
+    pub(crate) fn publish(&self, event: &NodeEvent, then: &mut Then) {
         self.lock().retain(|subscriber| {
-            if !subscriber.of.includes(event.hidden()) {
-                return !subscriber.events.is_closed();
+            let Some(inbox) = subscriber.upgrade() else {
+                return false;
+            };
+            if inbox.of.includes(event.hidden()) {
+                let mut state = inbox.state();
+                state.events.push_back(event.clone());
+                then.wake(state.waker.take());
             }
-            subscriber.events.send(event.clone()).is_ok()
+            true
         });
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Subscriber>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Weak<Inbox>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// With the node.
+impl Drop for Subscribers {
+    fn drop(&mut self) {
+        let mut then = Then::default();
+        for inbox in self.lock().drain(..).filter_map(|one| one.upgrade()) {
+            let mut state = inbox.state();
+            state.over = true;
+            then.wake(state.waker.take());
+        }
+        then.wake_all();
+    }
+}
+
+impl Inbox {
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<Option<NodeEvent>> {
+        let mut state = self.state();
+        match state.events.pop_front() {
+            Some(event) => Poll::Ready(Some(event)),
+            None if state.over => Poll::Ready(None),
+            None => {
+                state.waker = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -73,6 +73,7 @@ pub mod epmd;
 mod events;
 mod gate;
 mod handshake;
+mod lifetime;
 mod link;
 mod mailbox;
 mod neighbours;

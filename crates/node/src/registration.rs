@@ -8,7 +8,7 @@ use trunkline_proto::Creation;
 use trunkline_proto::epmd::{NodeType, Registration};
 
 use crate::epmd::client::{self, Held, QueryError};
-use crate::shutdown::Lifetime;
+use crate::lifetime::{Lifetime, Work};
 
 /// How long the port mapper on this host may take.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -43,7 +43,7 @@ impl Claim {
             }
         };
         let creation = held.as_ref().map(|held| held.creation);
-        life.spawn_opening(self.keep(held));
+        life.spawn_opening(Work::Registering, self.keep(held));
         Ok(creation)
     }
 

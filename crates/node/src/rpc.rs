@@ -220,7 +220,8 @@ impl Drop for Monitor<'_> {
                 to,
                 reference,
             };
-            self.shared.carry_out(vec![Outgoing::Signal(node, control)]);
+            self.shared
+                .carry_out(Outgoing::Signal(node, control).into());
         }
     }
 }

@@ -8,8 +8,9 @@ use trunkline_etf::{Atom, Pid, Term};
 use trunkline_proto::control::Control;
 use trunkline_proto::{Flags, NodeName};
 
+use crate::lifetime::Work;
 use crate::link::Link;
-use crate::process::Outgoing;
+use crate::process::{Outgoing, Then};
 use crate::shared::Shared;
 use crate::{SendError, Target};
 
@@ -87,7 +88,7 @@ impl Shared {
     /// When the node is not connected, and nodes are not connected by themselves.
     pub(crate) fn signal(self: &Arc<Self>, node: &Atom, control: Control) -> Result<(), SendError> {
         if *node == self.atom {
-            self.carry_out(vec![Outgoing::Signal(node.clone(), control)]);
+            self.carry_out(Outgoing::Signal(node.clone(), control).into());
             return Ok(());
         }
         self.signal_or_dial(node, Some(control))
@@ -120,7 +121,9 @@ impl Shared {
         drop(state);
         if first {
             let (shared, node) = (Arc::clone(self), node.clone());
+            let doing = self.life.doing(Work::Dialling(name.clone()));
             let dial = async move {
+                let _doing = doing;
                 if shared.connect(&Target::new(name.clone())).await.is_err() {
                     shared.unreachable(&name, &node);
                 }
@@ -133,14 +136,15 @@ impl Shared {
     /// What waits for the node is lost, and everybody who relied on it is told: before the peer's own
     /// call can succeed, on which others may rely then.
     fn unreachable(&self, name: &NodeName, node: &Atom) {
-        let then = {
+        let mut then = Then::default();
+        {
             let state = self.state();
             if state.links.contains_key(name) {
                 return;
             }
             self.unsent.take(name);
-            self.node_down(node)
-        };
+            self.node_down(node, &mut then);
+        }
         self.carry_out(then);
     }
 

@@ -18,12 +18,12 @@ use crate::dialling::Attempt;
 use crate::events::Subscribers;
 use crate::handshake::Framed;
 use crate::handshake::initiator::OnAlive;
+use crate::lifetime::{Lifetime, Work};
 use crate::link::{self, Link};
-use crate::process::Outgoing;
+use crate::process::Then;
 use crate::process::table::Processes;
 use crate::reach::{Route, left};
 use crate::sending::Unsent;
-use crate::shutdown::Lifetime;
 use crate::strangers::Strangers;
 use crate::{DownReason, NodeEvent, rpc};
 
@@ -223,6 +223,7 @@ impl Shared {
         };
         let stop = self.life.stop.child_token();
         let link = Link::new(connected, ticks, sending, stop, visit, &self.budget);
+        let mut then = Then::default();
         {
             let Some(mut state) = self.state_without(&peer, visit) else {
                 return false;
@@ -232,13 +233,15 @@ impl Shared {
             }
             state.links.insert(peer, Arc::clone(&link));
             self.unsent.flush(&link);
-            self.events.publish(&up);
+            self.events.publish(&up, &mut then);
         }
         self.state_changed();
+        self.carry_out(then);
         link::spawn(Arc::clone(self), Arc::clone(&link), transport, rest);
         if self.settings.follow_tick_time && link.info.flags.contains(Flags::SPAWN) {
+            let work = Work::AskingTickTime(link.info.peer.clone());
             let follow = rpc::follow_tick_time(Arc::clone(self), link);
-            self.life.spawn(follow);
+            self.life.spawn(work, follow);
         }
         true
     }
@@ -268,15 +271,19 @@ impl Shared {
     pub(crate) fn end(&self, link: &Arc<Link>, reason: DownReason) {
         // Before the lock: a delivery takes it.
         link.gate.close();
+        // Before those are told who rely on it: whoever begins to wait for it now finds it so. And
+        // before the lock: somebody may be woken by it.
+        let reason = link.ends_for(reason);
         let peer = &link.info.peer;
-        let then = {
+        let mut then = Then::default();
+        {
             let mut state = self.state();
             match state.links.get(peer) {
                 Some(current) if Arc::ptr_eq(current, link) => state.links.remove(peer),
                 _ => return,
             };
-            self.tell_end(link, reason)
-        };
+            self.tell_end(link, reason, &mut then);
+        }
         self.state_changed();
         self.carry_out(then);
         if self.settings.name_giver.as_ref() == Some(peer) {
@@ -289,15 +296,14 @@ impl Shared {
     /// What ends with a connection that has just left `state.links`. The caller holds that lock: ups
     /// and downs are told in the order in which they happen, and nobody relies on the connection
     /// that takes this one's place before all who relied on this one have been told.
-    fn tell_end(&self, link: &Link, reason: DownReason) -> Vec<Outgoing> {
-        link.stop.cancel();
-        let then = self.node_down(&link.atom);
-        self.events.publish(&NodeEvent::Down {
+    fn tell_end(&self, link: &Link, reason: DownReason, then: &mut Then) {
+        self.node_down(&link.atom, then);
+        let down = NodeEvent::Down {
             peer: link.info.peer.clone(),
             hidden: is_hidden(&link.info),
             reason,
-        });
-        then
+        };
+        self.events.publish(&down, then);
     }
 
     /// Ends every connection.

@@ -1,60 +1,19 @@
-//! How a node ends: what runs for it, and how that comes to an end in peace.
+//! How a node ends in peace.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout_at};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio::time::{Instant, timeout, timeout_at};
+use trunkline_etf::Pid;
 use trunkline_proto::NodeName;
 
 use crate::reach::deadline;
 use crate::shared::Shared;
 use crate::{DownReason, Node};
 
-/// Everything that runs for one node, and what ends it.
-#[derive(Clone, Debug)]
-pub(crate) struct Lifetime {
-    /// Ends everything at once.
-    pub(crate) stop: CancellationToken,
-    /// Ends what makes new connections: listening, dialling, the registration.
-    pub(crate) closing: CancellationToken,
-    /// Every task of the node but its processes.
-    pub(crate) tasks: TaskTracker,
-    /// The tasks of its processes.
-    pub(crate) processes: TaskTracker,
-}
-
-impl Default for Lifetime {
-    fn default() -> Self {
-        let stop = CancellationToken::new();
-        Self {
-            closing: stop.child_token(),
-            stop,
-            tasks: TaskTracker::new(),
-            processes: TaskTracker::new(),
-        }
-    }
-}
-
-impl Lifetime {
-    /// Runs `work` until it, or the node, ends.
-    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
-        self.run(self.stop.clone(), work);
-    }
-
-    /// Runs `work` until it ends, or the node makes no new connections any more.
-    pub(crate) fn spawn_opening(&self, work: impl Future<Output = ()> + Send + 'static) {
-        self.run(self.closing.clone(), work);
-    }
-
-    fn run(&self, end: CancellationToken, work: impl Future<Output = ()> + Send + 'static) {
-        let work = end.run_until_cancelled_owned(work);
-        self.tasks.spawn(async move {
-            work.await;
-        });
-    }
-}
+/// So long after the limit the node's own tasks may take to end. They do so at once where nothing keeps
+/// them: a [`Resolve`](crate::Resolve) that blocks its thread does, and a waker that does.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// How a shutdown went.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -62,9 +21,12 @@ impl Lifetime {
 pub struct Shutdown {
     /// The connections that were cut at the limit; empty when everything that was sent has left.
     pub cut: Vec<Cut>,
-    /// How many processes still run: futures that have not waited since they were to end. Nothing can
+    /// The processes that still run: their futures have not waited since they were to end. Nothing can
     /// end those but themselves.
-    pub processes: usize,
+    pub processes: Vec<Pid>,
+    /// What else still runs, in words (`dialling app@10.0.0.1`): code of others that it calls does not
+    /// return.
+    pub tasks: Vec<String>,
 }
 
 /// A connection that was cut.
@@ -78,9 +40,9 @@ pub struct Cut {
 }
 
 impl Shutdown {
-    /// Whether everything that was sent has left, every peer has hung up, and no process runs.
+    /// Whether everything that was sent has left, every peer has hung up, and nothing runs any more.
     pub fn is_clean(&self) -> bool {
-        self.cut.is_empty() && self.processes == 0
+        self.cut.is_empty() && self.processes.is_empty() && self.tasks.is_empty()
     }
 }
 
@@ -88,7 +50,8 @@ impl Node {
     /// Ends the node in peace: takes and makes no connections any more, gives its name back to the
     /// port mapper, ends its processes for the reason `shutdown`, lets everything leave that was
     /// sent, and hangs up. Each peer sees one clean end of the connection. At the limit what is still
-    /// connected is cut, and the result says so.
+    /// connected is cut, and the result says so; it is there 1 s later at the latest. What has not ended by
+    /// then is named in the result and in the log.
     ///
     /// When it returns nothing of the node is left: no task but those that the result names, no port,
     /// no registration. Handles that are left are those of a node without connections. Cancel safe:
@@ -103,16 +66,16 @@ impl Node {
     }
 }
 
-async fn end(shared: Arc<Shared>, deadline: Instant) -> Shutdown {
+async fn end(shared: Arc<Shared>, limit: Instant) -> Shutdown {
     let life = &shared.life;
     life.closing.cancel();
     shared.end_processes();
     life.processes.close();
-    let ended = timeout_at(deadline, life.processes.wait()).await;
+    let _in_time = timeout_at(limit, life.processes.wait()).await.is_ok();
     for link in shared.links() {
         link.close();
     }
-    let over = shared.await_state(deadline, |state| state.links.is_empty());
+    let over = shared.await_state(limit, |state| state.links.is_empty());
     over.await;
     let cut = shared.links().into_iter().map(|link| {
         let unsent = link.queued();
@@ -125,9 +88,35 @@ async fn end(shared: Arc<Shared>, deadline: Instant) -> Shutdown {
     let cut = cut.collect();
     life.stop.cancel();
     life.tasks.close();
-    life.tasks.wait().await;
-    Shutdown {
+    let ended = timeout(GRACE, life.tasks.wait()).await;
+    let shutdown = Shutdown {
         cut,
-        processes: ended.map_or_else(|_| life.processes.len(), |()| 0),
+        processes: shared.processes.tasks(),
+        tasks: ended.map_or_else(|_| life.unfinished(), |()| Vec::new()),
+    };
+    shared.name(&shutdown);
+    shutdown
+}
+
+impl Shared {
+    /// Says what has not ended.
+    fn name(&self, shutdown: &Shutdown) {
+        for pid in &shutdown.processes {
+            let name = self
+                .processes
+                .find(pid)
+                .and_then(|it| it.state().name.clone());
+            let name = name.map_or_else(String::new, |name| format!(" ({name})"));
+            tracing::warn!(
+                "the node has ended, and a process of it runs on · {pid}{name} · its future has not \
+                 waited since it was told to end: have it await something"
+            );
+        }
+        for task in &shutdown.tasks {
+            tracing::warn!(
+                "the node has ended, and a task of it runs on · {task} · look at what the program gave the \
+                 node to call: a resolver or a waker does not return"
+            );
+        }
     }
 }

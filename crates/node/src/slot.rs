@@ -8,6 +8,7 @@ use std::task::{Poll, Waker};
 use trunkline_etf::{Atom, Pid, Reference};
 
 use crate::mailbox::Body;
+use crate::process::Then;
 use crate::process::table::{Processes, Via};
 
 /// What comes for a call.
@@ -47,14 +48,10 @@ impl fmt::Debug for Slot {
 }
 
 impl Slot {
-    pub(crate) fn put(&self, answer: Answer) {
+    pub(crate) fn put(&self, answer: Answer, then: &mut Then) {
         let mut state = self.state();
         state.answers.push_back(answer);
-        let waker = state.waker.take();
-        drop(state);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        then.wake(state.waker.take());
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -14,11 +14,11 @@ use trunkline_proto::{Cookie, Creation, Flags, NodeName, Reason};
 use crate::builder::{Listen, Nameless, Options};
 use crate::epmd::client::QueryError;
 use crate::handshake::initiator::{self, OnAlive};
+use crate::lifetime::Lifetime;
 use crate::probe::Steps;
 use crate::reach::{Route, deadline};
 use crate::registration::Claim;
 use crate::shared::{Settings, Shared, Visited};
-use crate::shutdown::Lifetime;
 use crate::{Node, NodeBuilder, Target, TlsError, accept, socket};
 
 impl NodeBuilder<Cookie> {

@@ -2,7 +2,10 @@
 
 mod support;
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use support::{cookie, name, peer};
@@ -11,7 +14,7 @@ use tokio::time::{Instant, sleep, timeout};
 use trunkline_etf::{Pid, Term};
 use trunkline_node::epmd::client::{self, QueryError};
 use trunkline_node::epmd::server::Server;
-use trunkline_node::{DownReason, Message, Node, NodeEvent, NodeType, Target};
+use trunkline_node::{DownReason, Message, Node, NodeEvent, NodeType, Resolve, Target};
 
 const PATIENT: Duration = Duration::from_secs(30);
 
@@ -250,4 +253,65 @@ async fn a_process_that_begins_while_the_node_ends_ends_too() {
         };
         timeout(PATIENT, none).await.expect("no process is left");
     }
+}
+
+/// Blocks threads until it is let go, and counts those.
+#[derive(Debug, Default)]
+struct Block {
+    entered: AtomicUsize,
+    over: AtomicBool,
+}
+
+impl Block {
+    fn enter(&self) {
+        self.entered.fetch_add(1, Ordering::Relaxed);
+        while !self.over.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+/// Asks somebody who never answers, and waits for him without `await`.
+#[derive(Debug)]
+struct Blocks(Arc<Block>);
+
+impl Resolve for Blocks {
+    fn resolve<'a>(
+        &'a self,
+        _: &'a str,
+    ) -> Pin<Box<dyn Future<Output = std::io::Result<Vec<IpAddr>>> + Send + 'a>> {
+        Box::pin(async {
+            self.0.enter();
+            Ok(Vec::new())
+        })
+    }
+}
+
+/// A process and a resolver that never wait: nothing in Rust ends those.
+#[tokio::test(flavor = "multi_thread", worker_threads = 6)]
+async fn what_never_ends_is_named_and_not_waited_for() {
+    let block = Arc::new(Block::default());
+    let node = Node::builder(name("one@127.0.0.1")).cookie(cookie("monster"));
+    let node = node.resolver(Arc::new(Blocks(Arc::clone(&block))));
+    let one = node.epmd(None).start().await.expect("it starts");
+    let blocks = Arc::clone(&block);
+    let pid = one.spawn(async move |_process| blocks.enter());
+    let dials = tokio::spawn({
+        let one = one.clone();
+        async move { one.connect(&Target::new(name("app@app.example"))).await }
+    });
+    let both = async {
+        while block.entered.load(Ordering::Relaxed) < 2 {
+            sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(PATIENT, both).await.expect("both block");
+    let shutdown = timeout(PATIENT, one.shutdown(Duration::from_millis(100))).await;
+    block.over.store(true, Ordering::Relaxed);
+    let shutdown = shutdown.expect("nobody waits for ever");
+    assert_eq!(shutdown.processes, [pid], "{shutdown:?}");
+    assert_eq!(shutdown.tasks, ["dialling app@app.example"]);
+    assert!(!shutdown.is_clean());
+    let refused = dials.await.expect("no panic");
+    refused.expect_err("the node has ended");
 }

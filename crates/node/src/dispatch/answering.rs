@@ -6,6 +6,7 @@ use trunkline_proto::Flags;
 use trunkline_proto::control::{Control, PidOrName};
 
 use crate::mailbox::Body;
+use crate::process::Then;
 use crate::process::table::Via;
 use crate::shared::Shared;
 use crate::slot::Answer;
@@ -20,11 +21,13 @@ impl Shared {
     }
 
     /// A message for nobody who has a mailbox.
-    pub(crate) fn unclaimed(&self, to: &PidOrName, body: Body) {
+    pub(crate) fn unclaimed(&self, to: &PidOrName, body: Body, then: &mut Then) {
         match to {
-            PidOrName::Pid(pid) if *pid == self.processes.group_leader() => self.answer_io(body),
-            PidOrName::Pid(pid) if self.processes.is_immortal(pid) => self.answer_call(body),
-            PidOrName::Name(name) if *name == "net_kernel" => self.answer_net_kernel(body),
+            PidOrName::Pid(pid) if *pid == self.processes.group_leader() => {
+                self.answer_io(body, then)
+            }
+            PidOrName::Pid(pid) if self.processes.is_immortal(pid) => self.answer_call(body, then),
+            PidOrName::Name(name) if *name == "net_kernel" => self.answer_net_kernel(body, then),
             // What OTP sends without being asked: error reports of processes whose group leader is
             // ours (`logger_proxy`), `rex`, `global_name_server`.
             PidOrName::Name(name) => tracing::debug!(%name, "a message for a name that nobody has"),
@@ -33,19 +36,19 @@ impl Shared {
     }
 
     /// The reply to a call, of a node that knows no aliases: `{Reference, Reply}`.
-    fn answer_call(&self, body: Body) {
+    fn answer_call(&self, body: Body, then: &mut Then) {
         let reply = body.into_term();
         let reference = reply
             .as_tuple()
             .and_then(|parts| parts.first()?.as_reference());
         if let Some(Via::Slot(slot)) = reference.and_then(|reference| self.processes.via(reference))
         {
-            slot.put(Answer::Message(Body::Term(reply)));
+            slot.put(Answer::Message(Body::Term(reply)), then);
         }
     }
 
     /// `net_adm:ping/1` asks `{is_auth, Node}` and waits without a limit.
-    fn answer_net_kernel(&self, body: Body) {
+    fn answer_net_kernel(&self, body: Body, then: &mut Then) {
         let Some(message) = body.decoded() else {
             return;
         };
@@ -54,13 +57,13 @@ impl Shared {
         };
         let asked = request.as_tuple().and_then(|parts| parts.first());
         if tag.is_atom("$gen_call") && asked.is_some_and(|what| what.is_atom("is_auth")) {
-            self.reply(from, atom!("yes").into());
+            self.reply(from, atom!("yes").into(), then);
         }
     }
 
     /// Answers a `gen` call: `{Tag, Reply}`, the tag unchanged, to the alias in it or else to the
     /// pid.
-    fn reply(&self, from: &Term, reply: Term) {
+    fn reply(&self, from: &Term, reply: Term, then: &mut Then) {
         let Some([caller, tag]) = from.as_tuple() else {
             return;
         };
@@ -80,12 +83,12 @@ impl Shared {
                 token: None,
             },
         };
-        self.answer(pid, control, &Term::tuple([tag.clone(), reply]));
+        self.answer(pid, control, &Term::tuple([tag.clone(), reply]), then);
     }
 
     /// Answers an I/O request to the group leader: what is written is dropped, there is nothing to
     /// read.
-    fn answer_io(&self, body: Body) {
+    fn answer_io(&self, body: Body, then: &mut Then) {
         let Some(message) = body.decoded() else {
             return;
         };
@@ -108,14 +111,12 @@ impl Shared {
             to: pid.clone(),
             token: None,
         };
-        self.answer(pid, control, &reply);
+        self.answer(pid, control, &reply, then);
     }
 
-    fn answer(&self, to: &trunkline_etf::Pid, control: Control, answer: &Term) {
+    fn answer(&self, to: &trunkline_etf::Pid, control: Control, answer: &Term, then: &mut Then) {
         if to.node == self.atom {
-            let mut then = Vec::new();
-            self.deliver(control, Some(Body::Term(answer.clone())), &mut then);
-            return self.carry_out(then);
+            return self.deliver(control, Some(Body::Term(answer.clone())), then);
         }
         if let Err(why) = self.send_answer(&to.node, control, answer) {
             tracing::debug!(%why, "an answer is not sent");

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use trunkline_etf::{Atom, Pid, RawTerm, Reference, Term};
 use trunkline_proto::Flags;
 use trunkline_proto::conn::Signal;
-use trunkline_proto::control::Control;
+use trunkline_proto::control::{Control, PidOrName};
 
 use crate::gate::Open;
 use crate::link::Link;
 use crate::mailbox::{Body, Queue};
-use crate::process::Outgoing;
+use crate::process::Then;
 use crate::process::state::Inner;
 use crate::process::table::{Via, number};
 use crate::shared::Shared;
@@ -22,15 +22,15 @@ use crate::slot::Answer;
 /// The messages of one read. Each mailbox is locked once, and its process woken at most once, for all
 /// of them. What a message changes elsewhere (links, monitors, exits) has happened when
 /// [`Batch::signal`] returns, behind the messages that came before it for the same process; messages
-/// are in the mailboxes at the latest when [`Batch::finish`] returns, or this is dropped. Hold none
-/// over an `await`.
+/// are in the mailboxes at the latest when [`Batch::finish`] returns, or this is dropped, and those
+/// whose they are woken last of all. Hold none over an `await`.
 #[derive(Debug)]
 pub(crate) struct Batch<'a> {
     shared: &'a Shared,
     link: &'a Arc<Link>,
     /// `None`: the connection was ended by somebody else than its reader, and is told to be over.
     open: Option<Open<'a>>,
-    then: Vec<Outgoing>,
+    then: Then,
     /// What came last was a message for `memory.last`.
     message: bool,
     /// By a pid, which is somebody else's never; a name may be.
@@ -93,7 +93,7 @@ impl Shared {
             shared: self,
             link,
             open: link.gate.enter(),
-            then: Vec::new(),
+            then: Then::default(),
             message: false,
             by_pid: false,
             memory: MEMORY.take().unwrap_or_default(),
@@ -126,7 +126,7 @@ impl Batch<'_> {
                 }
                 let body = payload.map(|payload| self.body(payload));
                 self.shared.deliver(control, body, &mut self.then);
-                self.carry_out();
+                self.shared.settle(&mut self.then);
             }
         }
     }
@@ -163,9 +163,9 @@ impl Batch<'_> {
     }
 
     /// The answer to a call was too long to be held: whoever waits for it hears so.
-    pub(crate) fn answer_lost(&self, alias: &Reference, reason: Term) {
+    pub(crate) fn answer_lost(&mut self, alias: &Reference, reason: Term) {
         if let Some(Via::Slot(slot)) = self.shared.processes.via(alias) {
-            slot.put(Answer::Down(reason.into()));
+            slot.put(Answer::Down(reason.into()), &mut self.then);
         }
     }
 
@@ -175,9 +175,7 @@ impl Batch<'_> {
                 self.by_pid = true;
                 self.put(place, payload);
             }
-            None => self
-                .shared
-                .unclaimed(&to.clone().into(), self.body(payload)),
+            None => self.nobodys(&to.clone().into(), payload),
         }
     }
 
@@ -195,8 +193,14 @@ impl Batch<'_> {
                 self.by_pid = false;
                 self.put(place, payload);
             }
-            None => self.shared.unclaimed(&to.into(), self.body(payload)),
+            None => self.nobodys(&to.into(), payload),
         }
+    }
+
+    fn nobodys(&mut self, to: &PidOrName, payload: RawTerm) {
+        let body = self.body(payload);
+        self.shared.unclaimed(to, body, &mut self.then);
+        self.shared.settle(&mut self.then);
     }
 
     fn body(&self, payload: RawTerm) -> Body {
@@ -247,14 +251,14 @@ impl Batch<'_> {
         if let Some(place) = self.memory.places.get(&number(to)).copied() {
             self.flush_at(place);
         }
-        self.carry_out();
+        self.shared.settle(&mut self.then);
     }
 
     fn flush(&mut self) {
         for place in 0..self.memory.boxes.len() {
             self.flush_at(place);
         }
-        self.carry_out();
+        self.shared.settle(&mut self.then);
     }
 
     fn flush_at(&mut self, place: usize) {
@@ -266,12 +270,6 @@ impl Batch<'_> {
         }
         queue.charge(&self.link.account);
         inner.messages(queue, &mut self.then);
-    }
-
-    fn carry_out(&mut self) {
-        if !self.then.is_empty() {
-            self.shared.carry_out(std::mem::take(&mut self.then));
-        }
     }
 
     /// All of the read were there.
@@ -290,6 +288,9 @@ impl Drop for Batch<'_> {
             }
         }
         MEMORY.set(Some(memory));
+        // Whoever is woken may end the connection, which closes the gate.
+        drop(self.open.take());
+        self.then.wake_all();
     }
 }
 

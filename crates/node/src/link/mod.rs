@@ -26,6 +26,7 @@ use self::wire::Wire;
 use crate::DownReason;
 use crate::budget::{Account, Budget};
 use crate::gate::Gate;
+use crate::lifetime::Work;
 use crate::shared::{Shared, Visited};
 use crate::transport::Transport;
 
@@ -64,8 +65,10 @@ pub(crate) struct Link {
     peer_read: AtomicU64,
     /// Messages that were dropped because they were too long.
     lost: AtomicU64,
-    /// Why the tasks end, when somebody else than they found out.
-    failed: OnceLock<DownReason>,
+    /// Too much waits for a peer that takes none of it.
+    overflows: Notify,
+    /// Why it ends: what was found out first.
+    ended: OnceLock<DownReason>,
 }
 
 impl Link {
@@ -100,7 +103,8 @@ impl Link {
             closing: CancellationToken::new(),
             peer_read: AtomicU64::new(0),
             lost: AtomicU64::new(0),
-            failed: OnceLock::new(),
+            overflows: Notify::new(),
+            ended: OnceLock::new(),
             info,
         })
     }
@@ -188,9 +192,9 @@ impl Link {
         let at_once = |bytes| origin.waited && self.answers(bytes);
         let forced = self.queue.push(now, append, at_once)?;
         // A peer that leaves so much unread is given up: answers to its own requests cannot wait.
-        let too_much = !origin.waited && forced > MAX_FORCED;
-        if too_much && self.failed.set(DownReason::Overflow).is_ok() {
-            self.stop.cancel();
+        if !origin.waited && forced > MAX_FORCED {
+            // The task that writes ends it: whoever sends may hold a lock.
+            self.overflows.notify_one();
         }
         Ok(())
     }
@@ -224,10 +228,23 @@ impl Link {
         self.queue.is_awaited() || shared.processes.awaits(&self.atom)
     }
 
+    /// It ends: its tasks do, and nobody waits for room any more. For this reason, or the one that was
+    /// there before.
+    pub(crate) fn ends_for(&self, reason: DownReason) -> DownReason {
+        let reason = self.ended.get_or_init(|| reason).clone();
+        self.stop.cancel();
+        reason
+    }
+
     /// Hangs up once everything has left that is queued now; ends when the peer has hung up too.
     pub(crate) fn close(&self) {
         self.closing.cancel();
         self.queue.look();
+    }
+
+    /// Whether more waits than a peer may leave unread.
+    fn is_overfull(&self) -> bool {
+        self.queue.lock().forced() > MAX_FORCED
     }
 
     /// How many bytes have not left.
@@ -316,22 +333,20 @@ pub(crate) fn spawn(shared: Arc<Shared>, link: Arc<Link>, transport: Transport, 
     let tasks = shared.life.tasks.clone();
     let writer = {
         let (shared, link) = (Arc::clone(&shared), Arc::clone(&link));
+        let doing = shared.life.doing(Work::Writing(link.info.peer.clone()));
         async move {
+            let _doing = doing;
             let reason = writer::run(&link, write).await;
             shared.end(&link, reason);
         }
     };
     let writer = tasks.spawn(writer);
+    let doing = shared.life.doing(Work::Reading(link.info.peer.clone()));
     tasks.spawn(async move {
+        let _doing = doing;
         let received = reader::run(&shared, &link, read, rest);
-        let reason = match link.stop.run_until_cancelled(received).await {
-            Some(reason) => reason,
-            None => link
-                .failed
-                .get()
-                .cloned()
-                .unwrap_or(DownReason::Disconnected),
-        };
+        let received = link.stop.run_until_cancelled(received).await;
+        let reason = received.unwrap_or(DownReason::Disconnected);
         shared.end(&link, reason);
         // It only looks for what there is to write.
         writer.abort();

@@ -1,7 +1,6 @@
 //! The task that writes.
 
 use std::future::pending;
-use std::io;
 use std::sync::Arc;
 
 use super::clock::Clock;
@@ -38,7 +37,7 @@ pub(super) async fn run(link: &Link, stream: WriteHalf) -> DownReason {
             }
             Ok(Flushed::Full) => match wait_for_room(link, &stream, &mut clock).await {
                 Ok(()) => continue,
-                Err(why) => return broken(&why),
+                Err(why) => return why,
             },
             Err(why) => return broken(&why),
         }
@@ -65,13 +64,22 @@ fn tick(link: &Link, clock: &mut Clock) {
 
 /// Waits until the transport takes more. The peer lives then: it has read some of what filled all that
 /// is between it and us. Ticks go on meanwhile, behind what waits.
-async fn wait_for_room(link: &Link, stream: &WriteHalf, clock: &mut Clock) -> io::Result<()> {
+async fn wait_for_room(
+    link: &Link,
+    stream: &WriteHalf,
+    clock: &mut Clock,
+) -> Result<(), DownReason> {
     loop {
         tokio::select! {
             biased;
             ready = stream.writable() => {
                 link.peer_read();
-                return ready;
+                return ready.map_err(|why| broken(&why));
+            }
+            () = link.overflows.notified() => {
+                if link.is_overfull() {
+                    return Err(DownReason::Overflow);
+                }
             }
             () = clock.reached() => tick(link, clock),
         }

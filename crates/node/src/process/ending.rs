@@ -5,17 +5,19 @@ use std::sync::Arc;
 use trunkline_etf::{Atom, Pid, Term, atom};
 use trunkline_proto::control::{Control, PidOrName};
 
-use super::Outgoing;
 use super::dest::{Dest, Place};
 use super::send::atom_of;
 use super::state::{Inner, Monitored, State, Watcher};
+use super::{Outgoing, Then};
 use crate::shared::Shared;
 
 impl Shared {
     /// The process has ended: nobody finds it any more, and those who watch it are told. Nothing
     /// the second time.
     pub(crate) fn ended(&self, inner: &Inner, reason: Term) {
-        self.carry_out(self.end_of(inner, reason));
+        let mut then = Then::default();
+        self.end_of(inner, reason, &mut then);
+        self.carry_out(then);
     }
 
     /// Ends all processes of the node, and every one that begins from now on.
@@ -35,18 +37,19 @@ impl Shared {
     }
 
     fn shut_down(&self, inner: &Inner) {
-        let mut then = Vec::new();
+        let mut then = Then::default();
         inner.end(atom!("shutdown").into(), &mut then);
         self.carry_out(then);
     }
 
     /// What has to be told when a process has ended.
-    pub(crate) fn end_of(&self, inner: &Inner, reason: Term) -> Vec<Outgoing> {
+    pub(crate) fn end_of(&self, inner: &Inner, reason: Term, then: &mut Then) {
         let Some((state, reason)) = inner.finish(reason) else {
-            return Vec::new();
+            return;
         };
         let State {
             queue,
+            waker,
             name,
             links,
             monitors,
@@ -56,6 +59,7 @@ impl Shared {
         } = state;
         // What waited is paid back.
         drop(queue);
+        then.wake(waker);
         self.processes.remove(&inner.pid);
         if let Some(name) = name {
             self.processes.release_name(&name, &inner.pid);
@@ -77,7 +81,7 @@ impl Shared {
             };
             Outgoing::Signal(node, control)
         });
-        links.chain(downs).chain(demonitors).collect()
+        then.extend(links.chain(downs).chain(demonitors));
     }
 
     // ---- names ----

@@ -16,12 +16,12 @@ mod signals;
 pub(crate) mod spawn;
 pub(crate) mod state;
 pub(crate) mod table;
+pub(crate) mod then;
 
 use std::fmt;
 use std::sync::Arc;
 
-use trunkline_etf::{Atom, Pid, Reference, Term, atom};
-use trunkline_proto::control::Control;
+use trunkline_etf::{Atom, Pid, Reference, atom};
 
 pub use alias::AliasMode;
 pub use dest::Dest;
@@ -31,25 +31,14 @@ pub use reason::ExitReason;
 pub use receive::{Mark, RecvError};
 pub use send::SendError;
 
+pub(crate) use then::{Outgoing, Then};
+
 use self::receive::Received;
 use self::send::Recent;
 use self::state::Inner;
 use self::table::Via;
 use crate::mailbox::MaxMailbox;
 use crate::shared::Shared;
-
-/// What a change of one process makes necessary elsewhere.
-#[derive(Debug)]
-pub(crate) enum Outgoing {
-    /// A signal to a process of this node or another.
-    Signal(Atom, Control),
-    /// The same, of a process that the signal does not name: it comes behind what that one sent before.
-    Of(Pid, Atom, Control),
-    /// A process that no task runs ends.
-    Ended(Pid, Term),
-    /// An alias ended with its monitor.
-    AliasEnded(Reference),
-}
 
 /// A process of this node: it has a pid, receives, sends, links and monitors.
 ///

@@ -9,7 +9,7 @@ use trunkline_etf::{Atom, Pid, Reference, Term};
 use trunkline_proto::NodeName;
 use trunkline_proto::control::{Control, PidOrName};
 
-use super::{Dest, Process};
+use super::{Dest, Process, Then};
 use crate::link::Link;
 use crate::mailbox::Body;
 use crate::shared::Shared;
@@ -117,7 +117,7 @@ impl Process {
 
     async fn send_alias(&self, alias: &Reference, message: &Term) -> Result<(), SendError> {
         if *alias.node() == self.shared.atom {
-            let mut then = Vec::new();
+            let mut then = Then::default();
             let message = Body::Term(message.clone());
             self.shared.to_alias(alias, message, &mut then);
             self.shared.carry_out(then);
@@ -231,11 +231,15 @@ impl Shared {
         let is_there = found.is_some();
         match found {
             Some(inner) => {
-                let mut then = Vec::new();
+                let mut then = Then::default();
                 inner.message(Body::Term(message.clone()), &mut then);
                 self.carry_out(then);
             }
-            None => self.unclaimed(to, Body::Term(message.clone())),
+            None => {
+                let mut then = Then::default();
+                self.unclaimed(to, Body::Term(message.clone()), &mut then);
+                self.carry_out(then);
+            }
         }
         is_there || self.answers_for(to)
     }

@@ -9,7 +9,7 @@ use trunkline_proto::control::{Control, PidOrName};
 use super::dest::Place;
 use super::send::atom_of;
 use super::state::{Monitored, State};
-use super::{AliasMode, Dest, ExitReason, Outgoing, Process};
+use super::{AliasMode, Dest, ExitReason, Outgoing, Process, Then};
 use crate::SendError;
 
 impl Process {
@@ -32,7 +32,7 @@ impl Process {
                 reason: atom!("noconnection").into(),
             };
             self.shared
-                .carry_out(vec![Outgoing::Signal(self.shared.atom.clone(), lost)]);
+                .carry_out(Outgoing::Signal(self.shared.atom.clone(), lost).into());
         }
     }
 
@@ -52,7 +52,7 @@ impl Process {
             to: to.clone(),
         };
         self.shared
-            .carry_out(vec![Outgoing::Signal(to.node.clone(), control)]);
+            .carry_out(Outgoing::Signal(to.node.clone(), control).into());
     }
 
     /// Monitors a process, by pid or by name: when it ends one [`Message::Down`](crate::Message::Down)
@@ -122,7 +122,10 @@ impl Process {
     /// Demonitored meanwhile, it does not.
     fn fires(&self, reference: &Reference, why: Atom) {
         let reason = Term::from(why).into();
-        self.shared.down(&self.inner.pid, reference, reason);
+        let mut then = Then::default();
+        self.shared
+            .down(&self.inner.pid, reference, reason, &mut then);
+        self.shared.carry_out(then);
     }
 
     /// Ends a monitor, and forgets its [`Message::Down`](crate::Message::Down) if that has come and was
@@ -138,7 +141,9 @@ impl Process {
         }
         self.count();
         let was = told.is_some();
-        self.shared.carry_out(told.into_iter().collect());
+        if let Some(told) = told {
+            self.shared.carry_out(told.into());
+        }
         was
     }
 
@@ -156,7 +161,9 @@ impl Process {
             *state.nodes.entry(node.clone()).or_default() += 1;
         };
         if self.inner.living().map(count).is_some() && self.shared.reach_for(&node).is_err() {
-            self.inner.no_node(node);
+            let mut then = Then::default();
+            self.inner.no_node(node, &mut then);
+            self.shared.carry_out(then);
         }
     }
 

@@ -102,7 +102,7 @@ impl Process {
     /// This process has ended; one that is linked to it hears so.
     fn gone_for(&self, inner: &Inner) {
         let noproc = exit(&self.pid(), inner.pid.clone(), atom!("noproc").into());
-        self.shared.carry_out(vec![noproc]);
+        self.shared.carry_out(noproc.into());
     }
 }
 

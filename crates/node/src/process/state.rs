@@ -12,8 +12,8 @@ use tokio::task::AbortHandle;
 use trunkline_etf::{Atom, Pid, Reference, Term, atom};
 use trunkline_proto::control::{Control, PidOrName};
 
-use super::Outgoing;
 use super::alias::AliasMode;
+use super::{Outgoing, Then};
 use crate::mailbox::{Body, Event, MaxMailbox, Queue, WhenFull};
 
 /// A process, as the table and those who send to it hold it.
@@ -169,7 +169,7 @@ impl Inner {
     // ---- messages ----
 
     /// A message; `false` when the process is gone.
-    pub(crate) fn message(&self, body: Body, then: &mut Vec<Outgoing>) -> bool {
+    pub(crate) fn message(&self, body: Body, then: &mut Then) -> bool {
         let mut one = Queue::default();
         one.push_body(body);
         self.messages(&mut one, then)
@@ -177,7 +177,7 @@ impl Inner {
 
     /// Many messages: one lock, and one wake at most; `false` when the process is gone. The batch is
     /// empty then.
-    pub(crate) fn messages(&self, batch: &mut Queue, then: &mut Vec<Outgoing>) -> bool {
+    pub(crate) fn messages(&self, batch: &mut Queue, then: &mut Then) -> bool {
         self.messages_to(self.state(), batch, then)
     }
 
@@ -185,7 +185,7 @@ impl Inner {
         &self,
         mut state: MutexGuard<'_, State>,
         batch: &mut Queue,
-        then: &mut Vec<Outgoing>,
+        then: &mut Then,
     ) -> bool {
         if state.life != Life::Running {
             drop(state);
@@ -202,7 +202,7 @@ impl Inner {
                 }
             }
         }
-        wake(state);
+        then.wakes(state);
         true
     }
 
@@ -231,7 +231,7 @@ impl Inner {
     }
 
     /// A message by way of an alias: only as long as that is one.
-    pub(crate) fn aliased(&self, alias: &Reference, body: Body, then: &mut Vec<Outgoing>) -> bool {
+    pub(crate) fn aliased(&self, alias: &Reference, body: Body, then: &mut Then) -> bool {
         let mut state = self.state();
         match state.aliases.get(alias) {
             None => return false,
@@ -252,7 +252,7 @@ impl Inner {
     // ---- exits ----
 
     /// An exit signal.
-    pub(crate) fn exit(&self, from: Pid, reason: Body, by: By, then: &mut Vec<Outgoing>) {
+    pub(crate) fn exit(&self, from: Pid, reason: Body, by: By, then: &mut Then) {
         let mut state = self.state();
         // A link that broke counts only where there is one.
         if state.life != Life::Running || (by == By::Link && !state.links.remove(&from)) {
@@ -260,7 +260,7 @@ impl Inner {
         }
         if state.trap && by == By::Link {
             state.queue.push_event(Event::Exit { from, reason });
-            return wake(state);
+            return then.wakes(state);
         }
         let reason = reason.into_term();
         match effect(by, from == self.pid, state.trap, &reason) {
@@ -268,14 +268,14 @@ impl Inner {
             Effect::Message => {
                 let reason = reason.into();
                 state.queue.push_event(Event::Exit { from, reason });
-                wake(state);
+                then.wakes(state);
             }
             Effect::Ends(reason) => self.end_by(state, reason, then),
         }
     }
 
     /// Ends the process, whatever it traps.
-    pub(crate) fn end(&self, reason: Term, then: &mut Vec<Outgoing>) {
+    pub(crate) fn end(&self, reason: Term, then: &mut Then) {
         let state = self.state();
         if state.life == Life::Running {
             self.end_by(state, reason, then);
@@ -283,7 +283,7 @@ impl Inner {
     }
 
     /// Ends the process: at once, or where it is a task at the next point where that waits.
-    fn end_by(&self, mut state: MutexGuard<'_, State>, reason: Term, then: &mut Vec<Outgoing>) {
+    fn end_by(&self, mut state: MutexGuard<'_, State>, reason: Term, then: &mut Then) {
         if self.task {
             state.life = Life::Doomed(reason);
             drop(state);
@@ -294,7 +294,7 @@ impl Inner {
             then.push(Outgoing::Ended(self.pid.clone(), reason));
             // Nobody else ends it meanwhile.
             state.life = Life::Doomed(Term::nil());
-            wake(state);
+            then.wakes(state);
         }
     }
 
@@ -352,7 +352,12 @@ impl Inner {
 
     /// A process that this one monitors ended; gives that back when it monitors no such thing. Who it
     /// was is what the monitor was of, whatever the other side calls it.
-    pub(crate) fn down(&self, reference: &Reference, reason: Body) -> Result<(), Body> {
+    pub(crate) fn down(
+        &self,
+        reference: &Reference,
+        reason: Body,
+        then: &mut Then,
+    ) -> Result<(), Body> {
         let mut state = self.state();
         let Some(Monitored { node, target }) = state.monitors.remove(reference) else {
             return Err(reason);
@@ -365,21 +370,21 @@ impl Inner {
             from: target,
             reason,
         });
-        wake(state);
+        then.wakes(state);
         Ok(())
     }
 
     /// A node that was to be monitored is not connected, and is not dialled.
-    pub(crate) fn no_node(&self, node: Atom) {
+    pub(crate) fn no_node(&self, node: Atom, then: &mut Then) {
         let mut state = self.state();
         if state.take_node(&node) {
             state.queue.push_event(Event::NodeDown { node });
-            wake(state);
+            then.wakes(state);
         }
     }
 
     /// The connection to a node is lost, and with it everything there.
-    pub(crate) fn node_down(&self, node: &Atom, then: &mut Vec<Outgoing>) {
+    pub(crate) fn node_down(&self, node: &Atom, then: &mut Then) {
         let mut state = self.state();
         if state.life == Life::Ended {
             return;
@@ -414,7 +419,7 @@ impl Inner {
             .filter(|pid| broken(pid))
             .cloned()
             .collect();
-        wake(state);
+        then.wakes(state);
         for from in links {
             self.exit(from, lost(), By::Link, then);
         }
@@ -454,14 +459,5 @@ impl State {
             self.aliases.remove(reference);
         }
         ends
-    }
-}
-
-/// Something came: whoever waits for it hears so, after the lock.
-pub(crate) fn wake(mut state: MutexGuard<'_, State>) {
-    let waker = state.waker.take();
-    drop(state);
-    if let Some(waker) = waker {
-        waker.wake();
     }
 }

@@ -137,6 +137,15 @@ impl Processes {
         }
     }
 
+    /// Those that are tasks and have not ended, in the order in which they began.
+    pub(crate) fn tasks(&self) -> Vec<Pid> {
+        let all = self.all();
+        let tasks = all.iter().filter(|inner| inner.is_task());
+        let mut pids: Vec<_> = tasks.map(|inner| inner.pid.clone()).collect();
+        pids.sort_by_key(number);
+        pids
+    }
+
     pub(crate) fn all(&self) -> Vec<Arc<Inner>> {
         let mut all = Vec::new();
         for shard in &self.pids {

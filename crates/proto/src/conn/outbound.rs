@@ -260,7 +260,7 @@ impl Outbound {
     }
 
     /// How many bytes wait whose senders did not.
-    fn forced(&self) -> usize {
+    pub fn forced(&self) -> usize {
         let going = if self.going() > 0 {
             self.going_forced
         } else {

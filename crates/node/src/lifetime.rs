@@ -1,0 +1,139 @@
+//! What runs for a node, and what ends it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use trunkline_proto::NodeName;
+
+/// Everything that runs for one node, and what ends it.
+#[derive(Clone, Debug)]
+pub(crate) struct Lifetime {
+    /// Ends everything at once.
+    pub(crate) stop: CancellationToken,
+    /// Ends what makes new connections: listening, dialling, the registration.
+    pub(crate) closing: CancellationToken,
+    /// Every task of the node but its processes.
+    pub(crate) tasks: TaskTracker,
+    /// The tasks of its processes.
+    pub(crate) processes: TaskTracker,
+    /// What the tasks do.
+    running: Arc<Running>,
+}
+
+/// What one task of a node does.
+#[derive(Clone, Debug)]
+pub(crate) enum Work {
+    Listening,
+    Registering,
+    /// Somebody who called from there.
+    Welcoming(SocketAddr),
+    Dialling(NodeName),
+    AskingTickTime(NodeName),
+    Reading(NodeName),
+    Writing(NodeName),
+}
+
+/// A task does this as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Doing {
+    running: Arc<Running>,
+    number: u64,
+}
+
+#[derive(Debug, Default)]
+struct Running(Mutex<Tasks>);
+
+#[derive(Debug, Default)]
+struct Tasks {
+    begun: u64,
+    work: BTreeMap<u64, Work>,
+}
+
+impl Default for Lifetime {
+    fn default() -> Self {
+        let stop = CancellationToken::new();
+        Self {
+            closing: stop.child_token(),
+            stop,
+            tasks: TaskTracker::new(),
+            processes: TaskTracker::new(),
+            running: Arc::default(),
+        }
+    }
+}
+
+impl Lifetime {
+    /// Runs `task` until it, or the node, ends.
+    pub(crate) fn spawn(&self, work: Work, task: impl Future<Output = ()> + Send + 'static) {
+        self.run(self.stop.clone(), work, task);
+    }
+
+    /// Runs `task` until it ends, or the node makes no new connections any more.
+    pub(crate) fn spawn_opening(
+        &self,
+        work: Work,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) {
+        self.run(self.closing.clone(), work, task);
+    }
+
+    fn run(
+        &self,
+        end: CancellationToken,
+        work: Work,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let doing = self.doing(work);
+        let task = end.run_until_cancelled_owned(task);
+        self.tasks.spawn(async move {
+            task.await;
+            drop(doing);
+        });
+    }
+
+    /// A task does this from now on.
+    pub(crate) fn doing(&self, work: Work) -> Doing {
+        let mut tasks = self.running.tasks();
+        let number = tasks.begun;
+        tasks.begun += 1;
+        tasks.work.insert(number, work);
+        let running = Arc::clone(&self.running);
+        Doing { running, number }
+    }
+
+    /// What has not ended, in words.
+    pub(crate) fn unfinished(&self) -> Vec<String> {
+        let tasks = self.running.tasks();
+        tasks.work.values().map(ToString::to_string).collect()
+    }
+}
+
+impl Running {
+    fn tasks(&self) -> MutexGuard<'_, Tasks> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Doing {
+    fn drop(&mut self) {
+        self.running.tasks().work.remove(&self.number);
+    }
+}
+
+impl fmt::Display for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Listening => f.write_str("listening"),
+            Self::Registering => f.write_str("the registration"),
+            Self::Welcoming(from) => write!(f, "a caller from {from}"),
+            Self::Dialling(peer) => write!(f, "dialling {peer}"),
+            Self::AskingTickTime(peer) => write!(f, "asking {peer} for its tick time"),
+            Self::Reading(peer) => write!(f, "reading from {peer}"),
+            Self::Writing(peer) => write!(f, "writing to {peer}"),
+        }
+    }
+}
