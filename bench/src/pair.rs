@@ -60,6 +60,7 @@ impl Peer {
         match self {
             Self::Rust | Self::Otp => true,
             Self::Raw | Self::Encoded => matches!(figure, Figure::OneWay),
+            Self::Tokio if matches!(figure, Figure::Transfer) => true,
             // For tokio all senders would share one connection, the others have one sender.
             Self::Tokio | Self::Libei | Self::ErlDist => matches!(
                 figure.kind(),

@@ -131,6 +131,14 @@ impl Turn {
             ];
             best.more.extend(named.map(|(name, value)| (name, *value)));
         }
+        if let (Kind::Transfer, [system, unsent, unread]) = (figure.kind(), &each[..]) {
+            let named = [
+                ("× the system's buffers", system),
+                ("× little unsent", unsent),
+                ("× little unread", unread),
+            ];
+            best.more.extend(named.map(|(name, value)| (name, *value)));
+        }
         Ok(best)
     }
 
@@ -154,7 +162,7 @@ impl Turn {
                 self.round_trips("connect", "connected", connections, strategy, &scripts)
             }
             Kind::Call { callers } => self.calls(callers),
-            Kind::Transfer => self.transfer(),
+            Kind::Transfer => self.transfer(strategy),
             Kind::Idle => self.idle(),
         }
     }
@@ -240,12 +248,24 @@ impl Turn {
         })
     }
 
-    fn transfer(&mut self) -> Result<Sample> {
+    fn transfer(&mut self, strategy: u64) -> Result<Sample> {
+        let [from, to] = &self.names;
+        let script = bytes::scripts(&[bytes::ping(from, to)?]);
+        if self.pair.receiver == Peer::Tokio {
+            let store = Line::new("store")
+                .with("size", TRANSFER)
+                .with("strategy", strategy)
+                .with("scripts", &script);
+            self.receiver.ask(&store)?;
+            self.receiver.answer("serving", LIMIT)?;
+        }
         let transfer = Line::new("transfer")
             .with("to", &self.to)
             .with("count", self.count)
-            .with("size", 100_000_000)
-            .with("transfers", TRANSFERS);
+            .with("size", TRANSFER)
+            .with("transfers", TRANSFERS)
+            .with("strategy", strategy)
+            .with("scripts", script);
         self.sender.ask(&transfer)?;
         let answer = self.sender.answer("transferred", LIMIT)?;
         let micros = |key| Ok::<_, anyhow::Error>(answer.number::<f64>(key)? / 1e3);
@@ -257,7 +277,7 @@ impl Turn {
                 ("p99 µs", micros("p99")?),
                 ("p50 µs", micros("p50")?),
                 ("pings", answer.number("pings")?),
-                ("GB/s", (TRANSFERS * 100_000_000) as f64 / nanos as f64),
+                ("GB/s", (TRANSFERS * TRANSFER) as f64 / nanos as f64),
             ],
             took: Duration::from_nanos(nanos),
         })
@@ -311,6 +331,9 @@ fn unique(number: usize) -> String {
 
 /// One after another, so that there are enough round trips meanwhile for a 99th percentile.
 const TRANSFERS: u64 = 10;
+
+/// How many bytes each brings.
+const TRANSFER: u64 = 100_000_000;
 
 /// The longest wait for memory that does not change.
 const SETTLED: Duration = Duration::from_secs(3);

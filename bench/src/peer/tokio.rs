@@ -1,6 +1,8 @@
 //! Bare tokio over TCP: the floor of a round trip and the ceiling of a stream, for messages of the same size. What is not
 //! known beforehand is how a program should read best, so there are three strategies and the best of them counts.
 
+mod transfer;
+
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
@@ -36,6 +38,8 @@ async fn command(listener: &TcpListener, line: &Line) -> Result<()> {
         "serve" => serve(listener, line).await,
         "ping" => ping(connect(line).await?, line).await,
         "connect" => connect_often(line).await,
+        "store" => transfer::serve(listener, line).await,
+        "transfer" => transfer::transfer(line).await,
         other => bail!("there is no command {other:?}"),
     }
 }
