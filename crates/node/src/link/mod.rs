@@ -4,6 +4,7 @@
 mod clock;
 mod queue;
 mod reader;
+mod window;
 mod wire;
 mod writer;
 

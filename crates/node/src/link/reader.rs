@@ -10,6 +10,7 @@ use trunkline_proto::conn::{ConnectionError, Inbound, Limits, Lost, Signal};
 use trunkline_proto::control::{AltactTo, Control};
 
 use super::clock::Clock;
+use super::window::Window;
 use super::{Link, broken};
 use crate::DownReason;
 use crate::dispatch::batch::Batch;
@@ -24,6 +25,9 @@ const READ_TURN: usize = 64 << 10;
 
 /// How much is read between two pauses at the least. The head of a fragment is read alone, and would cost one.
 const PAUSE_AFTER: usize = 4 << 10;
+
+/// A message of more is none that waits for others.
+const LARGE: usize = 64 << 10;
 
 /// Reads until the connection ends.
 pub(super) async fn run(
@@ -42,9 +46,12 @@ pub(super) async fn run(
     let mut turn = 0;
     let mut since_pause = PAUSE_AFTER;
     let mut receiver = None;
+    let mut window = Window::default();
     loop {
-        if let Err(why) = deliver(shared, link, &mut inbound, &mut receiver) {
-            return why;
+        match deliver(shared, link, &mut inbound, &mut receiver) {
+            Ok(small) if small && inbound.is_within_large() => window.shared(&stream),
+            Ok(_) => {}
+            Err(why) => return why,
         }
         if since_pause >= PAUSE_AFTER && link.account.is_over() {
             since_pause = 0;
@@ -71,6 +78,7 @@ pub(super) async fn run(
                     inbound.advance(link.now());
                     turn += count;
                     since_pause += count;
+                    window.read(count, &stream);
                 }
                 Err(why) => return broken(&why),
             },
@@ -89,20 +97,20 @@ fn look(link: &Link, inbound: &mut Inbound) {
     inbound.handle_timeout(link.now());
 }
 
-/// Hands over all that one read brought, before anybody else has a turn. `receiver` is for whom the
-/// last message was: one process that sends to another does so again.
+/// Hands over all that one read brought, before anybody else has a turn; whether there were small messages.
+/// `receiver` is for whom the last message was: one process that sends to another does so again.
 fn deliver(
     shared: &Shared,
     link: &Arc<Link>,
     inbound: &mut Inbound,
     receiver: &mut Option<Arc<Inner>>,
-) -> Result<(), DownReason> {
+) -> Result<bool, DownReason> {
     let mut batch = shared.batch(link);
     if let Some(receiver) = receiver {
         batch.resume(receiver);
     }
-    let mut end = Ok(());
-    let mut messages = 0;
+    let mut end = None;
+    let (mut messages, mut large) = (0, 0);
     loop {
         // One process that sends to another.
         while batch.is_message() && inbound.next_alike(SMALL, |payload| batch.alike(payload)) {
@@ -113,14 +121,17 @@ fn deliver(
         };
         match signal {
             Ok(signal) => {
-                messages += u32::from(signal.payload.is_some());
+                if let Some(payload) = &signal.payload {
+                    messages += 1;
+                    large += u32::from(payload.bytes().len() > LARGE);
+                }
                 match signal.lost {
                     None => batch.signal(signal),
                     Some(lost) => too_long(link, &mut batch, signal, lost),
                 }
             }
-            Err(ConnectionError::TickTimeout) => end = Err(DownReason::TickTimeout),
-            Err(why) => end = Err(DownReason::Protocol(why.to_string())),
+            Err(ConnectionError::TickTimeout) => end = Some(DownReason::TickTimeout),
+            Err(why) => end = Some(DownReason::Protocol(why.to_string())),
         }
     }
     if batch.receiver().map(Arc::as_ptr) != receiver.as_ref().map(Arc::as_ptr) {
@@ -129,7 +140,7 @@ fn deliver(
     // Before the one who answers is woken.
     link.asked.store(messages == 1, Ordering::Relaxed);
     batch.finish();
-    end
+    end.map_or(Ok(messages > large), Err)
 }
 
 /// A message whose payload was longer than we are willing to hold. Its receiver is not told, but what

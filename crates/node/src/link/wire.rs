@@ -10,8 +10,8 @@ use trunkline_proto::conn::Portion;
 use super::queue::Queue;
 use crate::transport::WriteHalf;
 
-/// How much is written before others get a turn.
-const WRITE_TURN: usize = 4 << 20;
+/// How much is written before others get a turn: those before all whose messages go between two fragments.
+const WRITE_TURN: usize = 256 << 10;
 
 /// How many segments one system call takes; `IOV_MAX` is 1024. With a large binary in each message
 /// that is enough for 2 MiB in pieces of 64 KiB.

@@ -127,6 +127,14 @@ impl Transport {
 }
 
 impl ReadHalf {
+    /// The socket, where nothing is between it and what is read.
+    pub(crate) fn tcp(&self) -> Option<&TcpStream> {
+        match self {
+            Self::Tcp(half) => Some(half.as_ref()),
+            Self::Tls(_) => None,
+        }
+    }
+
     /// Appends what there is to `buf`, as far as it has room, or waits for something. 0 is the end.
     /// Safe to drop. After a read that brought all there was a socket is not asked again, as
     /// [`try_read_buf`](Self::try_read_buf) would ask: one system call less.

@@ -149,6 +149,12 @@ impl Inbound {
         self.buffer.len().saturating_add(there)
     }
 
+    /// Whether some of a large message has come and some has not: what comes now and is another one went
+    /// between its fragments.
+    pub fn is_within_large(&self) -> bool {
+        self.messages.fragments.is_waiting()
+    }
+
     /// When [`handle_timeout`](Self::handle_timeout) is due; later after each
     /// [`advance`](Self::advance). `None` when the connection has failed.
     pub fn poll_timeout(&self) -> Option<Instant> {
