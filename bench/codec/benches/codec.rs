@@ -7,7 +7,7 @@ use bytes::Bytes;
 use criterion::{
     BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main,
 };
-use trunkline_bench_codec::{Shape, shapes, walk};
+use trunkline_bench_codec::{Shape, shapes, visit, walk};
 use trunkline_etf::{Limits, RawTerm, Term};
 
 criterion_group! {
@@ -41,8 +41,12 @@ fn ours(criterion: &mut Criterion, shape: &Shape) {
     measure(criterion, "trunkline check", shape, || {
         black_box(black_box(&raw).walk(&limits).expect("a term"));
     });
+    measure(criterion, "trunkline visit", shape, || {
+        black_box(visit(black_box(&raw), &limits));
+    });
+    let checked = raw.walk(&limits).expect("a term");
     measure(criterion, "trunkline walk", shape, || {
-        black_box(walk(black_box(&raw), &limits));
+        black_box(walk(black_box(checked)));
     });
     let term = Term::decode(&bytes, &limits).expect("a term");
     assert_eq!(term.to_vec(), shape.bytes, "{}", shape.name);

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use writer::{Random, Writer};
 
-pub use walk::walk;
+pub use walk::{visit, walk};
 
 /// One kind of term.
 pub struct Shape {

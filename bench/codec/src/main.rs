@@ -9,7 +9,7 @@ use std::hint::black_box;
 
 use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
-use trunkline_bench_codec::{shapes, walk};
+use trunkline_bench_codec::{shapes, visit, walk};
 use trunkline_etf::{Limits, RawTerm, Term};
 
 fn main() -> Result<()> {
@@ -33,13 +33,15 @@ fn spin(operation: &str, shape: &str, times: usize) -> Result<()> {
     let limits = Limits::default();
     let raw = RawTerm::new(bytes.slice(1..));
     let term = Term::decode(&bytes, &limits)?;
+    let checked = raw.walk(&limits)?;
     for _ in 0..times {
         match operation {
             "check" => drop(black_box(black_box(&raw).walk(&limits)?)),
-            "walk" => drop(black_box(walk(black_box(&raw), &limits))),
+            "visit" => drop(black_box(visit(black_box(&raw), &limits))),
+            "walk" => drop(black_box(walk(black_box(checked)))),
             "decode" => drop(black_box(Term::decode(black_box(&bytes), &limits)?)),
             "encode" => drop(black_box(black_box(&term).to_vec())),
-            other => bail!("no operation {other}: check, walk, decode, encode"),
+            other => bail!("no operation {other}: check, visit, walk, decode, encode"),
         }
     }
     Ok(())

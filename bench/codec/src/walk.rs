@@ -1,63 +1,96 @@
-//! Our walk, as `peers/libei.c` does it.
+//! Our ways to read every value without building a term, as `peers/libei.c` does it.
 
-use trunkline_etf::{AtomRef, Limits, RawTerm, Token, Visit};
+use std::convert::Infallible;
+use std::ops::ControlFlow;
 
-/// Checks, then reads every value, as `peers/libei.c` does.
+use trunkline_etf::{AtomRef, Limits, PidRef, RawTerm, ReferenceRef, Token, Visit, Walk};
+
+/// Checks and reads every value, in one pass.
 #[must_use]
-pub fn walk(raw: &RawTerm, limits: &Limits) -> i64 {
+pub fn visit(raw: &RawTerm, limits: &Limits) -> i64 {
     let mut sum = Sum(0);
-    raw.walk(limits).expect("a shape is a term").visit(&mut sum);
+    let ControlFlow::Continue(()) = raw.visit(limits, &mut sum).expect("a shape is a term");
     sum.0
 }
 
+/// Reads every value of a term that was checked before.
+#[must_use]
+pub fn walk(mut checked: Walk<'_>) -> i64 {
+    let mut sum = Sum(0);
+    let ControlFlow::Continue(()) = checked.visit(&mut sum);
+    sum.0
+}
+
+/// What libei copies out is looked at here, where it stands.
 struct Sum(i64);
 
+type Flow = ControlFlow<Infallible>;
+
 impl Sum {
-    fn add(&mut self, value: i64) {
+    #[inline(always)]
+    fn add(&mut self, value: i64) -> Flow {
         self.0 = self.0.wrapping_add(value);
+        ControlFlow::Continue(())
     }
 }
 
 impl<'a> Visit<'a> for Sum {
-    fn token(&mut self, token: Token<'a>) {
+    type Stop = Infallible;
+
+    fn token(&mut self, token: Token<'a>) -> Flow {
         self.add(match token {
             Token::Big(value) => i64::from(value.is_negative()),
-            Token::Pid(encoded) => encoded.pid().map_or(0, |pid| pid.id.into()),
-            Token::Reference(encoded) => {
-                let reference = encoded.reference();
-                reference.map_or(0, |reference| reference.words()[0].into())
-            }
             _ => 0,
-        });
+        })
     }
 
-    fn int(&mut self, value: i64) {
-        self.add(value);
+    fn int(&mut self, value: i64) -> Flow {
+        self.add(value)
     }
 
-    fn float(&mut self, value: f64) {
-        self.add(i64::from(value > 0.0));
+    fn float(&mut self, value: f64) -> Flow {
+        self.add(i64::from(value > 0.0))
     }
 
-    fn atom(&mut self, atom: AtomRef<'a>) {
-        self.add(first(atom.as_bytes().unwrap_or_default()));
+    fn atom(&mut self, atom: AtomRef<'a>) -> Flow {
+        self.add(first(atom.as_bytes().unwrap_or_default()))
     }
 
-    fn binary(&mut self, bytes: &'a [u8]) {
-        self.add(bytes.len() as i64);
+    fn binary(&mut self, bytes: &'a [u8]) -> Flow {
+        self.add(bytes.len() as i64)
     }
 
-    fn string(&mut self, bytes: &'a [u8]) {
-        self.add(first(bytes));
+    fn string(&mut self, bytes: &'a [u8]) -> Flow {
+        self.add(first(bytes))
     }
 
-    fn nil(&mut self) {}
+    fn pid(&mut self, pid: PidRef<'a>) -> Flow {
+        let node = first(pid.node().as_bytes().unwrap_or_default());
+        let numbers = [pid.id(), pid.serial(), pid.creation()];
+        self.add(node + numbers.map(i64::from).iter().sum::<i64>())
+    }
 
-    fn list(&mut self, _: usize) {}
+    fn reference(&mut self, reference: ReferenceRef<'a>) -> Flow {
+        let node = first(reference.node().as_bytes().unwrap_or_default());
+        let words = reference.words().map(i64::from).sum::<i64>();
+        self.add(node + words + i64::from(reference.creation()))
+    }
 
-    fn tuple(&mut self, _: usize) {}
+    fn nil(&mut self) -> Flow {
+        self.add(0)
+    }
 
-    fn map(&mut self, _: usize) {}
+    fn list(&mut self, _: usize) -> Flow {
+        self.add(0)
+    }
+
+    fn tuple(&mut self, _: usize) -> Flow {
+        self.add(0)
+    }
+
+    fn map(&mut self, _: usize) -> Flow {
+        self.add(0)
+    }
 }
 
 fn first(bytes: &[u8]) -> i64 {

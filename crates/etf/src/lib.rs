@@ -31,7 +31,8 @@
 //!
 //! - [`Term`] and [`View`]: make terms, take them apart. [`Atom`] and `atom!`, [`Pid`], [`Port`], [`Reference`], [`Map`],
 //!   [`BigInt`], [`Bits`], [`Fun`], [`Export`], [`Record`]: what they consist of.
-//! - [`RawTerm`] and [`Walk`]: check bytes once, then read the values out of them without building a term.
+//! - [`RawTerm::visit`] and [`Visit`]: read all values in one pass that checks them, without building a term; [`RawTerm::walk`] and
+//!   [`Walk`]: check first, then look at parts.
 //! - [`Limits`] and [`DecodeError`]: what a peer may make us hold.
 //! - [`Sink`]: where encoded bytes go.
 //!
@@ -113,7 +114,7 @@ pub use raw::RawTerm;
 pub use term::{NotFinite, Term, View};
 #[doc(hidden)]
 pub use term_macro::__literal_term;
-pub use walk::{AtomRef, Encoded, Token, Visit, Walk};
+pub use walk::{AtomRef, Encoded, PidRef, PortRef, ReferenceRef, Token, Visit, Walk};
 #[cfg(test)]
 mod size {
     #[test]

@@ -43,7 +43,47 @@ fn last_bytes(bytes: &[u8]) -> [u8; WIDE] {
 #[inline]
 pub(crate) fn padded_ascii(bytes: &[u8], length: usize) -> Option<[u64; 3]> {
     let words @ [one, two, three] = padded(bytes, length)?;
-    ((one | two | three) & 0x8080_8080_8080_8080 == 0).then_some(words)
+    ((one | two | three) & HIGH_BITS == 0).then_some(words)
+}
+
+/// Whether the first `length` bytes are there and ASCII, when they are few enough for an atom without a heap.
+#[inline(always)]
+pub(crate) fn is_short_ascii(bytes: &[u8], length: usize) -> Option<()> {
+    let ascii = match (bytes.first_chunk(), MASKS.get(length)) {
+        (Some(bytes), Some([first, second, third])) => {
+            let [one, two, three] = words(bytes);
+            ((one & first) | (two & second) | (three & third)) & HIGH_BITS == 0
+        }
+        _ => is_last_ascii(bytes, length),
+    };
+    ascii.then_some(())
+}
+
+/// The same at the end of the input.
+#[inline(never)]
+fn is_last_ascii(bytes: &[u8], length: usize) -> bool {
+    let text = bytes.get(..length).filter(|text| text.len() < WIDE);
+    text.is_some_and(<[u8]>::is_ascii)
+}
+
+const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
+
+/// The first `length` bytes, at most eight, as the lower ones of a number.
+#[inline(always)]
+pub(crate) fn word(bytes: &[u8], length: usize) -> Option<u64> {
+    let word = match bytes.first_chunk() {
+        Some(word) => u64::from_le_bytes(*word),
+        None => last_word(bytes.get(..length)?),
+    };
+    let unused = u32::try_from(8_usize.checked_sub(length)?).ok()?;
+    let mask = u64::MAX.checked_shr(unused.wrapping_mul(8));
+    Some(word & mask.unwrap_or_default())
+}
+
+#[inline(never)]
+fn last_word(bytes: &[u8]) -> u64 {
+    let bytes = bytes.iter().rev();
+    bytes.fold(0, |word, byte| word << 8 | u64::from(*byte))
 }
 
 /// The bytes of [`padded`]; the last one is 0.

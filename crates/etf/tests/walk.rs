@@ -7,10 +7,13 @@ mod counting;
 mod mutate;
 mod util;
 
+use std::{convert::Infallible, ops::ControlFlow};
+
 use bytes::Bytes;
 use mutate::Random;
 use trunkline_etf::{
-    Atom, AtomRef, DecodeError, Limits, RawTerm, Record, Term, Token, Visit, Walk, atom,
+    Atom, AtomRef, DecodeError, Limits, PidRef, RawTerm, Record, ReferenceRef, Term, Token, Visit,
+    Walk, atom,
 };
 use util::{malformed, release};
 
@@ -31,11 +34,14 @@ fn all_vectors() {
         assert_eq!(build(&mut walk), term, "{}", vector.name);
         assert!(walk.is_done() && walk.token().is_none(), "{}", vector.name);
         let walk = raw.walk(&Limits::default()).unwrap();
-        let mut shown = Shown(Vec::new());
-        walk.visit(&mut shown);
         let tokens: Vec<String> = walk.tokens().map(|token| format!("{token:?}")).collect();
+        let mut shown = Shown(Vec::new());
+        assert!(walk.clone().visit(&mut shown).is_continue());
         assert_eq!(shown.0, tokens, "{}", vector.name);
-        assert_eq!(each(&walk), tokens, "{}", vector.name);
+        assert_eq!(each(&raw), tokens, "{}", vector.name);
+        let mut builder = Builder::default();
+        let ControlFlow::Continue(()) = raw.visit(&Limits::default(), &mut builder).unwrap();
+        assert_eq!(builder.done(), term, "{}", vector.name);
         let mut walk = raw.walk(&Limits::default()).unwrap();
         let whole = walk.part().unwrap();
         assert!(walk.is_done(), "{}", vector.name);
@@ -48,8 +54,11 @@ fn all_vectors() {
 struct Shown(Vec<String>);
 
 impl<'a> Visit<'a> for Shown {
-    fn token(&mut self, token: Token<'a>) {
+    type Stop = Infallible;
+
+    fn token(&mut self, token: Token<'a>) -> ControlFlow<Infallible> {
         self.0.push(format!("{token:?}"));
+        ControlFlow::Continue(())
     }
 }
 
@@ -68,13 +77,13 @@ fn every_form_of_a_value_has_the_method_of_its_kind() {
         let raw = with_atoms(form.to_vec());
         let walk = raw.walk(&Limits::default()).unwrap();
         let tokens: Vec<String> = walk.tokens().map(|token| format!("{token:?}")).collect();
-        assert_eq!(each(&walk), tokens);
+        assert_eq!(each(&raw), tokens);
     }
 }
 
-fn each(walk: &Walk<'_>) -> Vec<String> {
+fn each(raw: &RawTerm) -> Vec<String> {
     let mut each = Each(Vec::new());
-    walk.visit(&mut each);
+    let ControlFlow::Continue(()) = raw.visit(&Limits::default(), &mut each).unwrap();
     each.0
 }
 
@@ -82,55 +91,232 @@ fn each(walk: &Walk<'_>) -> Vec<String> {
 struct Each(Vec<String>);
 
 impl Each {
-    fn push(&mut self, token: Token<'_>) {
+    fn push(&mut self, token: Token<'_>) -> ControlFlow<Infallible> {
         self.0.push(format!("{token:?}"));
+        ControlFlow::Continue(())
     }
 }
 
 impl<'a> Visit<'a> for Each {
-    fn token(&mut self, token: Token<'a>) {
-        let has_one = matches!(
+    type Stop = Infallible;
+
+    fn token(&mut self, token: Token<'a>) -> ControlFlow<Infallible> {
+        let has_none = matches!(
             token,
-            Token::Int(_)
-                | Token::Float(_)
-                | Token::Atom(_)
-                | Token::Binary(_)
-                | Token::String(_)
-                | Token::Nil
-                | Token::List(_)
-                | Token::Tuple(_)
-                | Token::Map(_)
+            Token::Big(_)
+                | Token::Bits(..)
+                | Token::Port(_)
+                | Token::Export(_)
+                | Token::Fun(_)
+                | Token::Record(..)
         );
-        assert!(!has_one, "{token:?}");
-        self.push(token);
+        assert!(has_none, "{token:?}");
+        self.push(token)
     }
-    fn int(&mut self, value: i64) {
-        self.push(Token::Int(value));
+    fn int(&mut self, value: i64) -> ControlFlow<Infallible> {
+        self.push(Token::Int(value))
     }
-    fn float(&mut self, value: f64) {
-        self.push(Token::Float(value));
+    fn float(&mut self, value: f64) -> ControlFlow<Infallible> {
+        self.push(Token::Float(value))
     }
-    fn atom(&mut self, atom: AtomRef<'a>) {
-        self.push(Token::Atom(atom));
+    fn atom(&mut self, atom: AtomRef<'a>) -> ControlFlow<Infallible> {
+        self.push(Token::Atom(atom))
     }
-    fn binary(&mut self, bytes: &'a [u8]) {
-        self.push(Token::Binary(bytes));
+    fn binary(&mut self, bytes: &'a [u8]) -> ControlFlow<Infallible> {
+        self.push(Token::Binary(bytes))
     }
-    fn string(&mut self, bytes: &'a [u8]) {
-        self.push(Token::String(bytes));
+    fn string(&mut self, bytes: &'a [u8]) -> ControlFlow<Infallible> {
+        self.push(Token::String(bytes))
     }
-    fn nil(&mut self) {
-        self.push(Token::Nil);
+    fn nil(&mut self) -> ControlFlow<Infallible> {
+        self.push(Token::Nil)
     }
-    fn list(&mut self, length: usize) {
-        self.push(Token::List(length));
+    fn pid(&mut self, pid: PidRef<'a>) -> ControlFlow<Infallible> {
+        self.push(Token::Pid(pid))
     }
-    fn tuple(&mut self, arity: usize) {
-        self.push(Token::Tuple(arity));
+    fn reference(&mut self, reference: ReferenceRef<'a>) -> ControlFlow<Infallible> {
+        self.push(Token::Reference(reference))
     }
-    fn map(&mut self, pairs: usize) {
-        self.push(Token::Map(pairs));
+    fn list(&mut self, length: usize) -> ControlFlow<Infallible> {
+        self.push(Token::List(length))
     }
+    fn tuple(&mut self, arity: usize) -> ControlFlow<Infallible> {
+        self.push(Token::Tuple(arity))
+    }
+    fn map(&mut self, pairs: usize) -> ControlFlow<Infallible> {
+        self.push(Token::Map(pairs))
+    }
+}
+
+/// Builds what it is shown, by the ends of containers.
+#[derive(Default)]
+struct Builder {
+    open: Vec<(Option<Kind>, Vec<Term>)>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Tuple,
+    /// And how many elements it has before its tail.
+    List(usize),
+    Map,
+    /// And how many fields.
+    Record(usize, u8),
+}
+
+impl Builder {
+    fn done(mut self) -> Term {
+        let (kind, mut terms) = self.open.pop().unwrap();
+        assert!(kind.is_none() && self.open.is_empty() && terms.len() == 1);
+        terms.pop().unwrap()
+    }
+
+    fn put(&mut self, term: Term) -> ControlFlow<Infallible> {
+        match self.open.last_mut() {
+            Some((_, terms)) => terms.push(term),
+            None => self.open.push((None, vec![term])),
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn open(&mut self, kind: Kind) -> ControlFlow<Infallible> {
+        self.open.push((Some(kind), Vec::new()));
+        ControlFlow::Continue(())
+    }
+}
+
+impl<'a> Visit<'a> for Builder {
+    type Stop = Infallible;
+
+    fn token(&mut self, token: Token<'a>) -> ControlFlow<Infallible> {
+        match token {
+            Token::Tuple(_) => self.open(Kind::Tuple),
+            Token::List(length) => match self.open.last_mut() {
+                Some((Some(Kind::List(before)), terms)) if *before == terms.len() => {
+                    *before += length;
+                    ControlFlow::Continue(())
+                }
+                _ => self.open(Kind::List(length)),
+            },
+            Token::Map(_) => self.open(Kind::Map),
+            Token::Record(fields, flags) => self.open(Kind::Record(fields, flags)),
+            token => {
+                let term = leaf(token);
+                self.put(term)
+            }
+        }
+    }
+
+    fn end(&mut self) -> ControlFlow<Infallible> {
+        let (kind, mut terms) = self.open.pop().unwrap();
+        let term = match kind.unwrap() {
+            Kind::Tuple => Term::tuple(terms),
+            Kind::List(length) => {
+                assert_eq!(terms.len(), length + 1);
+                let tail = terms.pop().unwrap();
+                Term::list_with_tail(terms, tail)
+            }
+            Kind::Map => {
+                let pairs = terms
+                    .chunks(2)
+                    .map(|pair| (pair[0].clone(), pair[1].clone()));
+                Term::map(pairs)
+            }
+            Kind::Record(fields, flags) => {
+                let values = terms.split_off(fields + 2);
+                let mut names = terms
+                    .into_iter()
+                    .map(|name| name.as_atom().unwrap().clone());
+                let (module, name) = (names.next().unwrap(), names.next().unwrap());
+                Record::new(module, name, flags & 1 == 1, names.zip(values)).into()
+            }
+        };
+        self.put(term)
+    }
+}
+
+/// Stops at the value with this number, with what it was.
+struct Until(usize);
+
+impl<'a> Visit<'a> for Until {
+    type Stop = String;
+
+    fn token(&mut self, token: Token<'a>) -> ControlFlow<String> {
+        if self.0 == 0 {
+            return ControlFlow::Break(format!("{token:?}"));
+        }
+        self.0 -= 1;
+        ControlFlow::Continue(())
+    }
+}
+
+#[test]
+fn stops_at_any_value() {
+    let limits = Limits::default();
+    let vectors = release("29").into_iter();
+    for vector in vectors.filter(|vector| vector.hex.len() < 1_000) {
+        let Some(raw) = bare(&vector.bytes()) else {
+            continue;
+        };
+        let walk = raw.walk(&limits).unwrap();
+        let tokens: Vec<String> = walk.tokens().map(|token| format!("{token:?}")).collect();
+        for (index, token) in tokens.iter().enumerate() {
+            let stopped = ControlFlow::Break(token.clone());
+            let whole = raw.visit(&limits, &mut Until(index)).unwrap();
+            assert_eq!(whole, stopped, "{}", vector.name);
+            let mut cursor = walk;
+            assert_eq!(cursor.visit(&mut Until(index)), stopped, "{}", vector.name);
+            let rest: Vec<String> = cursor.tokens().map(|token| format!("{token:?}")).collect();
+            assert_eq!(rest, tokens[index + 1..], "{}", vector.name);
+        }
+        let whole = raw.visit(&limits, &mut Until(tokens.len())).unwrap();
+        assert_eq!(whole, ControlFlow::Continue(()), "{}", vector.name);
+    }
+}
+
+#[test]
+fn what_is_behind_the_place_where_a_visitor_stops_is_not_checked() {
+    // {1, and a tag that does not exist.
+    let raw = RawTerm::new(Bytes::from_static(&[104, 2, 97, 1, 0]));
+    let limits = Limits::default();
+    let stopped = raw.visit(&limits, &mut Until(1)).unwrap();
+    assert_eq!(stopped, ControlFlow::Break("Int(1)".to_owned()));
+    assert_eq!(raw.visit(&limits, &mut Until(2)), Err(DecodeError::Tag(0)));
+}
+
+#[test]
+fn a_visitor_may_be_of_any_size() {
+    let raw = RawTerm::from(&Term::tuple([1, 2]));
+    let mut visitors: [Box<dyn Visit<'_, Stop = String>>; 2] =
+        [Box::new(Until(1)), Box::new(Until(9))];
+    let limits = Limits::default();
+    let flows = visitors.each_mut().map(|visitor| {
+        let by_term = raw.visit(&limits, &mut **visitor).unwrap();
+        let mut walk = raw.walk(&limits).unwrap();
+        (by_term, walk.visit(&mut **visitor), walk.is_done())
+    });
+    let stopped = |what: &str| ControlFlow::Break(what.to_owned());
+    assert_eq!(flows[0], (stopped("Int(1)"), stopped("Tuple(2)"), false));
+    let done = ControlFlow::Continue(());
+    assert_eq!(flows[1], (done.clone(), done, true));
+}
+
+#[test]
+fn shows_one_value_with_everything_in_it() {
+    let message = Term::tuple([
+        Term::list([1, 2000]),
+        Term::tuple([Term::tuple::<Term>([])]),
+        7.into(),
+    ]);
+    let raw = RawTerm::from(&message);
+    let mut walk = raw.walk(&Limits::default()).unwrap();
+    assert_eq!(walk.tuple(), Some(3));
+    for part in message.as_tuple().unwrap() {
+        let mut builder = Builder::default();
+        assert!(walk.visit(&mut builder).is_continue());
+        assert_eq!(builder.done(), *part);
+    }
+    assert!(walk.is_done() && walk.visit(&mut Until(0)).is_continue());
 }
 
 #[test]
@@ -233,6 +419,12 @@ fn builds_nothing() {
 /// Walks if and only if it decodes.
 fn agrees(raw: &RawTerm, limits: &Limits, name: &str) {
     let (decoded, walked) = (raw.decode(limits), raw.walk(limits));
+    let mut most = Most {
+        left: raw.bytes().len(),
+        claimed: 0,
+    };
+    let visited = raw.visit(limits, &mut most);
+    assert_eq!(visited.err(), walked.as_ref().err().copied(), "{name}");
     match (&decoded, walked) {
         (Ok(term), Ok(mut walk)) => {
             assert_eq!(walk.term().as_ref(), Some(term), "{name}");
@@ -242,6 +434,29 @@ fn agrees(raw: &RawTerm, limits: &Limits, name: &str) {
         (Err(DecodeError::DuplicateKey), _) => {}
         (Err(_), Err(_)) => {}
         (_, walked) => panic!("{name}: {decoded:?}, but {walked:?} of {:?}", raw.bytes()),
+    }
+}
+
+/// Never told of more parts, over all open containers together, than there are bytes.
+struct Most {
+    left: usize,
+    claimed: usize,
+}
+
+impl<'a> Visit<'a> for Most {
+    type Stop = Infallible;
+
+    fn token(&mut self, token: Token<'a>) -> ControlFlow<Infallible> {
+        let parts = match token {
+            Token::Tuple(arity) => arity,
+            Token::List(length) => length + 1,
+            Token::Map(pairs) => pairs * 2,
+            Token::Record(fields, _) => 2 + fields * 2,
+            _ => 0,
+        };
+        self.claimed = self.claimed.saturating_sub(1) + parts;
+        assert!(self.claimed <= self.left, "{}", self.claimed);
+        ControlFlow::Continue(())
     }
 }
 
@@ -261,26 +476,12 @@ fn with_atoms(bytes: Vec<u8>) -> RawTerm {
 
 fn build(walk: &mut Walk<'_>) -> Term {
     match walk.token().unwrap() {
-        Token::Int(value) => value.into(),
-        Token::Big(value) => Term::integer(value.is_negative(), value.magnitude()),
-        Token::Float(value) => Term::float(value).unwrap(),
-        Token::Atom(text) => text.to_atom().unwrap().into(),
-        Token::Binary(bytes) => Term::binary(bytes.to_vec()),
-        Token::Bits(bytes, bits) => {
-            let length = (bytes.len() - 1) * 8 + usize::from(bits);
-            Term::bitstring(&bytes.to_vec().into(), length).unwrap()
-        }
-        Token::String(bytes) => Term::list(bytes.iter().copied()),
-        Token::Nil => Term::nil(),
         Token::List(length) => {
             let items = parts(walk, length);
             Term::list_with_tail(items, build(walk))
         }
         Token::Tuple(arity) => Term::tuple(parts(walk, arity)),
         Token::Map(pairs) => Term::map((0..pairs).map(|_| (build(walk), build(walk)))),
-        Token::Pid(encoded) => encoded.pid().unwrap().into(),
-        Token::Port(encoded) => encoded.port().unwrap().into(),
-        Token::Reference(encoded) => encoded.reference().unwrap().into(),
         Token::Record(fields, flags) => {
             let mut name = || walk.atom().unwrap().to_atom().unwrap();
             let (module, record) = (name(), name());
@@ -293,6 +494,42 @@ fn build(walk: &mut Walk<'_>) -> Term {
                 names.into_iter().zip(values),
             )
             .into()
+        }
+        token => leaf(token),
+    }
+}
+
+/// A value that is one token.
+fn leaf(token: Token<'_>) -> Term {
+    match token {
+        Token::Int(value) => value.into(),
+        Token::Big(value) => Term::integer(value.is_negative(), value.magnitude()),
+        Token::Float(value) => Term::float(value).unwrap(),
+        Token::Atom(text) => text.to_atom().unwrap().into(),
+        Token::Binary(bytes) => Term::binary(bytes.to_vec()),
+        Token::Bits(bytes, bits) => {
+            let length = (bytes.len() - 1) * 8 + usize::from(bits);
+            Term::bitstring(&bytes.to_vec().into(), length).unwrap()
+        }
+        Token::String(bytes) => Term::list(bytes.iter().copied()),
+        Token::Nil => Term::nil(),
+        Token::Pid(pid) => {
+            let own = pid.to_pid();
+            assert!(pid.node() == own.node && pid.id() == own.id && pid.serial() == own.serial);
+            assert_eq!(pid.creation(), own.creation);
+            own.into()
+        }
+        Token::Port(port) => {
+            let own = port.to_port();
+            assert!(port.node() == own.node && port.id() == own.id);
+            assert_eq!(port.creation(), own.creation);
+            own.into()
+        }
+        Token::Reference(reference) => {
+            let own = reference.to_reference();
+            assert!(reference.node() == *own.node() && reference.creation() == own.creation());
+            assert!(reference.words().eq(own.words().iter().copied()));
+            own.into()
         }
         Token::Export(encoded) | Token::Fun(encoded) => encoded.decode().unwrap(),
         token => panic!("{token:?}"),

@@ -2,12 +2,9 @@
 
 use core::fmt;
 
+use super::{Walk, seldom::Single};
 use crate::{
-    Atom, AtomError, DecodeError, Decoder, Limits, Pid, Port, RawTerm, Reference, Term,
-    decode::{short_pid, short_reference},
-    input::Input,
-    parts::{self, Names},
-    tag,
+    Atom, AtomError, DecodeError, Decoder, Limits, RawTerm, Term, input::Input, parts, tag,
 };
 
 /// A part of a term as it stands on the wire, without a version byte.
@@ -18,11 +15,13 @@ pub struct Encoded<'a> {
 }
 
 impl<'a> Encoded<'a> {
+    #[inline(always)]
     pub(super) fn new(bytes: &'a [u8], raw: &'a RawTerm) -> Self {
         Self { bytes, raw }
     }
 
-    /// Its bytes; atoms in them may refer to [`RawTerm::atoms`].
+    /// Its bytes, without a version byte; atoms in them may refer to [`RawTerm::atoms`].
+    #[inline]
     #[must_use]
     pub fn bytes(self) -> &'a [u8] {
         self.bytes
@@ -46,49 +45,37 @@ impl<'a> Encoded<'a> {
         Decoder::new(bytes, &limits).atoms(self.raw.atoms()).term()
     }
 
-    /// The process identifier, when it is one.
+    /// A cursor over it alone, which is checked already.
     #[must_use]
-    pub fn pid(self) -> Option<Pid> {
-        if let [tag::NEW_PID, rest @ ..] = self.bytes
-            && let Some((pid, _)) = short_pid(Input(rest), self.raw.atoms())
-        {
-            return Some(pid);
+    pub fn walk(self) -> Walk<'a> {
+        Walk {
+            rest: self.bytes,
+            raw: self.raw,
         }
-        let (mut atoms, tag, mut input) = self.open()?;
-        let (node, id, serial, creation) = parts::pid(&mut atoms, tag, &mut input).ok()?;
-        Some(Pid {
-            node,
-            id,
-            serial,
-            creation,
-        })
     }
 
-    /// The port, when it is one.
-    #[must_use]
-    pub fn port(self) -> Option<Port> {
-        let (mut atoms, tag, mut input) = self.open()?;
-        let (node, id, creation) = parts::port(&mut atoms, tag, &mut input).ok()?;
-        Some(Port { node, id, creation })
+    /// The atoms of the frame.
+    #[inline(always)]
+    pub(super) fn atoms(self) -> &'a [Atom] {
+        self.raw.atoms()
     }
 
-    /// The reference, when it is one.
-    #[must_use]
-    pub fn reference(self) -> Option<Reference> {
-        if let [tag::NEWER_REFERENCE, rest @ ..] = self.bytes
-            && let Some((reference, _)) = short_reference(Input(rest), self.raw.atoms())
-        {
-            return Some(reference);
-        }
-        let (mut atoms, tag, mut input) = self.open()?;
-        let (node, creation, (words, length)) =
-            parts::reference(&mut atoms, tag, &mut input).ok()?;
-        Reference::new(node, creation, words.get(..length)?).ok()
+    /// The atom after so many bytes, which was checked.
+    #[inline(always)]
+    pub(super) fn name_at(self, before: usize) -> AtomRef<'a> {
+        let name = match self.bytes.get(before..).unwrap_or_default() {
+            [tag::SMALL_ATOM_UTF8, length, text @ ..] => {
+                text.get(..usize::from(*length)).map(AtomRef::utf8)
+            }
+            name => self.seldom_name(Input(name)),
+        };
+        name.unwrap_or_else(|| AtomRef::utf8(&[]))
     }
 
-    fn open(self) -> Option<(Atoms<'a>, u8, Input<'a>)> {
-        let (tag, rest) = self.bytes.split_first()?;
-        Some((Atoms(self.raw.atoms()), *tag, Input(rest)))
+    #[cold]
+    fn seldom_name(self, mut name: Input<'a>) -> Option<AtomRef<'a>> {
+        let tag = name.u8().ok()?;
+        Single::unlimited(self.raw).atom(tag, &mut name).ok()?
     }
 }
 
@@ -96,21 +83,6 @@ impl<'a> Encoded<'a> {
 impl fmt::Debug for Encoded<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} bytes", self.bytes.len())
-    }
-}
-
-/// Makes atoms of their text, or takes them from the frame's table.
-struct Atoms<'a>(&'a [Atom]);
-
-impl<'b> Names<'b> for Atoms<'_> {
-    type Name = Atom;
-
-    fn name(&mut self, input: &mut Input<'b>) -> Result<Atom, DecodeError> {
-        let tag = input.u8()?;
-        match parts::atom(tag, input)? {
-            Some(text) => parts::owned(text, self.0),
-            None => Err(DecodeError::Part),
-        }
     }
 }
 
