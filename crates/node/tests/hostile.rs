@@ -10,7 +10,7 @@ use std::time::Duration;
 use support::{Conn, cookie, name, peer, pid};
 use tokio::time::timeout;
 use trunkline_etf::{Pid, Reference, Term, atom};
-use trunkline_node::{Node, NodeEvent, NodeType, RpcError, Target};
+use trunkline_node::{DownReason, Message, Node, NodeEvent, NodeType, RpcError, Target};
 use trunkline_proto::control::{Control, PidOrName};
 use trunkline_proto::handshake::initiator::Start;
 use trunkline_proto::handshake::{HandshakeFramer, Local, Prefix};
@@ -276,4 +276,102 @@ async fn ups_and_downs_alternate_however_connections_replace_each_other() {
         up = is_up;
     }
     assert!(!up);
+}
+
+/// Whoever breaks the protocol loses the connection, which says why; nobody else loses anything.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broken_protocol_ends_one_connection_and_says_why() {
+    let frame = |body: &[u8]| {
+        let length = u32::try_from(body.len()).expect("a short frame");
+        [&length.to_be_bytes(), body].concat()
+    };
+    let no_message = {
+        let mut body = vec![131, 68, 0];
+        Term::tuple([Term::from(99)]).encode_bare(&mut body);
+        frame(&body)
+    };
+    let node = node(false).await;
+    let other = Node::builder(name("other@127.0.0.1"))
+        .cookie(cookie("monster"))
+        .epmd(None)
+        .listen([Ipv4Addr::LOCALHOST.into()], 0)
+        .follow_tick_time(false)
+        .connect_timeout(PATIENT)
+        .start()
+        .await
+        .expect("it starts");
+    let there = Target::new(other.name().clone()).on_port(other.port().expect("it listens"));
+    node.connect(&there).await.expect("it connects");
+    let mut events = node.monitor_nodes_of(NodeType::All);
+    for (wrong, said) in [
+        (frame(b"what is this"), "unexpected frame"),
+        (frame(&[131, 68, 1, 0, 5]), "atom"),
+        (no_message, "99"),
+        (vec![255; 8], "4294967295"),
+    ] {
+        let bytes = wrong.clone();
+        let (told, over) = mpsc::channel();
+        let breaker = peer(move |wire| {
+            let Some(mut stream) = wire.connect() else {
+                return;
+            };
+            stream.write_all(&bytes).ok();
+            // It stays on the line until it is hung up on.
+            let rest = std::io::copy(&mut stream, &mut std::io::sink());
+            told.send(rest.is_ok()).ok();
+        });
+        node.connect(&breaker).await.expect("it connects");
+        let mut down = None;
+        while down.is_none() {
+            match timeout(PATIENT, events.next()).await.expect("in time") {
+                Some(NodeEvent::Down { peer, reason, .. }) => down = Some((peer, reason)),
+                event => assert!(matches!(event, Some(NodeEvent::Up { .. })), "{event:?}"),
+            }
+        }
+        let (peer, reason) = down.expect("it was waited for");
+        assert_eq!(peer, name("app@127.0.0.1"));
+        let DownReason::Protocol(why) = reason else {
+            panic!("{wrong:?}: {reason}");
+        };
+        println!("{why}");
+        assert!(why.contains(said), "{why}");
+        let _closed_or_reset = self::told(over).await;
+        assert_eq!(node.connected(), [other.name().clone()]);
+    }
+    let mut inbox = other.process();
+    let outbox = node.process();
+    let sent = outbox.send(&inbox.pid(), &Term::atom("still here")).await;
+    sent.expect("connected");
+    let came = timeout(PATIENT, inbox.recv()).await.expect("in time");
+    assert_eq!(came, Some(Message::Term(Term::atom("still here"))));
+}
+
+/// `tick_intensity` is that of the connections: with 1,000 parts of 400 s a tick comes each 0.4 s, with 4 of them each 100.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ticks_come_as_often_as_they_are_to() {
+    let (told, ticks) = mpsc::channel();
+    let listener = peer(move |wire| {
+        let Some(mut stream) = wire.connect() else {
+            return;
+        };
+        for _ in 0..3 {
+            let mut length = [1; 4];
+            std::io::Read::read_exact(&mut stream, &mut length).ok();
+            told.send(length).ok();
+        }
+    });
+    let node = Node::builder(name("me@127.0.0.1"))
+        .cookie(cookie("monster"))
+        .follow_tick_time(false)
+        .tick_time(Duration::from_secs(400))
+        .tick_intensity(1000)
+        .connect_timeout(PATIENT)
+        .start()
+        .await
+        .expect("it starts");
+    node.connect(&listener).await.expect("it connects");
+    let ticks = tokio::task::spawn_blocking(move || {
+        [0; 3].map(|_| ticks.recv_timeout(PATIENT).expect("a tick"))
+    });
+    assert_eq!(ticks.await.expect("no panic"), [[0; 4]; 3]);
 }

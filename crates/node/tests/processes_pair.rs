@@ -7,7 +7,9 @@ use proptest::prelude::*;
 use tokio::time::timeout;
 use trunkline_etf::{Pid, Term, atom, term};
 use trunkline_node::epmd::server::Server;
-use trunkline_node::{AliasMode, CallError, Message, Node, Process, SendError};
+use trunkline_node::{
+    AliasMode, CallError, MaxMailbox, Message, Node, Process, SendError, WhenFull,
+};
 use trunkline_proto::{Cookie, NodeName};
 
 const SOON: Duration = Duration::from_secs(20);
@@ -271,6 +273,58 @@ async fn an_abandoned_alias_takes_nothing() {
     b.send(&alias, term!(late)).await.expect("connected");
     b.send(&a.pid(), term!(last)).await.expect("connected");
     assert_eq!(next(&mut a).await, Message::Term(term!(last)));
+}
+
+/// A limit holds for what comes from other nodes, a whole read at once: the first ten are those that stay.
+#[tokio::test]
+async fn a_mailbox_that_others_fill_kills_or_drops() {
+    let limit = |messages, bytes, when_full| MaxMailbox {
+        messages,
+        bytes,
+        when_full,
+    };
+    let pair = pair().await;
+    let mut me = pair.one.process();
+    // By number and by bytes: a place in the mailbox counts for some, too.
+    for (messages, bytes, len) in [(10, 1 << 20, 4), (10, 1 << 20, 5000), (1000, 51_000, 5000)] {
+        let mut full = pair.two.process();
+        full.max_mailbox(Some(limit(messages, bytes, WhenFull::DropNew)));
+        for n in 0..25 {
+            let message = term!({(n), (Term::binary(vec![1; len]))});
+            me.send(&full.pid(), message).await.expect("it connects");
+        }
+        let all = async {
+            while full.dropped() + (full.waiting() as u64) < 25 {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        timeout(SOON, all).await.expect("all of them come");
+        let kept = full.waiting();
+        assert!((9..=10).contains(&kept), "{kept} of {len} bytes");
+        for n in 0..kept {
+            let Message::Term(message) = next(&mut full).await else {
+                panic!("there is nothing else");
+            };
+            assert_eq!(message.as_tuple().expect("a tuple")[0], term!((n)));
+        }
+    }
+    let full = pair.two.process();
+    full.max_mailbox(Some(limit(10, 1 << 20, WhenFull::Kill)));
+    let monitor = me.monitor(&full.pid());
+    for n in 0..25 {
+        me.send(&full.pid(), term!((n))).await.expect("connected");
+    }
+    match next(&mut me).await {
+        Message::Down {
+            reference, reason, ..
+        } => {
+            assert_eq!(reference, monitor);
+            let parts = reason.as_tuple().map(|parts| parts[0].clone());
+            assert_eq!(parts, Some(term!(max_mailbox)));
+        }
+        message => panic!("{message:?}"),
+    }
+    assert_eq!(pair.one.connected().len(), 1, "the connection lives");
 }
 
 /// What one process sends to another.

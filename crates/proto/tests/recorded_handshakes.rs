@@ -377,6 +377,18 @@ fn the_framer_cuts_recorded_streams_anywhere() {
                     let sent: Vec<_> = sent.iter().map(|frame| frame.handshake()).collect();
                     assert_eq!(seen, sent);
                 }
+                for cut in 0..stream.len() {
+                    let mut framer = HandshakeFramer::new(Prefix::U16);
+                    let (mut seen, (before, after)) = (0, stream.split_at(cut));
+                    for piece in [before, after] {
+                        framer.push(piece);
+                        while let Some(frame) = framer.next_frame().unwrap() {
+                            assert_eq!(frame, sent[seen].handshake(), "cut at {cut}");
+                            seen += 1;
+                        }
+                    }
+                    assert_eq!(seen, sent.len(), "cut at {cut}");
+                }
             }
         }
     }

@@ -220,6 +220,41 @@ mod tests {
         assert!(!queue.is_busy() && queue.lock().is_empty());
     }
 
+    /// The first message of many wakes the writer, who takes them all for one system call.
+    #[tokio::test]
+    async fn many_messages_are_one_wake_and_one_write() {
+        let flags = Flags::hidden_default();
+        let out = Outbound::new(Instant::ZERO, flags, flags, DEFAULT_TICK_TIME);
+        let queue = Queue::new(out);
+        let control = Control::SendSender {
+            from: pid(1),
+            to: pid(9),
+            token: None,
+        };
+        let (term, mut wakes) = (Term::atom("small"), 0);
+        for _ in 0..5000 {
+            let push = |out: &mut Outbound, now| out.push(now, &control, Payload::Term(&term));
+            let at_once = |_| {
+                wakes += 1;
+                false
+            };
+            queue.push(|| Instant::ZERO, push, at_once).expect("small");
+        }
+        assert_eq!(wakes, 1);
+        timeout(Duration::from_secs(20), queue.filled())
+            .await
+            .expect("it was woken");
+        let queued = queue.lock().queued();
+        let mut portion = Portion::default();
+        assert!(queue.take(&mut portion));
+        assert_eq!((portion.len(), portion.segments().count()), (queued, 1));
+        portion.sent(queued);
+        assert!(!queue.take(&mut portion));
+        // Nobody has told it a second time.
+        let again = timeout(Duration::ZERO, queue.filled()).await;
+        assert!(again.is_err());
+    }
+
     /// Somebody saw that much waits, and when he looks closer that is so by the length of a tick only.
     #[tokio::test]
     async fn a_tick_makes_the_queue_longer() {
