@@ -145,7 +145,10 @@ impl Host for Visit {
     }
 
     fn proved(&self, peer: &NodeName) -> bool {
-        self.shared.state_without(peer, self.number()).is_some()
+        let state = self.shared.state_without(peer, self.number());
+        // Under the same lock: from now on there is a connection, here or on its way.
+        let goes_on = state.map(|mut state| state.caller_proved(peer));
+        goes_on.is_some()
     }
 }
 

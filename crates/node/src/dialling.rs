@@ -16,17 +16,21 @@ use crate::probe::Steps;
 use crate::reach::{deadline, left};
 use crate::shared::{Settings, Shared, Visited};
 
-/// A peer that dials us has said so (`nok`), and nothing has come of it yet: so long is waited for its
-/// call before it is dialled again, twice as long each time. Its attempt may fail, or we may listen
-/// nowhere; a dial is welcome then.
+/// A peer that dials us has said so (`nok`, or its call), and nothing has come of it yet: so long is waited
+/// for its connection before it is dialled again, twice as long each time. Its attempt may fail, or we may
+/// listen nowhere; a dial is welcome then. (OTP dials once and leaves the rest to whoever sends next.)
 const NOK_PAUSE: Duration = Duration::from_millis(100);
 const NOK_PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// So often an attempt drops its dial for a call of the peer's. Anybody can call with the peer's name and
+/// prove nothing, again and again.
+const MAX_YIELDS: u32 = 5;
 
 /// A dial that is under way.
 #[derive(Clone, Debug)]
 pub(crate) struct Attempt {
     outcome: watch::Receiver<Option<Outcome>>,
-    /// The other side dials too, and its attempt wins: this one is dropped.
+    /// The other side dials too, and its attempt wins: this dial is dropped. Each has its own.
     pub(crate) yielded: CancellationToken,
 }
 
@@ -37,7 +41,6 @@ pub(crate) type Outcome = Result<Connected, Reason>;
 struct Dialling {
     shared: Arc<Shared>,
     target: Target,
-    yielded: CancellationToken,
     result: Option<Outcome>,
     done: watch::Sender<Option<Outcome>>,
 }
@@ -73,14 +76,16 @@ impl Shared {
         }
     }
 
-    async fn attempt(self: &Arc<Self>, target: &Target, yielded: &CancellationToken) -> Outcome {
+    async fn attempt(self: &Arc<Self>, target: &Target) -> Outcome {
         let deadline = deadline(self.settings.connect_timeout);
         let peer = &target.name;
-        let mut result = self.reach(target, yielded, deadline).await;
+        let mut yields = 0;
+        let mut result = self.reach(target, &mut yields, deadline).await;
         let mut pause = NOK_PAUSE;
         while matches!(result, Err(Reason::LostRace)) && left(deadline) > pause {
-            self.await_call(peer, Instant::now() + pause).await;
-            let again = self.reach(target, yielded, deadline).await;
+            // All of it, whoever calls and comes to nothing meanwhile.
+            self.await_link(peer, Instant::now() + pause).await;
+            let again = self.reach(target, &mut yields, deadline).await;
             // One that there was no time for changes nothing.
             if again.is_ok() || !left(deadline).is_zero() {
                 result = again;
@@ -101,26 +106,38 @@ impl Shared {
         }
     }
 
-    /// Dials, unless the other side does.
+    /// Dials, unless the other side does: `lost_race` then, when nothing has come of that.
     async fn reach(
         self: &Arc<Self>,
         target: &Target,
-        yielded: &CancellationToken,
+        yields: &mut u32,
         deadline: Instant,
     ) -> Outcome {
+        let peer = &target.name;
+        // Before the wait: whoever calls during it counts.
+        let yielded = self.yields_anew(peer);
         // Whoever is on the way to us needs no dial.
-        if let Ok(there) = self.await_incoming(&target.name, deadline).await {
+        if let Ok(there) = self.await_incoming(peer, deadline).await {
             return Ok(there);
         }
         let dial = self.dial(target, deadline);
+        if *yields >= MAX_YIELDS {
+            return dial.await;
+        }
         if let Some(result) = yielded.run_until_cancelled(dial).await {
             return result;
         }
-        match self.await_incoming(&target.name, deadline).await {
-            Ok(there) => Ok(there),
-            // It did not come through. Who knows who that was.
-            Err(_) => self.dial(target, deadline).await,
+        *yields += 1;
+        self.await_incoming(peer, deadline).await
+    }
+
+    /// What cancels the dial that is next.
+    fn yields_anew(&self, peer: &NodeName) -> CancellationToken {
+        let yielded = CancellationToken::new();
+        if let Some(attempt) = self.state().dials.get_mut(peer) {
+            attempt.yielded = yielded.clone();
         }
+        yielded
     }
 
     async fn dial(self: &Arc<Self>, target: &Target, deadline: Instant) -> Outcome {
@@ -142,18 +159,34 @@ impl Shared {
         let transport = route.walk(target, deadline, &mut Steps::default()).await?;
         let me = Local::new(route.me.clone(), *flags, *creation);
         let peer = &target.name;
-        let on_alive = || match self.link(peer.as_str()) {
-            // The peer has dialled us meanwhile, and means that connection.
-            Some(_) => OnAlive::GiveUp,
-            None => *on_alive,
+        let mut comes = false;
+        let on_alive = || {
+            let state = self.state();
+            comes = state.has_proved(peer);
+            if comes || state.links.contains_key(peer) {
+                // The peer has dialled us meanwhile, and means that connection.
+                OnAlive::GiveUp
+            } else {
+                *on_alive
+            }
         };
-        let (connected, framed) =
-            initiator::connect(transport, me, peer, on_alive, &cookie, deadline).await?;
+        let connected = initiator::connect(transport, me, peer, on_alive, &cookie, deadline).await;
+        let (connected, framed) = match connected {
+            // It is about to be ours too.
+            Err(Reason::AlreadyConnected) if comes => return Err(Reason::LostRace),
+            connected => connected?,
+        };
         if self.install(connected.clone(), framed, Visited::Dialled) {
             Ok(connected)
         } else {
             Err(closed())
         }
+    }
+
+    /// Waits until there is a connection.
+    async fn await_link(&self, peer: &NodeName, until: Instant) {
+        self.await_state(until, |state| state.links.contains_key(peer))
+            .await;
     }
 
     /// Waits until somebody of this name calls.
@@ -185,15 +218,13 @@ impl Shared {
 impl Dialling {
     fn new(shared: Arc<Shared>, target: Target) -> (Attempt, Self) {
         let (done, outcome) = watch::channel(None);
-        let yielded = CancellationToken::new();
         let attempt = Attempt {
             outcome,
-            yielded: yielded.clone(),
+            yielded: CancellationToken::new(),
         };
         let dialling = Self {
             shared,
             target,
-            yielded,
             result: None,
             done,
         };
@@ -201,7 +232,7 @@ impl Dialling {
     }
 
     async fn run(mut self) {
-        let result = self.shared.attempt(&self.target, &self.yielded).await;
+        let result = self.shared.attempt(&self.target).await;
         self.result = Some(result);
     }
 }
@@ -220,5 +251,53 @@ impl Drop for Dialling {
 const fn closed() -> Reason {
     Reason::Closed {
         step: Step::Connect,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+    use trunkline_proto::Cookie;
+
+    use super::*;
+    use crate::Node;
+
+    /// The moment between the acknowledgement to a caller, by which he has a connection, and our own:
+    /// that one is not replaced by a dial, which the caller answers with `alive`.
+    #[tokio::test]
+    async fn a_connection_that_has_been_acknowledged_is_not_replaced() {
+        let node = Node::builder("one@127.0.0.1".parse().unwrap());
+        let node = node.cookie(Cookie::new("monster").unwrap()).epmd(None);
+        let node = node.start().await.unwrap();
+        let peer: NodeName = "two@127.0.0.1".parse().unwrap();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let target = Target::new(peer.clone()).on_port(port);
+        let answer = async {
+            let (mut caller, _) = listener.accept().await.unwrap();
+            let length = caller.read_u16().await.unwrap();
+            caller
+                .read_exact(&mut vec![0; length.into()])
+                .await
+                .unwrap();
+            caller.write_all(b"\0\x06salive").await.unwrap();
+            let length = caller.read_u16().await.unwrap();
+            let mut answer = vec![0; length.into()];
+            caller.read_exact(&mut answer).await.unwrap();
+            answer
+        };
+        let shared = &node.shared;
+        shared.state().caller_begins(&peer);
+        shared.state().caller_proved(&peer);
+        let limit = Instant::now() + Duration::from_secs(30);
+        let (dialled, answer) = tokio::join!(shared.dial(&target, limit), answer);
+        assert_eq!(answer, b"sfalse");
+        assert_eq!(dialled.unwrap_err(), Reason::LostRace);
+        // One that is over means nothing: what the peer thinks it has is gone.
+        shared.state().caller_ended(&peer);
+        assert!(!shared.state().has_proved(&peer));
     }
 }

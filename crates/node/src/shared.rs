@@ -77,10 +77,18 @@ pub(crate) struct Shared {
 pub(crate) struct State {
     pub(crate) links: HashMap<NodeName, Arc<Link>>,
     pub(crate) dials: HashMap<NodeName, Attempt>,
-    /// Callers that were told to go on, and have not come to an end: how many of each name.
-    incoming: HashMap<NodeName, usize>,
+    /// Callers that were told to go on, and have not come to an end, by name.
+    incoming: HashMap<NodeName, Callers>,
     /// How many were told to go on so far.
     visits: u64,
+}
+
+/// Those of one name.
+#[derive(Clone, Copy, Debug, Default)]
+struct Callers {
+    count: usize,
+    /// One has proved its cookie, and is told so: it has a connection as soon as it hears that.
+    proved: bool,
 }
 
 /// How a connection came to be.
@@ -103,16 +111,30 @@ impl Visited {
 impl State {
     /// A caller of this name was told to go on. Its number: a later caller has a higher one.
     pub(crate) fn caller_begins(&mut self, name: &NodeName) -> u64 {
-        *self.incoming.entry(name.clone()).or_default() += 1;
+        self.incoming.entry(name.clone()).or_default().count += 1;
         self.visits += 1;
         self.visits
+    }
+
+    /// One of this name has proved its cookie.
+    pub(crate) fn caller_proved(&mut self, name: &NodeName) {
+        if let Some(callers) = self.incoming.get_mut(name) {
+            callers.proved = true;
+        }
+    }
+
+    /// Whether one of this name has, and its connection is not there yet.
+    pub(crate) fn has_proved(&self, name: &NodeName) -> bool {
+        self.incoming
+            .get(name)
+            .is_some_and(|callers| callers.proved)
     }
 
     /// One of this name has come to an end.
     pub(crate) fn caller_ended(&mut self, name: &NodeName) {
         if let Some(callers) = self.incoming.get_mut(name) {
-            *callers -= 1;
-            if *callers == 0 {
+            callers.count -= 1;
+            if callers.count == 0 {
                 self.incoming.remove(name);
             }
         }

@@ -2,8 +2,9 @@
 
 mod support;
 
+use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
@@ -13,7 +14,9 @@ use trunkline_etf::{Atom, atom};
 use trunkline_node::probe::{ProbeConfig, probe};
 use trunkline_node::{Message, Node, NodeBuilder, NodeKind, Resolve, RpcError, Target};
 use trunkline_proto::control::{Control, PidOrName};
-use trunkline_proto::{Cookie, Reason};
+use trunkline_proto::handshake::Local;
+use trunkline_proto::handshake::initiator::Start;
+use trunkline_proto::{Cookie, Creation, Flags, Reason};
 
 const PATIENT: Duration = Duration::from_secs(30);
 
@@ -212,4 +215,99 @@ async fn a_limit_may_be_beyond_all_time() {
         assert!(node.shutdown(MAX).await.is_clean());
     };
     timeout(PATIENT, everything).await.expect("at once");
+}
+
+/// How a caller begins: `send_name`, as it lies on the wire.
+fn call(to: &Node, from: &str) -> std::net::TcpStream {
+    let port = to.port().expect("it listens");
+    let mut wire = std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("it listens");
+    let flags = Flags::hidden_default();
+    let me = Local::new(name(from), flags, Creation(7));
+    let (hello, _) = Start::new(me, Some(to.name().clone())).send_name();
+    let length = u16::try_from(hello.len()).expect("short");
+    wire.write_all(&length.to_be_bytes()).expect("it reads");
+    wire.write_all(&hello).expect("it reads");
+    wire
+}
+
+/// The status that a caller gets.
+fn status(wire: &mut std::net::TcpStream) -> Vec<u8> {
+    let mut length = [0; 2];
+    wire.read_exact(&mut length).expect("an answer");
+    let mut status = vec![0; u16::from_be_bytes(length).into()];
+    wire.read_exact(&mut status).expect("an answer");
+    status
+}
+
+/// A node whose dials give way to those of `app@127.0.0.1`.
+async fn lesser(limit: Duration) -> Node {
+    let node = Node::builder(name("aaa@127.0.0.1")).cookie(cookie("monster"));
+    let node = node.listen([Ipv4Addr::LOCALHOST.into()], 0).epmd(None);
+    let node = node.follow_tick_time(false);
+    let node = node.connect_timeout(limit);
+    node.start().await.expect("it starts")
+}
+
+/// A peer that says that it dials, and does so, and never comes through: each of its calls is over at
+/// once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_whose_calls_come_to_nothing_is_not_dialled_without_a_pause() {
+    let dials = Arc::new(AtomicUsize::new(0));
+    let counts = Arc::clone(&dials);
+    let busy = peer(move |mut wire| {
+        counts.fetch_add(1, Ordering::Relaxed);
+        wire.read();
+        wire.write(b"snok");
+    });
+    let node = lesser(Duration::from_secs(3)).await;
+    let over = Arc::new(AtomicBool::new(false));
+    let calling = std::thread::spawn({
+        let (node, over) = (node.clone(), Arc::clone(&over));
+        move || {
+            while !over.load(Ordering::Relaxed) {
+                status(&mut call(&node, "app@127.0.0.1"));
+            }
+        }
+    });
+    let why = node.connect(&busy).await.expect_err("nobody comes through");
+    over.store(true, Ordering::Relaxed);
+    calling.join().expect("no panic");
+    assert_eq!(why.reason(), &Reason::LostRace);
+    // After 0.1, 0.2, 0.4, 0.8 s and then one each second; a call may cost it half of the time.
+    let dials = dials.load(Ordering::Relaxed);
+    assert!(dials <= 7, "{dials} dials in 3 s");
+}
+
+/// The rule by which one of two dials gives way holds for each dial of an attempt, not the first alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_dial_gives_way_to_a_call() {
+    let (dialled, dials) = mpsc::channel();
+    let waits = peer(move |mut wire| {
+        wire.read();
+        dialled.send(wire).ok();
+    });
+    let node = lesser(2 * PATIENT).await;
+    let connects = tokio::spawn({
+        let node = node.clone();
+        async move { node.connect(&waits).await }
+    });
+    let checks = tokio::task::spawn_blocking(move || {
+        for round in 0..2 {
+            let mut dial = dials.recv_timeout(PATIENT).expect("it dials");
+            let mut caller = call(&node, "app@127.0.0.1");
+            assert_eq!(status(&mut caller), b"sok_simultaneous", "{round}");
+            dial.stream
+                .set_read_timeout(Some(PATIENT / 3))
+                .expect("a time");
+            let end = dial.stream.read(&mut [0]);
+            let waits = |why: &std::io::Error| why.kind() == std::io::ErrorKind::WouldBlock;
+            assert!(!end.as_ref().is_err_and(waits), "dial {round} goes on");
+            // The caller gives up: it is dialled again.
+        }
+    });
+    timeout(PATIENT, checks)
+        .await
+        .expect("in time")
+        .expect("as it should");
+    connects.abort();
 }
