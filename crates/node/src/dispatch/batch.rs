@@ -35,7 +35,7 @@ pub(crate) struct Batch<'a> {
     message: bool,
     /// By a pid, which is somebody else's never; a name may be.
     by_pid: bool,
-    memory: Box<Memory>,
+    memory: Memory,
 }
 
 /// What batches use again and again.
@@ -83,7 +83,7 @@ struct Collected {
 const SPARE: usize = 8;
 
 thread_local! {
-    static MEMORY: Cell<Option<Box<Memory>>> = const { Cell::new(None) };
+    static MEMORY: Cell<Option<Memory>> = const { Cell::new(None) };
 }
 
 impl Shared {
@@ -156,7 +156,7 @@ impl Batch<'_> {
     /// A small message like the one before, but for the payload.
     #[inline]
     pub(crate) fn alike(&mut self, payload: &[u8]) {
-        let memory = &mut *self.memory;
+        let memory = &mut self.memory;
         if let Some(one) = memory.last.and_then(|last| memory.boxes.get_mut(last)) {
             one.queue.push_small(payload);
         }
@@ -239,7 +239,7 @@ impl Batch<'_> {
     }
 
     fn place_for(&mut self, inner: Arc<Inner>) -> usize {
-        let memory = &mut *self.memory;
+        let memory = &mut self.memory;
         *memory.places.entry(number(&inner.pid)).or_insert_with(|| {
             let queue = memory.spare.pop().unwrap_or_default();
             memory.boxes.push(Collected { inner, queue });
