@@ -15,7 +15,7 @@ use std::process::Command;
 
 use insta::assert_snapshot;
 use tempfile::TempDir;
-use util::{seen, trunkline};
+use util::{free_port, seen, trunkline};
 
 /// A folder with this `trunkline.toml`, and the command in it. No port mapper of this machine is
 /// asked.
@@ -27,12 +27,6 @@ fn with_config(text: &str, args: &str) -> (TempDir, Command) {
         .current_dir(dir.path())
         .env("ERL_EPMD_PORT", free_port().to_string());
     (dir, command)
-}
-
-/// A port on which nothing listens at the moment.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 fn discover(text: &str) -> String {

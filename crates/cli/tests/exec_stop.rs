@@ -11,6 +11,7 @@ use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use util::free_port;
 use util::host::Host;
 
 /// What is promised: platforms give ten seconds or five, and CMD's draining has the rest.
@@ -132,10 +133,7 @@ fn with_all_of_it_at_once() {
     let host = Host::new();
     let (api, api_addr) = silent();
     let dns = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let admin = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let admin = format!("127.0.0.1:{}", free_port());
     let mut text = format!("[admin]\nlisten = \"{admin}\"\n");
     text += &hung_api(&api_addr);
     text += &mute_dns(&dns.local_addr().unwrap().to_string());
@@ -146,7 +144,7 @@ fn with_all_of_it_at_once() {
         streams.push(asked(&api));
         dns.recv(&mut [0; 512]).unwrap();
         clients = held(host);
-        let mut stream = TcpStream::connect(admin).unwrap();
+        let mut stream = TcpStream::connect(&admin).unwrap();
         stream
             .write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n")
             .unwrap();

@@ -7,11 +7,10 @@
 
 mod util;
 
-use std::net::TcpListener;
 use std::process::Command;
 
 use insta::assert_snapshot;
-use util::{seen, trunkline};
+use util::{free_port, seen, trunkline};
 
 const COOKIE: &str = "QWERTZUIOPASDFGHJKLYX";
 
@@ -25,12 +24,6 @@ fn lonely(args: &str) -> (tempfile::TempDir, u16, Command) {
         .env("ERL_EPMD_PORT", port.to_string())
         .env("RELEASE_COOKIE", COOKIE);
     (home, port, command)
-}
-
-/// A port on which nothing listens at the moment.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 #[test]

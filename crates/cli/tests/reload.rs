@@ -8,7 +8,7 @@
 mod util;
 
 use std::fs::{self, File};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use util::trunkline;
+use util::{free_port, trunkline};
 
 const LIST: &str = "[topologies.list]\nstrategy = 'epmd'\nhosts = ['b@127.0.0.2']\n";
 
@@ -24,11 +24,6 @@ struct Agent {
     child: Child,
     home: TempDir,
     port: u16,
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 impl Agent {

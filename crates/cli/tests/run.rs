@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use insta::assert_snapshot;
 use tempfile::TempDir;
-use util::{seen, trunkline};
+use util::{free_port, seen, trunkline};
 
 const COOKIE: &str = "QWERTZUIOPASDFGHJKLYX";
 const TOKEN: &str = "hush-0123456789";
@@ -40,12 +40,6 @@ fn run_in(home: &TempDir, epmd_port: u16) -> Command {
         .env("RELEASE_COOKIE", COOKIE)
         .env("ADMIN_TOKEN", TOKEN);
     command
-}
-
-/// A port on which nothing listens at the moment.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 /// Exit code and last line of what is refused at once; the log before it is that of any start.

@@ -14,6 +14,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// The binary under test.
@@ -71,6 +72,19 @@ fn untimed(line: &str) -> &str {
         Some((time, rest)) if time.starts_with("20") && time.ends_with('Z') => rest.trim_start(),
         _ => line,
     }
+}
+
+/// A port of loopback on which nothing listens, and which nobody gets by chance: the kernel gives away those from 32,768 on.
+/// Test programs run side by side: each has a hundred ports of its own, unless their numbers are that much alike.
+pub(crate) fn free_port() -> u16 {
+    const EACH: u32 = 100;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let first = 10_100 + std::process::id() % 19 * EACH;
+    (0..EACH)
+        .map(|_| first + NEXT.fetch_add(1, Ordering::Relaxed) % EACH)
+        .map(|port| u16::try_from(port).unwrap())
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .expect("a hundred ports are not all taken")
 }
 
 /// stdout of a command that must succeed.
