@@ -1,27 +1,34 @@
-//! How many bytes may wait here that came from other nodes, and what happens to the connections that
+//! How many bytes may be here that came from other nodes, and what happens to the connections that
 //! bring more.
 //!
-//! Every byte that waits (in a mailbox, as the answer to a call, as an exit or a DOWN) is on the account
-//! of the node that sent it, with what its atoms take and what its place costs: a [`Charge`] travels
-//! with it, and whoever takes or drops the message gives it back.
+//! Every byte that waits (in a mailbox, also where its process has looked at it and left it, as the
+//! answer to a call, as an exit or a DOWN) is on the account of the node that sent it, with what its
+//! atoms take and what its place costs: a [`Charge`] travels with it, and whoever takes or drops the
+//! message gives it back. What a connection holds that is no message yet, or is kept for the next one
+//! ([`Unfinished`]), is in the sum of all accounts, too.
 //!
-//! **The rule.** While all accounts together hold more than the limit, a connection whose own account
-//! holds more than its part (the limit by the number of nodes that are connected or still have something
-//! here) is read slowly: [`PAUSE`] passes between two reads. The others go on as if nothing were: who
-//! sends little is not made to wait for who floods. So all accounts hold twice the limit at most, and
-//! what is read slowly.
+//! **The rule.** While there is more than the limit in all, a connection whose own account holds
+//! more than its part (the limit by the number of nodes that are connected or still have something here)
+//! is read slowly: a pause passes between two reads. The others go on as if nothing were: who sends
+//! little is not made to wait for who floods. What is unfinished is on nobody's account: nothing but reading
+//! on makes that less, and each connection may have no more of it than `Limits::unfinished`.
+//!
+//! **Slower and slower.** The pause is [`PAUSE`] at first, and doubles with each sixteenth of the
+//! limit that there is too much. Where it is known that somebody here waits for what comes by the
+//! connection (an answer to a call, or room to send, for which the other side may have to read, which it
+//! may do only when it is read itself), it is [`AWAITED_PAUSE`], and doubles with each quarter. A read is
+//! 256 KiB at most. So a flood that nobody takes makes a node with the usual limit of 1 GiB grow
+//! by 64 MiB in the first minute, by half a GiB in five hours, and comes to [`LONGEST`] between two reads
+//! below twice the limit. As soon as something is taken the pause is shorter, or over.
 //!
 //! **Nothing is stopped altogether**, because nobody can know what a message behind the flood is for.
 //! Mailboxes have no limit in Erlang, and programs rely on it: a process that floods another and waits
-//! for its answer, while that one floods it, goes on in OTP. A connection that is not read at all would
-//! hold them for ever. Where it is known that somebody here waits for what comes by the connection (an
-//! answer to a call, or room to send, for which the other side may have to read, which it may do only
-//! when it is read itself), only [`AWAITED_PAUSE`] passes. A read is 256 KiB at most, so a flood that
-//! nobody takes makes the node grow by 1 MiB a second, or some 25 while somebody waits; other nodes'
-//! senders are slowed down by their own busy limits meanwhile. Ticks go on: they are written by another
-//! task, and what is not read is no silence of the peer.
+//! for its answer, while that one floods it, goes on in OTP. Ticks go on: they are written by
+//! another task, and what is not read is no silence of the peer. That it is gone is seen by what is
+//! written to it.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -30,20 +37,27 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 use trunkline_etf::Atom;
 
-/// Between two reads of a connection that brings too much.
+/// Between two reads of a connection that brings too much, at first.
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// The same where somebody waits for what it may bring.
 const AWAITED_PAUSE: Duration = Duration::from_millis(10);
 
-/// What may wait in a node of what came from others.
+/// Between two reads at the most: 6 MiB a day.
+const LONGEST: Duration = Duration::from_secs(3600);
+
+/// How often it is looked whether somebody has begun to wait, at the least.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// What may be in a node of what came from others.
 #[derive(Debug)]
 pub(crate) struct Budget {
     limit: usize,
+    /// What all accounts hold, and what is unfinished.
     used: AtomicUsize,
     freed: Notify,
     accounts: Mutex<HashMap<Atom, Weak<Account>>>,
-    /// How many accounts there are.
+    /// How many accounts there are, also such that hold nothing and have no connection.
     count: AtomicUsize,
 }
 
@@ -54,6 +68,21 @@ pub(crate) struct Account {
     budget: Arc<Budget>,
     node: Atom,
     held: AtomicUsize,
+    /// How many connections it has. Whoever has sent by one that is over may keep that, and this, in
+    /// memory.
+    links: AtomicUsize,
+}
+
+/// A connection of the account's node, as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Connection(Arc<Account>);
+
+/// What a connection holds that is no message yet, or is memory for the next. Given back when this is
+/// dropped.
+#[derive(Debug)]
+pub(crate) struct Unfinished {
+    budget: Arc<Budget>,
+    bytes: usize,
 }
 
 /// Bytes that wait. They are given back when this is dropped.
@@ -84,6 +113,7 @@ impl Budget {
             budget: Arc::clone(self),
             node: node.clone(),
             held: AtomicUsize::new(0),
+            links: AtomicUsize::new(0),
         });
         accounts.insert(node.clone(), Arc::downgrade(&account));
         self.count.fetch_add(1, Ordering::Relaxed);
@@ -94,10 +124,41 @@ impl Budget {
         self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What one account may hold when there is too much.
-    fn part(&self) -> usize {
-        self.limit / self.count.load(Ordering::Relaxed).max(1)
+    /// How much more there is than may be.
+    fn excess(&self) -> usize {
+        let used = self.used.load(Ordering::Relaxed);
+        used.saturating_sub(self.limit)
     }
+
+    /// Whether so much is more than the part of one node.
+    fn is_beyond_part(&self, held: usize) -> bool {
+        let part = |nodes: usize| self.limit / nodes.max(1);
+        if held <= part(self.count.load(Ordering::Relaxed)) {
+            return false;
+        }
+        // Some of them may be nobody's.
+        let accounts = self.lock();
+        let counts = accounts.values().filter_map(Weak::upgrade);
+        // None is dropped under the lock, which its end takes.
+        let counts: Vec<_> = counts.collect();
+        drop(accounts);
+        held > part(counts.iter().filter(|account| account.counts()).count())
+    }
+
+    fn give(&self, bytes: usize) {
+        let before = self.used.fetch_sub(bytes, Ordering::AcqRel);
+        if before > self.limit {
+            // Enough is left perhaps, or an account has its part no longer.
+            self.freed.notify_waiters();
+        }
+    }
+}
+
+/// `first`, doubled with each `step` that there is too much.
+fn pause(first: Duration, excess: usize, step: usize) -> Duration {
+    let doubled = u32::try_from(excess / step.max(1)).unwrap_or(u32::MAX);
+    let times = 1_u32.checked_shl(doubled).unwrap_or(u32::MAX);
+    first.saturating_mul(times).min(LONGEST)
 }
 
 impl Account {
@@ -110,36 +171,64 @@ impl Account {
         }
     }
 
-    /// Whether all hold too much, and this one more than its part.
-    pub(crate) fn is_over(&self) -> bool {
-        self.budget.used.load(Ordering::Relaxed) > self.budget.limit
-            && self.held.load(Ordering::Relaxed) > self.budget.part()
+    /// The node is connected.
+    pub(crate) fn connected(self: &Arc<Self>) -> Connection {
+        self.links.fetch_add(1, Ordering::Relaxed);
+        Connection(Arc::clone(self))
     }
 
-    #[cfg(test)]
+    /// For what one of its connections holds: nothing yet.
+    pub(crate) fn unfinished(&self) -> Unfinished {
+        Unfinished {
+            budget: Arc::clone(&self.budget),
+            bytes: 0,
+        }
+    }
+
+    /// Whether it has a part of the limit.
+    fn counts(&self) -> bool {
+        self.links.load(Ordering::Relaxed) > 0 || self.held.load(Ordering::Relaxed) > 0
+    }
+
+    /// Whether there is too much in all, and this has more than its part.
+    pub(crate) fn is_over(&self) -> bool {
+        self.budget.excess() > 0
+            && self
+                .budget
+                .is_beyond_part(self.held.load(Ordering::Relaxed))
+    }
+
+    /// How much waits of what the node sent.
     pub(crate) fn held(&self) -> usize {
         self.held.load(Ordering::Relaxed)
+    }
+
+    /// How much may wait of what all nodes sent.
+    pub(crate) fn limit(&self) -> usize {
+        self.budget.limit
     }
 
     /// Waits until the connection may be read again: until there is room, or for a time that is
     /// shorter while somebody waits for what comes by it. Cancel safe.
     pub(crate) async fn pause(&self, is_awaited: impl Fn() -> bool) {
-        let end = Instant::now() + PAUSE;
-        while self.is_over() && Instant::now() < end {
-            let step = (Instant::now() + AWAITED_PAUSE).min(end);
-            if timeout_at(step, self.room()).await.is_err() && is_awaited() {
-                return;
-            }
-        }
-    }
-
-    async fn room(&self) {
+        let (budget, begun) = (&self.budget, Instant::now());
         loop {
-            let freed = self.budget.freed.notified();
+            let mut freed = pin!(budget.freed.notified());
+            // Before the look: what is given back right after it is heard.
+            freed.as_mut().enable();
             if !self.is_over() {
                 return;
             }
-            freed.await;
+            let excess = budget.excess();
+            let end = begun + pause(PAUSE, excess, budget.limit / 16);
+            let sooner = begun + pause(AWAITED_PAUSE, excess, budget.limit / 4);
+            let now = Instant::now();
+            if now >= end || (now >= sooner && is_awaited()) {
+                return;
+            }
+            let look = (now - begun).clamp(AWAITED_PAUSE, LOOK);
+            let next = (now + look).max(sooner).min(end);
+            let _looks_either_way = timeout_at(next, freed).await;
         }
     }
 
@@ -149,16 +238,36 @@ impl Account {
     }
 
     fn give(&self, bytes: usize) {
-        if bytes == 0 {
-            return;
+        if bytes > 0 {
+            self.held.fetch_sub(bytes, Ordering::Relaxed);
+            self.budget.give(bytes);
         }
-        self.held.fetch_sub(bytes, Ordering::Relaxed);
-        let budget = &self.budget;
-        let before = budget.used.fetch_sub(bytes, Ordering::AcqRel);
-        if before > budget.limit {
-            // Enough is left perhaps, or this account has its part no longer.
-            budget.freed.notify_waiters();
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.0.links.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Unfinished {
+    /// It is so much from now on.
+    pub(crate) fn set(&mut self, bytes: usize) {
+        let before = std::mem::replace(&mut self.bytes, bytes);
+        if bytes > before {
+            self.budget
+                .used
+                .fetch_add(bytes - before, Ordering::Relaxed);
+        } else if bytes < before {
+            self.budget.give(before - bytes);
         }
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        self.set(0);
     }
 }
 
@@ -219,14 +328,12 @@ impl Drop for Charge {
 
 #[cfg(test)]
 mod tests {
-    use tokio::time::timeout;
     use trunkline_etf::atom;
 
     use super::*;
 
-    const SOON: Duration = Duration::from_secs(60);
-
-    #[tokio::test]
+    /// Nobody else's pause ends it: whoever gives something back does.
+    #[tokio::test(start_paused = true)]
     async fn whoever_waits_for_room_gets_it() {
         let budget = Budget::new(100);
         let account = budget.account(&atom!("a@h"));
@@ -234,14 +341,122 @@ mod tests {
         assert!(!account.is_over());
         let mut second = account.charge(51);
         assert!(account.is_over());
+        let begun = Instant::now();
         let freed = async {
             tokio::task::yield_now().await;
             drop(first);
         };
-        tokio::join!(account.room(), freed);
-        assert!(!account.is_over());
+        tokio::join!(account.pause(|| false), freed);
+        assert!(!account.is_over() && begun.elapsed() < AWAITED_PAUSE);
         second.resize(200);
         assert!(account.is_over());
+    }
+
+    /// Reads 256 KiB after each pause, of which nothing is ever taken; how much waits after so long.
+    async fn grown(limit: usize, time: Duration, is_awaited: bool) -> usize {
+        let budget = Budget::new(limit);
+        let account = budget.account(&atom!("a@h"));
+        let mut waits = account.charge(limit + 1);
+        let begun = Instant::now();
+        while begun.elapsed() < time {
+            account.pause(|| is_awaited).await;
+            waits.resize(waits.bytes() + (256 << 10));
+        }
+        waits.bytes()
+    }
+
+    /// A flood that nobody takes.
+    #[tokio::test(start_paused = true)]
+    async fn a_full_node_stays_bounded() {
+        let minutes = |count: u64| Duration::from_secs(count * 60);
+        let limit = 64 << 20;
+        let minute = grown(limit, minutes(1), false).await;
+        assert!(minute > limit + (12 << 20), "{minute}");
+        let hour = grown(limit, minutes(60), false).await;
+        assert!(hour < limit + (48 << 20), "{hour}");
+        // Somebody waits all the time for what does not come.
+        let awaited = grown(limit, minutes(10), true).await;
+        assert!((2 * limit..4 * limit).contains(&awaited), "{awaited}");
+    }
+
+    /// The same in years, with the usual limit.
+    #[test]
+    fn how_long_it_takes_to_double() {
+        let (limit, read) = (1_usize << 30, 256 << 10);
+        let mut time = Duration::ZERO;
+        for excess in (0..limit).step_by(read) {
+            time += pause(PAUSE, excess, limit / 16);
+        }
+        assert!(time > Duration::from_secs(30 * 86_400), "{time:?}");
+        let far = pause(AWAITED_PAUSE, usize::MAX, 1);
+        assert_eq!(far, LONGEST);
+    }
+
+    /// Something is taken while a long pause lasts: it is as long as what is left says.
+    #[tokio::test(start_paused = true)]
+    async fn a_long_pause_gets_shorter() {
+        let budget = Budget::new(16_000);
+        let account = budget.account(&atom!("a@h"));
+        let (much, _little) = (account.charge(12_000), account.charge(16_100));
+        let begun = Instant::now();
+        let taken = async {
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            drop(much);
+        };
+        tokio::join!(account.pause(|| false), taken);
+        let paused = begun.elapsed();
+        assert!((9..12).contains(&paused.as_secs()), "{paused:?}");
+        assert!(account.is_over());
+    }
+
+    /// Somebody begins to wait in the midst of a long one.
+    #[tokio::test(start_paused = true)]
+    async fn a_long_pause_ends_for_whoever_waits() {
+        let budget = Budget::new(16_000);
+        let account = budget.account(&atom!("a@h"));
+        let _much = account.charge(16_000 + 12_000);
+        let begun = Instant::now();
+        let ten = Duration::from_secs(10);
+        account.pause(|| begun.elapsed() > ten).await;
+        let paused = begun.elapsed();
+        assert!(paused < ten + 2 * LOOK, "{paused:?}");
+    }
+
+    /// What is unfinished leaves others less room, and does not slow down whom it belongs to.
+    #[test]
+    fn what_is_unfinished_counts() {
+        let budget = Budget::new(100);
+        let [one, other] =
+            ["one@h", "other@h"].map(|node| budget.account(&Atom::new(node).unwrap()));
+        let _both = [one.connected(), other.connected()];
+        let _waits = other.charge(60);
+        let mut unfinished = one.unfinished();
+        assert!(!other.is_over());
+        unfinished.set(41);
+        assert!(other.is_over() && !one.is_over());
+        unfinished.set(40);
+        assert!(!other.is_over());
+        unfinished.set(500);
+        assert!(other.is_over() && !one.is_over());
+        drop(unfinished);
+        assert_eq!(budget.used.load(Ordering::Relaxed), 60);
+    }
+
+    /// A node whose connection is over, of which nothing waits, has no part, whoever still knows it.
+    #[test]
+    fn who_is_gone_has_no_part() {
+        let budget = Budget::new(100);
+        let [one, gone] = ["one@h", "gone@h"].map(|node| budget.account(&Atom::new(node).unwrap()));
+        let (_here, connection) = (one.connected(), gone.connected());
+        let _waits = one.charge(60);
+        let much = gone.charge(50);
+        assert!(one.is_over());
+        drop(connection);
+        assert!(one.is_over(), "something waits of the other one");
+        drop(much);
+        let mut unfinished = gone.unfinished();
+        unfinished.set(50);
+        assert!(!one.is_over(), "it has all");
     }
 
     /// Only who has more than its part is over, whoever else floods.
@@ -281,17 +496,16 @@ mod tests {
     }
 
     /// Nothing is ever taken: a connection is read all the same, sooner where somebody waits.
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_pause_ends() {
         let budget = Budget::new(100);
         let account = budget.account(&atom!("a@h"));
         let _waits = account.charge(101);
         for awaited in [true, false] {
             let begun = Instant::now();
-            let pause = account.pause(|| awaited);
-            timeout(SOON, pause).await.expect("it ends");
+            account.pause(|| awaited).await;
             let least = if awaited { AWAITED_PAUSE } else { PAUSE };
-            assert!(begun.elapsed() >= least);
+            assert!((least..2 * least).contains(&begun.elapsed()));
         }
     }
 }

@@ -299,10 +299,11 @@ impl<C, N> NodeBuilder<C, N> {
     }
 
     /// How many bytes of messages from other nodes may wait in this node, all together. While it is
-    /// more, connections of which more waits than their part are read slowly, some 1 MiB a second (25
-    /// where somebody waits for an answer by it, or for room to send): their other ends get busy, and the
-    /// connections live. They are never stopped altogether, since a program may wait for what lies behind
-    /// the flood. Default: 1 GiB.
+    /// more, connections of which more waits than their part are read slowly: 1 MiB a second at first (25
+    /// where somebody waits for an answer by it, or for room to send), half as much with each
+    /// sixteenth of the limit that there is too much (with each quarter where somebody waits). Their other
+    /// ends get busy, and the connections live. So a node has some twice as much, and never stands still
+    /// for good: a program may wait for what lies behind the flood. Default: 1 GiB.
     #[must_use]
     pub const fn max_mailboxes(mut self, bytes: usize) -> Self {
         self.options.mailboxes = bytes;

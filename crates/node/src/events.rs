@@ -93,6 +93,9 @@ pub enum DownReason {
     Replaced,
     /// The other end did not take what was queued for it.
     Overflow,
+    /// Code of this program that its messages reached panicked: a waker of whoever receives, a
+    /// subscriber of the log.
+    Panicked,
 }
 
 impl DownReason {
@@ -119,6 +122,7 @@ impl fmt::Display for DownReason {
             Self::Protocol(what) => write!(f, "the other side broke the protocol: {what}"),
             Self::Replaced => f.write_str("the other side opened a new connection"),
             Self::Overflow => f.write_str("the other side does not read what is sent to it"),
+            Self::Panicked => f.write_str("this program panicked when it took its messages"),
         }
     }
 }

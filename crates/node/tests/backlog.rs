@@ -44,6 +44,24 @@ fn read_all(stream: &mut TcpStream, mut left: usize, piece: usize, pause: Durati
     left
 }
 
+/// Reads `all` bytes in so much time, evenly; how many are left when the connection ends before.
+fn read_in(stream: &mut TcpStream, all: usize, time: Duration) -> usize {
+    let (begun, mut read) = (Instant::now(), 0);
+    let mut bytes = vec![0; 16 << 10];
+    while read < all {
+        let due = (begun.elapsed().as_secs_f64() / time.as_secs_f64() * all as f64) as usize;
+        if read >= due {
+            std::thread::sleep(Duration::from_millis(10));
+            continue;
+        }
+        match stream.read(&mut bytes) {
+            Ok(0) | Err(_) => break,
+            Ok(count) => read += count,
+        }
+    }
+    all.saturating_sub(read)
+}
+
 /// A process sends 300 MB in one message and links to a process there: what it queued while it could
 /// wait ends no connection.
 #[tokio::test(flavor = "multi_thread")]
@@ -101,6 +119,39 @@ async fn a_peer_that_reads_slowly_lives() {
         .expect("it ends");
     assert_eq!(left, Ok(0), "it was not cut while it read");
     until("the silent peer is cut", || node.connected().is_empty()).await;
+}
+
+/// So does one that reads so little that the system has no room for more within the tick time, or has
+/// taken all of it already.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_reads_little_lives() {
+    for much in [16 << 20, 2500 << 10] {
+        let tick = Duration::from_millis(1200);
+        let (read, some_read) = mpsc::channel();
+        let (done, wait) = mpsc::channel::<()>();
+        let wait = std::sync::Mutex::new(wait);
+        let target = peer(move |wire: Wire| {
+            let mut stream = wire.connect().expect("a connection");
+            let small = socket2::SockRef::from(&stream).set_recv_buffer_size(64 << 10);
+            small.expect("a size");
+            // Three times what silence may last.
+            let left = read_in(&mut stream, 2 << 20, Duration::from_secs(5));
+            read.send(left).ok();
+            wait.lock().expect("one caller").recv().ok();
+        });
+        let node = builder().tick_time(tick).start().await.expect("it starts");
+        node.connect(&target).await.expect("it connects");
+        let process = node.process();
+        let message = Term::binary(vec![0; much]);
+        process.send(&pid(1), message).await.expect("connected");
+        let left = tokio::task::spawn_blocking(move || some_read.recv_timeout(SOON))
+            .await
+            .expect("it ends");
+        assert_eq!(left, Ok(0), "it was not cut while it read");
+        assert_eq!(node.connected().first(), Some(&target.name));
+        until("the silent peer is cut", || node.connected().is_empty()).await;
+        done.send(()).ok();
+    }
 }
 
 /// A peer that does not read at all is cut, however much waits for it.

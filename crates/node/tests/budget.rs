@@ -1,5 +1,8 @@
 //! The byte budget of a node: floods are slowed down, nobody else is, and nothing stands still.
 
+mod support;
+
+use std::io::Write as _;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,6 +12,7 @@ use tokio::time::timeout;
 use trunkline_etf::{Pid, Term, atom, term};
 use trunkline_node::{Message, Node, NodeBuilder, Process, Target};
 use trunkline_proto::Cookie;
+use trunkline_proto::control::Control;
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -73,10 +77,10 @@ async fn calls(node: &Node, to: &Node, count: u32) {
 }
 
 /// Nobody takes what floods a node: whoever waits for an answer that comes by the same connection gets
-/// it all the same.
+/// it all the same, and what was before it is about all that the node has more.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_behind_a_flood() {
-    let budget = 4 << 20;
+    let budget = 32 << 20;
     let (one, two) = (
         start("one@127.0.0.1", budget).await,
         start("two@127.0.0.1", budget).await,
@@ -91,6 +95,91 @@ async fn an_answer_behind_a_flood() {
     flood(&two, stuck.pid());
     until("it is flooded", || stuck.waiting() > budget / EACH).await;
     calls(&one, &two, 3).await;
+    // Before each answer is what the sender may have queued and what the system holds.
+    let waits = stuck.waiting() * EACH;
+    assert!(waits < 3 * budget, "{waits}");
+    // Nobody waits for anything: 12 reads fit into the first pauses, of a quarter of a second and more.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let more = stuck.waiting() * EACH - waits;
+    assert!(more < 6 << 20, "{more}");
+}
+
+/// What a process has looked at and left waits as before: the flood is slowed down.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_recv_matching_left() {
+    let budget = 4 << 20;
+    let (one, two) = (
+        start("one@127.0.0.1", budget).await,
+        start("two@127.0.0.1", budget).await,
+    );
+    connect(&one, &two).await;
+    let mut picky = one.process();
+    flood(&two, picky.pid());
+    let all = Duration::from_secs(2);
+    let begun = Instant::now();
+    while begun.elapsed() < SOON && (begun.elapsed() < all || picky.waiting() <= budget / EACH) {
+        let none = picky.recv_matching_timeout(Duration::from_millis(100), |_| false);
+        none.await.expect_err("nothing is wanted");
+    }
+    let waits = picky.waiting() * EACH;
+    assert!((budget..3 * budget).contains(&waits), "{waits}");
+    // What is received at last counts no longer.
+    for _ in 0..10 * budget / EACH {
+        let next = timeout(SOON, picky.recv());
+        next.await.expect("it goes on").expect("a message");
+    }
+}
+
+/// Messages of which something is missing leave others less room, for as long as they are there.
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_that_are_not_complete() {
+    let (budget, unfinished, count) = (8 << 20, 16 << 20, 200);
+    let one = start("one@127.0.0.1", budget).await;
+    let two = start("two@127.0.0.1", budget).await;
+    let (done, wait) = std::sync::mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let target = support::peer(move |wire: support::Wire| {
+        let mut stream = wire.connect().expect("a connection");
+        stream.write_all(&half(unfinished)).expect("it is read");
+        wait.lock().expect("one caller").recv().ok();
+    });
+    let node = one.connect(&target).await;
+    node.expect("it connects");
+    connect(&one, &two).await;
+    let stuck = one.process();
+    let to = stuck.pid();
+    // What came by the first connection is read by now, mostly.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    two.spawn(async move |process| {
+        let message = Term::binary(vec![7; EACH]);
+        for _ in 0..count {
+            process.send(&to, &message).await.expect("connected");
+        }
+        std::future::pending::<()>().await;
+    });
+    let part = budget / 2 / EACH;
+    until("it has its part", || stuck.waiting() >= part).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(stuck.waiting() < count, "it is slowed down");
+    done.send(()).expect("the peer waits");
+    until("all is there", || stuck.waiting() == count).await;
+}
+
+/// The first of two fragments of a message.
+fn half(len: usize) -> Vec<u8> {
+    let control = Control::SendSender {
+        from: support::pid(1),
+        to: support::pid(2),
+        token: None,
+    };
+    let mut frame = vec![131, 69];
+    frame.extend(7_u64.to_be_bytes());
+    frame.extend(2_u64.to_be_bytes());
+    frame.push(0);
+    control.to_term().encode_bare(&mut frame);
+    frame.extend(vec![0; len]);
+    let length = u32::try_from(frame.len()).expect("it is small");
+    [&length.to_be_bytes(), frame.as_slice()].concat()
 }
 
 /// Who sends little is not made to wait for who floods.
@@ -118,11 +207,11 @@ async fn another_connection_goes_on() {
     assert!(begun.elapsed() < SOON);
 }
 
-/// Both send more than both may hold before they receive anything. In OTP, where mailboxes have no
+/// Both send twice what both may hold before they receive anything. In OTP, where mailboxes have no
 /// limit, that ends; so it does here.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_that_flood_each_other() {
-    let (budget, count) = (2 << 20, 1000);
+    let (budget, count) = (16 << 20, 1000);
     let (one, two) = (
         start("one@127.0.0.1", budget).await,
         start("two@127.0.0.1", budget).await,

@@ -448,6 +448,18 @@ async fn who_waits_for_one_message_is_full_of_others() {
     full.max_mailbox(Some(drop_new(1000, 1)));
     me.send(&full.pid(), Term::from(18)).await.expect("always");
     assert_eq!((full.waiting(), full.dropped()), (10, 7));
+    // What was left before there was a limit counts from its first moment on.
+    let mut late = node.process();
+    for n in 0..5 {
+        me.send(&late.pid(), Term::from(n)).await.expect("always");
+    }
+    let none = late.recv_matching_timeout(Duration::ZERO, |_| false);
+    assert_eq!(none.await, Err(RecvError::Timeout));
+    late.max_mailbox(Some(drop_new(6, 1 << 20)));
+    for n in 5..8 {
+        me.send(&late.pid(), Term::from(n)).await.expect("always");
+    }
+    assert_eq!((late.waiting(), late.dropped()), (6, 2));
 }
 
 #[tokio::test]

@@ -278,6 +278,11 @@ impl Batch<'_> {
 
 impl Drop for Batch<'_> {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            // Whom it hands something over to may be who panicked: a second time would end the program.
+            // The connection ends.
+            return;
+        }
         self.flush();
         let mut memory = std::mem::take(&mut self.memory);
         memory.places.clear();

@@ -9,11 +9,13 @@ mod wire;
 mod writer;
 
 use std::io;
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::BytesMut;
+use futures_util::FutureExt as _;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -66,6 +68,8 @@ pub(crate) struct Link {
     peer_read: AtomicU64,
     /// Messages that were dropped because they were too long.
     lost: AtomicU64,
+    /// It was said that it is read slowly.
+    slow: AtomicBool,
     /// Too much waits for a peer that takes none of it.
     overflows: Notify,
     /// Why it ends: what was found out first.
@@ -104,6 +108,7 @@ impl Link {
             closing: CancellationToken::new(),
             peer_read: AtomicU64::new(0),
             lost: AtomicU64::new(0),
+            slow: AtomicBool::new(false),
             overflows: Notify::new(),
             ended: OnceLock::new(),
             info,
@@ -253,6 +258,14 @@ impl Link {
         self.queue.lock().queued()
     }
 
+    /// Why it ended: what broke it first, where somebody else than who found out now has met that.
+    fn reason(&self, found: DownReason) -> DownReason {
+        match (found, self.wire.failure()) {
+            (DownReason::Closed, Some(first)) => first,
+            (found, _) => found,
+        }
+    }
+
     /// Nothing leaves any more: gives the memory of what waits back. Whoever has sent by it may hold this
     /// for as long as he sends nothing else.
     fn forget(&self) {
@@ -273,6 +286,11 @@ impl Link {
         *self.lock_tick_time()
     }
 
+    /// Between two ticks.
+    fn tick_interval(&self) -> Duration {
+        self.tick_time() / self.tick_intensity.clamp(1, 1000)
+    }
+
     fn lock_tick_time(&self) -> MutexGuard<'_, Duration> {
         self.tick_time
             .lock()
@@ -289,6 +307,19 @@ impl Link {
     fn peer_has_read(&self) -> trunkline_proto::Instant {
         let read = Duration::from_nanos(self.peer_read.load(Ordering::Relaxed));
         trunkline_proto::Instant::at(read)
+    }
+
+    /// It is read slowly, because too much waits that came by it: said once.
+    fn say_slow(&self) {
+        if !self.slow.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "messages are read slowly · from {} · {} bytes of it wait here, and {} may in all: look which \
+                 process takes nothing, or raise max_mailboxes · said once for each connection",
+                self.info.peer,
+                self.account.held(),
+                self.account.limit()
+            );
+        }
     }
 
     /// A message was dropped because it was too long; the first one is said.
@@ -337,22 +368,34 @@ pub(crate) fn spawn(shared: Arc<Shared>, link: Arc<Link>, transport: Transport, 
         let doing = shared.life.doing(Work::Writing(link.info.peer.clone()));
         async move {
             let _doing = doing;
-            let reason = writer::run(&link, write).await;
-            shared.end(&link, reason);
+            let written = unless_panics(writer::run(&link, write)).await;
+            shared.end(&link, link.reason(written));
         }
     };
     let writer = tasks.spawn(writer);
     let doing = shared.life.doing(Work::Reading(link.info.peer.clone()));
+    let connected = link.account.connected();
     tasks.spawn(async move {
         let _doing = doing;
-        let received = reader::run(&shared, &link, read, rest);
+        let received = unless_panics(reader::run(&shared, &link, read, rest));
         let received = link.stop.run_until_cancelled(received).await;
         let reason = received.unwrap_or(DownReason::Disconnected);
+        let reason = link.reason(reason);
         shared.end(&link, reason);
         // It only looks for what there is to write.
         writer.abort();
         link.forget();
+        drop(connected);
     });
+}
+
+/// Why a half has ended, also when it panicked: what it calls is code of others, too (wakers of those
+/// who receive, whoever takes the log). Everybody who relies on the connection is told then as if the
+/// peer were gone.
+async fn unless_panics(half: impl Future<Output = DownReason>) -> DownReason {
+    let half = AssertUnwindSafe(half).catch_unwind();
+    // What it said is on standard error already, as of every panic.
+    half.await.unwrap_or(DownReason::Panicked)
 }
 
 /// A process that dies closes its sockets with a reset when something was unread.
@@ -366,22 +409,68 @@ fn broken(why: &io::Error) -> DownReason {
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
+    use std::pin::pin;
+    use std::task::{Context, Wake, Waker};
 
+    use tokio::time::timeout;
     use trunkline_etf::atom;
     use trunkline_proto::{Cookie, Creation, Flags};
 
     use super::*;
-    use crate::{Node, Target};
+    use crate::{Message, Node, NodeEvent, NodeType, Target};
+
+    async fn node(name: &str) -> Node {
+        let node = Node::builder(name.parse().unwrap()).epmd(None);
+        let node = node.cookie(Cookie::new("monster").unwrap());
+        let node = node.listen([Ipv4Addr::LOCALHOST.into()], 0);
+        node.start().await.unwrap()
+    }
+
+    struct Bomb;
+
+    impl Wake for Bomb {
+        fn wake(self: Arc<Self>) {
+            panic!("a waker of somebody's own runtime");
+        }
+    }
+
+    /// What a delivery calls is not all ours.
+    #[tokio::test]
+    async fn a_reader_that_panics_ends_its_connection() {
+        let (one, two) = (node("one@127.0.0.1").await, node("two@127.0.0.1").await);
+        let there = Target::new(two.name().clone()).on_port(two.port().unwrap());
+        one.connect(&there).await.unwrap();
+        let mut events = two.monitor_nodes_of(NodeType::All);
+        let (sender, mut watcher) = (one.process(), two.process());
+        let monitor = watcher.monitor(&sender.pid());
+        let mut victim = two.process();
+        let (to, bystander) = (victim.pid(), two.process());
+        let waker = Waker::from(Arc::new(Bomb));
+        let mut received = pin!(victim.recv());
+        let polled = received.as_mut().poll(&mut Context::from_waker(&waker));
+        assert!(polled.is_pending());
+        sender.send(&bystander.pid(), Term::nil()).await.unwrap();
+        sender.send(&to, Term::nil()).await.unwrap();
+        let soon = Duration::from_secs(60);
+        let lost = timeout(soon, watcher.recv()).await.expect("it is told");
+        assert!(
+            matches!(lost, Some(Message::Down { ref reference, ref reason, .. })
+                if *reference == monitor && reason.is_atom("noconnection")),
+            "{lost:?}"
+        );
+        assert!(two.connected().is_empty());
+        let down = timeout(soon, events.next()).await.expect("it is said");
+        assert!(
+            matches!(down, Some(NodeEvent::Down { ref reason, .. }) if *reason == DownReason::Panicked),
+            "{down:?}"
+        );
+        // Nothing is locked for ever: it connects again.
+        one.connect(&there).await.unwrap();
+    }
 
     /// A process that has sent much, and nothing since the connection was lost, still knows the link.
     #[tokio::test]
     async fn what_did_not_leave_a_connection_is_not_kept() {
-        let node = async |name: &str| {
-            let node = Node::builder(name.parse().unwrap()).epmd(None);
-            let node = node.cookie(Cookie::new("monster").unwrap());
-            let node = node.listen([Ipv4Addr::LOCALHOST.into()], 0);
-            node.start().await.unwrap()
-        };
         let (one, two) = (node("one@127.0.0.1").await, node("two@127.0.0.1").await);
         let there = Target::new(two.name().clone()).on_port(two.port().unwrap());
         one.connect(&there).await.unwrap();
@@ -398,6 +487,33 @@ mod tests {
             tokio::task::yield_now().await;
         }
         assert!(Arc::strong_count(&link) > 1, "the process knows it");
+        drop(process);
+    }
+
+    /// A process that sent to a node that is gone, and nothing since, knows the link: the node has no part of
+    /// the budget all the same.
+    #[tokio::test]
+    async fn a_lost_connection_has_no_part() {
+        let one = Node::builder("one@127.0.0.1".parse().unwrap()).epmd(None);
+        let one = one.cookie(Cookie::new("monster").unwrap());
+        let one = one.max_mailboxes(100).start().await.unwrap();
+        let two = node("two@127.0.0.1").await;
+        let there = Target::new(two.name().clone()).on_port(two.port().unwrap());
+        one.connect(&there).await.unwrap();
+        let process = one.process();
+        let to = two.process();
+        process.send(&to.pid(), Term::nil()).await.unwrap();
+        let other = one.shared.budget.account(&atom!("other@127.0.0.1"));
+        let (_connected, _waits) = (other.connected(), other.charge(60));
+        let mut unfinished = other.unfinished();
+        unfinished.set(50);
+        assert!(other.is_over(), "each has a half");
+        one.disconnect(two.name());
+        let begun = Instant::now();
+        while other.is_over() {
+            assert!(begun.elapsed() < Duration::from_secs(60), "it has a half");
+            tokio::task::yield_now().await;
+        }
         drop(process);
     }
 

@@ -47,15 +47,17 @@ pub(super) async fn run(
     let mut since_pause = PAUSE_AFTER;
     let mut receiver = None;
     let mut window = Window::default();
+    let mut unfinished = link.account.unfinished();
     loop {
         match deliver(shared, link, &mut inbound, &mut receiver) {
             Ok(small) if small && inbound.is_within_large() => window.shared(&stream),
             Ok(_) => {}
             Err(why) => return why,
         }
+        unfinished.set(inbound.held());
         if since_pause >= PAUSE_AFTER && link.account.is_over() {
             since_pause = 0;
-            link.account.pause(|| link.is_awaited(shared)).await;
+            pause(shared, link).await;
             // The silence was ours.
             inbound.lives(link.now());
         }
@@ -86,9 +88,20 @@ pub(super) async fn run(
                 retimed.set(link.retimed.notified());
                 inbound.set_tick_time(link.tick_time());
             }
-            () = clock.reached() => look(link, &mut inbound),
+            () = clock.reached() => {
+                look(link, &mut inbound);
+                unfinished.set(inbound.held());
+            }
         }
     }
+}
+
+/// Lets some time pass, because too much waits here of what came by this connection. Not when it is
+/// about to end: the peer's end is behind what it has sent.
+async fn pause(shared: &Shared, link: &Link) {
+    link.say_slow();
+    let pause = link.account.pause(|| link.is_awaited(shared));
+    let _ends_either_way = link.closing.run_until_cancelled(pause).await;
 }
 
 /// What is due by the clock.

@@ -7,8 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use trunkline_proto::conn::Portion;
 
+use super::broken;
 use super::queue::Queue;
-use crate::transport::WriteHalf;
+use crate::DownReason;
+use crate::transport::{Progress, WriteHalf};
 
 /// How much is written before others get a turn: those before all whose messages go between two fragments.
 const WRITE_TURN: usize = 256 << 10;
@@ -27,8 +29,13 @@ struct State {
     /// `None` before the task begins and after it has ended.
     stream: Option<Arc<WriteHalf>>,
     portion: Portion,
+    /// Bytes that the stream has taken.
+    written: u64,
     /// Half a frame may have left: nothing may follow it.
     over: bool,
+    /// What broke the stream. The system says it once, to whoever writes first; later ones hear only that
+    /// it is broken.
+    failure: Option<DownReason>,
 }
 
 /// What came of an attempt to write.
@@ -65,8 +72,19 @@ impl Wire {
             // Somebody writes.
             Err(TryLockError::WouldBlock) => return false,
         };
-        // An error is the task's to find: it meets the same.
+        // After an error the task is to look: it ends the connection.
         matches!(state.flush(queue), Ok(Flushed::All))
+    }
+
+    /// How far the stream has come. `None` where there is none, or the system does not say.
+    pub(super) fn progress(&self) -> Option<Progress> {
+        let state = self.lock();
+        state.stream.as_ref()?.progress(state.written)
+    }
+
+    /// What broke the stream first, if anything did and a write met it.
+    pub(super) fn failure(&self) -> Option<DownReason> {
+        self.lock().failure.clone()
     }
 
     /// Gives memory back that is kept for the next portion.
@@ -95,6 +113,14 @@ impl Drop for Open<'_> {
 
 impl State {
     fn flush(&mut self, queue: &Queue) -> io::Result<Flushed> {
+        let flushed = self.write_all(queue);
+        if let Err(why) = &flushed {
+            self.failure.get_or_insert_with(|| broken(why));
+        }
+        flushed
+    }
+
+    fn write_all(&mut self, queue: &Queue) -> io::Result<Flushed> {
         let Some(stream) = &self.stream else {
             return Ok(Flushed::Full);
         };
@@ -115,6 +141,7 @@ impl State {
                 Ok(count) => {
                     portion.sent(count);
                     written += count;
+                    self.written += count as u64;
                 }
                 Err(why) if why.kind() == io::ErrorKind::WouldBlock => return Ok(Flushed::Full),
                 Err(why) => return Err(why),
@@ -149,6 +176,8 @@ fn write_many<'a>(
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use tokio::io::AsyncReadExt as _;
     use tokio::net::{TcpListener, TcpStream};
     use trunkline_etf::{Pid, Term, atom};
@@ -159,37 +188,74 @@ mod tests {
     use super::*;
     use crate::transport::Transport;
 
-    /// Somebody queues a message by a connection of which he does not know yet that it is over.
-    #[tokio::test]
-    async fn nothing_follows_what_left_of_a_lost_connection() {
+    async fn streams() -> (TcpStream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("bound");
         let ours = TcpStream::connect(port).await.expect("it listens");
-        let (mut theirs, _) = listener.accept().await.expect("somebody comes");
-        let (_reads, writes) = Transport::from(ours).split();
-        let stream = Arc::new(writes);
+        let (theirs, _) = listener.accept().await.expect("somebody comes");
+        (ours, theirs)
+    }
+
+    fn queue() -> Queue {
         let flags = Flags::hidden_default();
         let out = Outbound::new(Instant::ZERO, flags, flags, DEFAULT_TICK_TIME);
-        let (queue, wire) = (Queue::new(out), Wire::default());
-        let push = || {
-            let pid = |id| Pid {
-                node: atom!("a@h"),
-                id,
-                serial: 0,
-                creation: 1,
-            };
-            let control = Control::SendSender {
-                from: pid(1),
-                to: pid(2),
-                token: None,
-            };
-            let append = |out: &mut Outbound, now| {
-                out.push(now, &control, Payload::Term(&Term::atom("late")))
-            };
-            queue
-                .push(|| Instant::ZERO, append, |_| true)
-                .expect("it is small");
+        Queue::new(out)
+    }
+
+    fn push(queue: &Queue, message: &Term) {
+        let pid = |id| Pid {
+            node: atom!("a@h"),
+            id,
+            serial: 0,
+            creation: 1,
         };
+        let control = Control::SendSender {
+            from: pid(1),
+            to: pid(2),
+            token: None,
+        };
+        let append = |out: &mut Outbound, now| out.push(now, &control, Payload::Term(message));
+        queue
+            .push(|| Instant::ZERO, append, |_| true)
+            .expect("it is small");
+    }
+
+    /// Who sends meets the first error of the stream; the task that writes, which says why the connection
+    /// ended, meets another.
+    #[tokio::test]
+    async fn what_broke_the_stream_first_is_the_reason() {
+        let (ours, _theirs) = streams().await;
+        let limit = Duration::from_millis(100);
+        let limited = socket2::SockRef::from(&ours).set_tcp_user_timeout(Some(limit));
+        limited.expect("a limit");
+        let (_reads, writes) = Transport::from(ours).split();
+        let stream = Arc::new(writes);
+        let (queue, wire) = (queue(), Wire::default());
+        let _open = wire.open(&stream);
+        let begun = std::time::Instant::now();
+        // Nobody reads: the system gives up.
+        while wire.failure().is_none() {
+            assert!(begun.elapsed() < Duration::from_secs(60), "it goes on");
+            push(&queue, &Term::binary(vec![0; 1 << 20]));
+            wire.flush_at_once(&queue);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let Err(second) = wire.flush(&queue) else {
+            panic!("it is written to");
+        };
+        assert_eq!(broken(&second), DownReason::Closed);
+        let first = wire.failure();
+        assert!(matches!(first, Some(DownReason::Broken(_))), "{first:?}");
+    }
+
+    /// Somebody queues a message by a connection of which he does not know yet that it is over.
+    #[tokio::test]
+    async fn nothing_follows_what_left_of_a_lost_connection() {
+        let (ours, mut theirs) = streams().await;
+        let (_reads, writes) = Transport::from(ours).split();
+        let stream = Arc::new(writes);
+        let (queue, wire) = (queue(), Wire::default());
+        let push = || push(&queue, &Term::atom("late"));
         let open = wire.open(&stream);
         push();
         assert!(wire.flush_at_once(&queue));

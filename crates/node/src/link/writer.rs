@@ -3,19 +3,20 @@
 use std::future::pending;
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::clock::Clock;
 use super::wire::Flushed;
 use super::{Link, broken};
 use crate::DownReason;
-use crate::transport::WriteHalf;
+use crate::transport::{Progress, WriteHalf};
 
 /// Writes until the connection ends.
 pub(super) async fn run(link: &Link, stream: WriteHalf) -> DownReason {
     let stream = Arc::new(stream);
     let open = link.wire.open(&stream);
-    let mut clock = Clock::new();
+    let mut ticker = Ticker::new(link);
     let mut tick_time = link.tick_time();
-    clock.set(link.tick_due());
     loop {
         // Before the flush: what was sent before the end leaves with this one.
         let ends = link.closing.is_cancelled();
@@ -29,13 +30,13 @@ pub(super) async fn run(link: &Link, stream: WriteHalf) -> DownReason {
             Ok(Flushed::All) => {}
             Ok(Flushed::Turn) => {
                 // A peer that reads as fast as this writes lets nobody wait below.
-                if clock.is_reached() {
-                    tick(link, &mut clock);
+                if ticker.clock.is_reached() {
+                    ticker.tick(link);
                 }
                 tokio::task::yield_now().await;
                 continue;
             }
-            Ok(Flushed::Full) => match wait_for_room(link, &stream, &mut clock).await {
+            Ok(Flushed::Full) => match wait_for_room(link, &stream, &mut ticker).await {
                 Ok(()) => continue,
                 Err(why) => return why,
             },
@@ -46,20 +47,62 @@ pub(super) async fn run(link: &Link, stream: WriteHalf) -> DownReason {
             () = link.queue.filled() => {
                 if tick_time != link.tick_time() {
                     tick_time = link.tick_time();
-                    clock.set(link.tick_due());
+                    ticker.set(link);
                 }
             }
-            () = clock.reached() => {
-                tick(link, &mut clock);
+            () = ticker.clock.reached() => {
+                ticker.tick(link);
                 link.wire.release();
             }
         }
     }
 }
 
-fn tick(link: &Link, clock: &mut Clock) {
-    link.queue.lock().handle_timeout(link.now());
-    clock.set(link.tick_due());
+/// Ticks, and looks at each of them whether the peer reads.
+struct Ticker {
+    clock: Clock,
+    /// When it looked last, and how far the stream had come.
+    looked: Instant,
+    progress: Option<Progress>,
+}
+
+impl Ticker {
+    fn new(link: &Link) -> Self {
+        let mut ticker = Self {
+            clock: Clock::new(),
+            looked: Instant::now(),
+            progress: None,
+        };
+        ticker.set(link);
+        ticker
+    }
+
+    fn set(&mut self, link: &Link) {
+        self.clock.set(link.tick_due());
+    }
+
+    fn tick(&mut self, link: &Link) {
+        self.look(link);
+        link.queue.lock().handle_timeout(link.now());
+        self.set(link);
+    }
+
+    /// The peer has read something if it has taken some of what was written, but for a good while not
+    /// all: then there was no room for that, and now there is some. What it takes at once says nothing, its
+    /// system does that.
+    fn look(&mut self, link: &Link) {
+        let now = Instant::now();
+        if now < self.looked + link.tick_interval() / 2 {
+            return;
+        }
+        let progress = link.wire.progress();
+        if let Some((before, after)) = self.progress.zip(progress)
+            && (before.acknowledged + 1..before.written).contains(&after.acknowledged)
+        {
+            link.peer_read();
+        }
+        (self.looked, self.progress) = (now, progress);
+    }
 }
 
 /// Waits until the transport takes more. The peer lives then: it has read some of what filled all that
@@ -67,7 +110,7 @@ fn tick(link: &Link, clock: &mut Clock) {
 async fn wait_for_room(
     link: &Link,
     stream: &WriteHalf,
-    clock: &mut Clock,
+    ticker: &mut Ticker,
 ) -> Result<(), DownReason> {
     loop {
         tokio::select! {
@@ -81,7 +124,7 @@ async fn wait_for_room(
                     return Err(DownReason::Overflow);
                 }
             }
-            () = clock.reached() => tick(link, clock),
+            () = ticker.clock.reached() => ticker.tick(link),
         }
     }
 }

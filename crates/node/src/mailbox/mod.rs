@@ -60,6 +60,9 @@ pub(crate) struct Queue {
     kept: usize,
     /// For what came from other nodes, in the order in which it came.
     charges: VecDeque<Charge>,
+    /// What the last one that was taken owes: it is paid back with the next look, or
+    /// [kept](Self::keep).
+    due: usize,
     /// So many bytes of them were taken, and are not paid back yet.
     unpaid: usize,
 }
@@ -214,9 +217,12 @@ impl Queue {
     /// So many bytes were taken.
     fn pay(&mut self, bytes: usize) {
         self.unpaid += bytes;
-        if self.unpaid < STEP && !self.places.is_empty() {
-            return;
+        if self.unpaid >= STEP || self.places.is_empty() {
+            self.pay_all();
         }
+    }
+
+    fn pay_all(&mut self) {
         while let Some(first) = self.charges.front_mut().filter(|_| self.unpaid > 0) {
             let paid = self.unpaid.min(first.bytes());
             self.unpaid -= paid;
@@ -225,6 +231,23 @@ impl Queue {
                 self.charges.pop_front();
             }
         }
+    }
+
+    /// What was taken last is received: it is no charge of its node any more.
+    pub(crate) fn settle(&mut self) {
+        let due = mem::take(&mut self.due);
+        if due > 0 || self.places.is_empty() {
+            self.pay(due);
+        }
+    }
+
+    /// The charge of what was taken last, which is kept unreceived. `None` where it has none, or was
+    /// [settled](Self::settle).
+    pub(crate) fn keep(&mut self) -> Option<Charge> {
+        let due = mem::take(&mut self.due);
+        // What went before it comes first.
+        self.pay_all();
+        if due > 0 { self.take_charge(due) } else { None }
     }
 
     /// What the first bytes were charged with, of one node.
@@ -306,11 +329,12 @@ impl Queue {
         dropped
     }
 
-    /// The next one.
+    /// The next one. [`settle`](Self::settle) it, or [`keep`](Self::keep) its charge.
     pub(crate) fn pop(&mut self) -> Option<Incoming<'_>> {
+        self.settle();
         let place = self.places.pop_front()?;
         self.size -= place.size();
-        self.pay(place.owed());
+        self.due = place.owed();
         Some(match place {
             Place::Small(length) => Incoming::Small(self.take_small(length), None),
             Place::WithAtoms(length, atoms) => {
@@ -328,12 +352,13 @@ impl Queue {
         self.small.get(start..self.at).unwrap_or_default()
     }
 
-    /// Gives what was taken back; memory of one read stays.
+    /// Gives all back; memory of one read stays.
     pub(crate) fn clear(&mut self) {
         self.places.clear();
         self.small.clear();
         self.charges.clear();
-        (self.at, self.size, self.kept, self.unpaid) = (0, 0, 0, 0);
+        (self.at, self.size, self.kept) = (0, 0, 0);
+        (self.due, self.unpaid) = (0, 0);
         if self.small.capacity() > KEPT {
             self.small = Vec::new();
         }
@@ -391,6 +416,19 @@ impl Body {
         own(&mut raw);
         let charge = account.charge(PLACE + size_of_raw(&raw));
         Self::Raw(raw, charge)
+    }
+}
+
+impl Event {
+    /// The charge of the reason in it, where that came from another node.
+    pub(crate) fn take_charge(&mut self) -> Option<Charge> {
+        let (Self::Exit { reason, .. } | Self::Down { reason, .. }) = self else {
+            return None;
+        };
+        match reason {
+            Body::Raw(_, charge) => Some(charge.split(usize::MAX)),
+            Body::Term(_) => None,
+        }
     }
 }
 

@@ -89,6 +89,7 @@ fn what_is_taken_is_paid_back_soon() {
         let left = account.held() - queue.size();
         assert!(left < STEP, "{left}");
         queue.pop();
+        queue.settle();
     }
     assert_eq!(account.held(), 0);
 }
@@ -109,6 +110,7 @@ fn a_mailbox_that_demonitor_empties() {
         reason: Body::came(raw(100), &account),
     });
     queue.pop();
+    queue.settle();
     assert!(account.held() > 0);
     assert_eq!(queue.forget_down(&reference), Some(0));
     assert_eq!(account.held(), 0);
@@ -142,4 +144,35 @@ fn slices_of_read_buffers() {
     assert!(
         matches!(alone, Body::Raw(raw, _) if !buffer.as_ptr_range().contains(&raw.bytes().as_ptr()))
     );
+}
+
+/// What a process takes out and keeps unreceived is charged until it is received, with what each node
+/// sent, whatever was received in between.
+#[test]
+fn what_is_kept_is_charged() {
+    let budget = Budget::new(1 << 20);
+    let [a, b] = ["a@h", "b@h"].map(|node| budget.account(&Atom::new(node).unwrap()));
+    let mut queue = Queue::default();
+    for (account, len) in [(&a, 100), (&b, 200), (&a, 5000), (&b, 300)] {
+        let mut batch = Queue::default();
+        batch.push_raw(raw(len));
+        batch.push_raw(raw(len + 1));
+        batch.charge(account);
+        queue.append(&mut batch);
+    }
+    let (mut kept, mut n) = (Vec::new(), 0);
+    while queue.pop().is_some() {
+        // The first of each node's two, but of the last.
+        if n % 2 == 0 && n < 6 {
+            kept.push(queue.keep().expect("it has one"));
+        }
+        queue.settle();
+        n += 1;
+    }
+    let of = [100 + PLACE, 200 + PLACE, 5000 + PLACE + APART];
+    assert_eq!(kept.iter().map(Charge::bytes).collect::<Vec<_>>(), of);
+    assert_eq!([a.held(), b.held()], [of[0] + of[2], of[1]]);
+    assert!(queue.keep().is_none());
+    kept.clear();
+    assert_eq!([a.held(), b.held()], [0, 0]);
 }

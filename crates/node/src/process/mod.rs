@@ -118,6 +118,9 @@ impl Process {
     ///
     /// All that has not been received counts, what [`recv_matching`](Self::recv_matching) has looked at and left too.
     pub fn max_mailbox(&self, limit: Option<MaxMailbox>) -> Option<MaxMailbox> {
+        // Before the limit: what this holds counts from its first moment on.
+        self.inner.set_limited(limit.is_some());
+        self.count();
         std::mem::replace(&mut self.inner.state().limit, limit)
     }
 

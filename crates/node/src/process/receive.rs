@@ -12,6 +12,7 @@ use trunkline_etf::{DecodeError, Limits, Reference, Term};
 
 use super::state::Life;
 use super::{Message, Process};
+use crate::budget::Charge;
 use crate::mailbox::{Incoming, Queue};
 
 /// What a process has taken out of its mailbox: nobody else looks at it, so it needs no lock.
@@ -29,8 +30,8 @@ pub(super) struct Received {
     /// Numbers from `next` on of what was taken out of its place in between: ascending, with something
     /// that waits between each two. Nothing else gets them, because marks count them.
     gone: VecDeque<Range<u64>>,
-    /// There is a limit for what waits.
-    limited: bool,
+    /// The charge of what came out last, where it came as more than a message.
+    apart: Option<Charge>,
     /// Since when others had no turn.
     turn: u32,
 }
@@ -40,6 +41,8 @@ struct Skipped {
     /// What it was counted as in the mailbox.
     size: usize,
     message: Message,
+    /// It waits still, for all others too.
+    _charge: Option<Charge>,
 }
 
 /// A point in the order of arrival: [`Process::mark`].
@@ -72,7 +75,9 @@ impl Process {
         if let Some(first) = self.unskip(0) {
             return Some(first);
         }
-        self.fresh().await
+        let fresh = self.fresh().await;
+        self.received.settle();
+        fresh
     }
 
     /// As [`recv`](Self::recv), but waits at most this long: `receive … after Limit`. Zero looks at
@@ -136,14 +141,17 @@ impl Process {
             let message = self.fresh().await?;
             let (number, size) = self.received.last;
             if number >= mark.0 && wanted(&message) {
+                self.received.settle();
                 return Some(message);
             }
-            self.received.skipped_bytes += size;
-            self.received.skipped.push_back(Skipped {
+            let skipped = Skipped {
                 number,
                 size,
                 message,
-            });
+                _charge: self.received.keep(),
+            };
+            self.received.skipped_bytes += size;
+            self.received.skipped.push_back(skipped);
             self.count();
         }
     }
@@ -177,7 +185,7 @@ impl Process {
         received.skipped.len() + received.queue.len() + self.inner.state().queue.len()
     }
 
-    /// What nobody has looked at yet.
+    /// What nobody has looked at yet. It is to be settled, or kept.
     async fn fresh(&mut self) -> Option<Message> {
         std::future::poll_fn(|cx| self.poll_fresh(cx)).await
     }
@@ -224,7 +232,6 @@ impl Process {
             return Poll::Pending;
         }
         std::mem::swap(&mut state.queue, &mut received.queue);
-        received.limited = state.limit.is_some();
         drop(state);
         let came = u32::try_from(received.queue.len()).unwrap_or(TURN);
         received.turn = received.turn.saturating_add(came);
@@ -233,9 +240,9 @@ impl Process {
     }
 
     /// Says what is left, where there is a limit.
-    pub(super) fn count(&mut self) {
+    pub(super) fn count(&self) {
         let received = &self.received;
-        if received.limited {
+        if self.inner.is_limited() {
             let messages = received.skipped.len() + received.queue.len();
             let bytes = received.skipped_bytes + received.queue.size();
             self.inner.holds(messages, bytes);
@@ -244,7 +251,9 @@ impl Process {
 }
 
 impl Received {
+    /// What comes next, to be [settled](Self::settle) or [kept](Self::keep).
     fn take(&mut self) -> Option<Result<Message, DecodeError>> {
+        self.settle();
         let before = self.queue.size();
         let message = match self.queue.pop()? {
             Incoming::Small(bytes, atoms) => {
@@ -253,12 +262,12 @@ impl Received {
             }
             Incoming::Large(raw) => raw.decode(&LIMITS).map(Message::Term),
             Incoming::Local(term) => Ok(Message::Term(term)),
-            Incoming::Event(event) => Ok((*event).into()),
+            Incoming::Event(mut event) => {
+                self.apart = event.take_charge();
+                Ok((*event).into())
+            }
         };
         let size = before - self.queue.size();
-        if self.queue.is_empty() {
-            self.queue.clear();
-        }
         let number = self.number(0);
         self.last = (number, size);
         self.next = number + 1;
@@ -267,6 +276,22 @@ impl Received {
             self.gone.pop_front();
         }
         Some(message)
+    }
+
+    /// What came out last is received.
+    fn settle(&mut self) {
+        self.apart = None;
+        self.queue.settle();
+        if self.queue.is_empty() {
+            self.queue.clear();
+        }
+    }
+
+    /// What came out last waits on, here: its charge.
+    fn keep(&mut self) -> Option<Charge> {
+        let charge = self.apart.take().or_else(|| self.queue.keep());
+        self.settle();
+        charge
     }
 
     /// The number that a message has, or gets, which comes out of the queue behind so many others.

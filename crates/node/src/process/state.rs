@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::mem;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
 
@@ -22,7 +22,9 @@ pub(crate) struct Inner {
     /// A task runs it; otherwise whoever holds its handle.
     task: bool,
     abort: OnceLock<AbortHandle>,
-    /// What the process has taken out of its mailbox and not received, where it has a limit.
+    /// There is a limit for what waits.
+    limited: AtomicBool,
+    /// What the process has taken out of its mailbox and not received, where it has one.
     taken: AtomicUsize,
     taken_bytes: AtomicUsize,
     state: Mutex<State>,
@@ -119,6 +121,7 @@ impl Inner {
             pid,
             task,
             abort: OnceLock::new(),
+            limited: AtomicBool::new(false),
             taken: AtomicUsize::new(0),
             taken_bytes: AtomicUsize::new(0),
             state: Mutex::default(),
@@ -158,6 +161,16 @@ impl Inner {
         {
             abort.abort();
         }
+    }
+
+    /// There is a limit for what waits, or there is none any more.
+    pub(crate) fn set_limited(&self, limited: bool) {
+        self.limited.store(limited, Ordering::Relaxed);
+    }
+
+    /// Whether the process has to say what it [holds](Self::holds).
+    pub(crate) fn is_limited(&self) -> bool {
+        self.limited.load(Ordering::Relaxed)
     }
 
     /// What the process itself holds of its mailbox.

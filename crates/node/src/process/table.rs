@@ -23,13 +23,13 @@ pub(crate) struct Processes {
     closed: AtomicBool,
     pids: [RwLock<Numbers<Arc<Inner>>>; SHARDS],
     names: RwLock<HashMap<Atom, Arc<Inner>>>,
-    references: [Mutex<Numbers<Via>>; SHARDS],
+    references: [Mutex<References>; SHARDS],
 }
 
 /// How many there are: what they have is theirs.
 impl fmt::Debug for Processes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let references = (0..SHARDS as u64).map(|n| self.references(n).len());
+        let references = (0..SHARDS as u64).map(|n| self.references(n).routes.len());
         f.debug_struct("Processes")
             .field("processes", &self.all().len())
             .field("names", &self.names())
@@ -45,6 +45,14 @@ pub(crate) enum Via {
     Slot(Arc<Slot>),
     /// It is an alias of this process.
     Alias(Arc<Inner>),
+}
+
+/// References of ours, and who answers.
+#[derive(Default)]
+struct References {
+    routes: Numbers<Via>,
+    /// How many slots wait for an answer of each node: few nodes, mostly.
+    awaited: Vec<(Atom, usize)>,
 }
 
 type Numbers<T> = HashMap<u64, T, BuildHasherDefault<NumberHasher>>;
@@ -217,27 +225,27 @@ impl Processes {
     /// From now on this is what comes for the reference.
     pub(crate) fn route(&self, reference: &Reference, via: Via) {
         if let Some(n) = self.reference_number(reference) {
-            self.references(n).insert(n, via);
+            self.references(n).put(n, via);
         }
     }
 
     pub(crate) fn unroute(&self, reference: &Reference) {
         if let Some(n) = self.reference_number(reference) {
-            self.references(n).remove(&n);
+            self.references(n).remove(n);
         }
     }
 
     pub(crate) fn via(&self, reference: &Reference) -> Option<Via> {
         let n = self.reference_number(reference)?;
-        self.references(n).get(&n).cloned()
+        self.references(n).routes.get(&n).cloned()
     }
 
-    /// Whether anybody waits for an answer of this node.
+    /// Whether anybody waits for an answer of this node. Costs the same however many wait for
+    /// others.
     pub(crate) fn awaits(&self, node: &Atom) -> bool {
         self.references.iter().any(|shard| {
             let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut all = shard.values();
-            all.any(|via| matches!(via, Via::Slot(slot) if slot.node == *node))
+            shard.awaited.iter().any(|(awaited, _)| awaited == node)
         })
     }
 
@@ -246,7 +254,7 @@ impl Processes {
         let mut found = Vec::new();
         for shard in &self.references {
             let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-            found.extend(shard.values().filter_map(|via| match via {
+            found.extend(shard.routes.values().filter_map(|via| match via {
                 Via::Slot(slot) if slot.node == *node => Some(Arc::clone(slot)),
                 _ => None,
             }));
@@ -254,7 +262,7 @@ impl Processes {
         found
     }
 
-    fn references(&self, n: u64) -> MutexGuard<'_, Numbers<Via>> {
+    fn references(&self, n: u64) -> MutexGuard<'_, References> {
         let shard = &self.references[n as usize % SHARDS];
         shard.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -284,6 +292,40 @@ impl Processes {
             id: low(n, PID_BITS),
             serial: low(n >> PID_BITS, 32),
             creation: self.creation,
+        }
+    }
+}
+
+impl References {
+    fn put(&mut self, n: u64, via: Via) {
+        if let Via::Slot(slot) = &via {
+            match self.awaited.iter_mut().find(|(node, _)| *node == slot.node) {
+                Some((_, count)) => *count += 1,
+                None => self.awaited.push((slot.node.clone(), 1)),
+            }
+        }
+        if let Some(before) = self.routes.insert(n, via) {
+            self.gone(&before);
+        }
+    }
+
+    fn remove(&mut self, n: u64) {
+        if let Some(via) = self.routes.remove(&n) {
+            self.gone(&via);
+        }
+    }
+
+    fn gone(&mut self, via: &Via) {
+        let Via::Slot(slot) = via else {
+            return;
+        };
+        let mut awaited = self.awaited.iter_mut().enumerate();
+        let Some((place, (_, count))) = awaited.find(|(_, (node, _))| *node == slot.node) else {
+            return;
+        };
+        *count -= 1;
+        if *count == 0 {
+            self.awaited.swap_remove(place);
         }
     }
 }
@@ -322,5 +364,39 @@ impl Hasher for NumberHasher {
         self.0 = (self.0 ^ n)
             .wrapping_mul(0x9E37_79B9_7F4A_7C15)
             .rotate_left(26);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use trunkline_etf::atom;
+
+    use super::*;
+    use crate::slot::Waiting;
+
+    #[test]
+    fn who_is_awaited() {
+        let processes = Processes::new(atom!("me@h"), Creation(1));
+        let [one, two] = [atom!("one@h"), atom!("two@h")];
+        let wait = |node: &Atom| Waiting::new(&processes, processes.caller(), node.clone());
+        let mut waiting: Vec<_> = (0..100).map(|_| wait(&one)).collect();
+        let alone = wait(&two);
+        let alias = processes.reference();
+        let (inner, _) = processes.add(false);
+        processes.route(&alias, Via::Alias(inner));
+        assert!(processes.awaits(&one) && processes.awaits(&two));
+        assert!(!processes.awaits(&atom!("me@h")));
+        drop(alone);
+        waiting.truncate(1);
+        assert!(processes.awaits(&one) && !processes.awaits(&two));
+        // As a call does that is told twice that it is over.
+        processes.unroute(&waiting[0].reference);
+        assert!(!processes.awaits(&one));
+        drop(waiting);
+        processes.unroute(&alias);
+        assert!(processes.references.iter().all(|shard| {
+            let shard = shard.lock().unwrap();
+            shard.routes.is_empty() && shard.awaited.is_empty()
+        }));
     }
 }

@@ -6,6 +6,7 @@
 //! Whoever has nothing more to write asks [`WriteHalf::try_flush`], and waits until `writable` when
 //! that says no.
 
+mod backlog;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -40,6 +41,15 @@ pub(crate) enum ReadHalf {
 pub(crate) enum WriteHalf {
     Tcp(OwnedWriteHalf),
     Tls(Closing),
+}
+
+/// How far a stream has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Progress {
+    /// Bytes that the system has taken.
+    pub(crate) written: u64,
+    /// Bytes of them that the peer's system has acknowledged.
+    pub(crate) acknowledged: u64,
 }
 
 /// Tells the peer on drop that nothing follows.
@@ -197,6 +207,21 @@ impl WriteHalf {
             Self::Tcp(half) => half.try_write_vectored(slices),
             Self::Tls(Closing(session)) => session.try_write_vectored(slices),
         }
+    }
+
+    /// How far the stream has come, of which `written` bytes were taken since the connection began. `None`
+    /// where the system does not say.
+    pub(crate) fn progress(&self, written: u64) -> Option<Progress> {
+        let (written, waiting) = match self {
+            Self::Tcp(half) => (written, backlog::unacknowledged(half.as_ref())),
+            Self::Tls(Closing(session)) => session.backlog(),
+        };
+        // Some of the handshake may wait, too.
+        let acknowledged = written.saturating_sub(waiting?);
+        Some(Progress {
+            written,
+            acknowledged,
+        })
     }
 
     /// Whether the system has all that was taken. When it has not, call again once it is

@@ -13,6 +13,7 @@ use rustls::Connection;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
+use super::backlog::unacknowledged;
 use crate::tls::Names;
 
 /// How much plaintext one call takes: 16 records, which leave in one `writev`. Above what a socket
@@ -39,6 +40,8 @@ struct State {
     ahead: Ahead,
     /// The peer has said that nothing follows, or has closed.
     ended: bool,
+    /// Bytes of ciphertext that the system has taken.
+    written: u64,
 }
 
 /// Ciphertext that was read and that rustls has not taken yet.
@@ -82,6 +85,7 @@ impl Session {
                 connection,
                 ahead: Ahead::default(),
                 ended: false,
+                written: 0,
             }),
         }
     }
@@ -188,8 +192,7 @@ impl Session {
                         return Err(self.failed(why));
                     }
                     if state.connection.wants_write() {
-                        let (connection, tcp) = (&mut state.connection, &self.tcp);
-                        flush(connection, tcp)?;
+                        state.flush(&self.tcp)?;
                     }
                 }
                 Err(why) if why.kind() == io::ErrorKind::WouldBlock && taken > 0 => {
@@ -203,7 +206,7 @@ impl Session {
     /// Takes plaintext from the front of `slices`, and sends what the socket takes of it.
     pub(crate) fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let mut state = self.state();
-        if !flush(&mut state.connection, &self.tcp)? {
+        if !state.flush(&self.tcp)? {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let taken = state.connection.writer().write_vectored(slices)?;
@@ -211,7 +214,7 @@ impl Session {
             // It has said itself that nothing follows.
             return Err(io::ErrorKind::BrokenPipe.into());
         }
-        flush(&mut state.connection, &self.tcp)?;
+        state.flush(&self.tcp)?;
         Ok(taken)
     }
 
@@ -222,14 +225,19 @@ impl Session {
 
     /// Whether the system has all that was taken.
     pub(crate) fn flush(&self) -> io::Result<bool> {
-        flush(&mut self.state().connection, &self.tcp)
+        self.state().flush(&self.tcp)
+    }
+
+    /// Bytes of ciphertext that the system has taken, and how many of these the peer's has not.
+    pub(super) fn backlog(&self) -> (u64, Option<u64>) {
+        (self.state().written, unacknowledged(&self.tcp))
     }
 
     /// Tells the peer that nothing follows, as far as that goes without waiting.
     pub(crate) fn close(&self) {
         let mut state = self.state();
         state.connection.send_close_notify();
-        let told = flush(&mut state.connection, &self.tcp);
+        let told = state.flush(&self.tcp);
         let closed = socket2::SockRef::from(&self.tcp).shutdown(std::net::Shutdown::Write);
         if let Err(why) = told.map(drop).and(closed) {
             tracing::debug!(%why, "TLS connection not closed in order");
@@ -259,6 +267,19 @@ impl State {
         self.ended || self.ahead.len() > 0 || plaintext(&mut self.connection)
     }
 
+    /// Whether all ciphertext is with the system.
+    fn flush(&mut self, tcp: &TcpStream) -> io::Result<bool> {
+        while self.connection.wants_write() {
+            match self.connection.write_tls(&mut Drain(tcp)) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => self.written += count as u64,
+                Err(why) if why.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(why) => return Err(why),
+            }
+        }
+        Ok(true)
+    }
+
     /// Moves plaintext that waits into the room of `buf`; how many bytes.
     fn take(&mut self, buf: &mut BytesMut) -> usize {
         let before = buf.len();
@@ -283,19 +304,6 @@ impl State {
         }
         buf.len() - before
     }
-}
-
-/// Whether all ciphertext is with the system.
-fn flush(connection: &mut Connection, tcp: &TcpStream) -> io::Result<bool> {
-    while connection.wants_write() {
-        match connection.write_tls(&mut Drain(tcp)) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(_) => {}
-            Err(why) if why.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-            Err(why) => return Err(why),
-        }
-    }
-    Ok(true)
 }
 
 /// The socket as rustls writes to it.
