@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use trunkline_etf::{Atom, Pid, RawTerm, Reference, Term};
@@ -279,8 +280,11 @@ impl Batch<'_> {
 impl Drop for Batch<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            // Whom it hands something over to may be who panicked: a second time would end the program.
-            // The connection ends.
+            // The connection ends, and what was not handed over is lost with it. Who was to be woken
+            // before, by nobody else, is woken.
+            drop(self.open.take());
+            let then = &mut self.then;
+            let _a_second_panic = catch_unwind(AssertUnwindSafe(|| then.wake_all()));
             return;
         }
         self.flush();

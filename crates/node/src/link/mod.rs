@@ -413,7 +413,7 @@ mod tests {
     use std::task::{Context, Wake, Waker};
 
     use tokio::time::timeout;
-    use trunkline_etf::atom;
+    use trunkline_etf::{atom, term};
     use trunkline_proto::{Cookie, Creation, Flags};
 
     use super::*;
@@ -423,7 +423,7 @@ mod tests {
         let node = Node::builder(name.parse().unwrap()).epmd(None);
         let node = node.cookie(Cookie::new("monster").unwrap());
         let node = node.listen([Ipv4Addr::LOCALHOST.into()], 0);
-        node.start().await.unwrap()
+        node.follow_tick_time(false).start().await.unwrap()
     }
 
     struct Bomb;
@@ -466,6 +466,57 @@ mod tests {
         );
         // Nothing is locked for ever: it connects again.
         one.connect(&there).await.unwrap();
+    }
+
+    /// Panics at the third signal that a reader takes.
+    #[derive(Default)]
+    struct Log(AtomicU64);
+
+    impl tracing::Subscriber for Log {
+        fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+            true
+        }
+
+        fn event(&self, event: &tracing::Event<'_>) {
+            let is_signal = event.metadata().target().ends_with("dispatch::batch");
+            if is_signal && self.0.fetch_add(1, Ordering::Relaxed) == 2 {
+                panic!("somebody's own log");
+            }
+        }
+
+        fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+            tracing::span::Id::from_u64(1)
+        }
+
+        fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+        fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+        fn enter(&self, _: &tracing::span::Id) {}
+        fn exit(&self, _: &tracing::span::Id) {}
+    }
+
+    /// Who got something before is woken all the same.
+    #[tokio::test]
+    async fn a_reader_that_panics_leaves_nobody_asleep() {
+        let (one, two) = (node("one@127.0.0.1").await, node("two@127.0.0.1").await);
+        let there = Target::new(two.name().clone()).on_port(two.port().unwrap());
+        one.connect(&there).await.unwrap();
+        let (sender, mut receiver) = (one.process(), two.process());
+        receiver.trap_exit(true);
+        let pid = receiver.pid();
+        let received = tokio::spawn(async move { (receiver.recv().await, receiver) });
+        tokio::task::yield_now().await;
+        let _log = tracing::subscriber::set_default(Log::default());
+        // In one read: nothing waits in between.
+        sender.send(&pid, term!(first)).await.unwrap();
+        sender.link(&pid);
+        sender.send(&pid, term!(second)).await.unwrap();
+        let soon = Duration::from_secs(60);
+        let received = timeout(soon, received).await.expect("it is woken");
+        let (first, mut receiver) = received.unwrap();
+        assert_eq!(first, Some(Message::Term(term!(first))));
+        let next = timeout(soon, receiver.recv()).await.expect("it is told");
+        assert!(matches!(next, Some(Message::Exit { .. })), "{next:?}");
+        assert!(two.connected().is_empty());
     }
 
     /// A process that has sent much, and nothing since the connection was lost, still knows the link.

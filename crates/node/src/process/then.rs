@@ -1,7 +1,9 @@
 //! What is left to do when a lock is given back.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::MutexGuard;
 use std::task::Waker;
+use std::{iter, mem};
 
 use trunkline_etf::{Atom, Pid, Reference, Term};
 use trunkline_proto::control::Control;
@@ -55,12 +57,23 @@ impl Then {
     }
 
     /// Wakes them. No lock is held.
+    ///
+    /// # Panics
+    /// When a waker does; the others are woken all the same, since nobody would do it later.
     pub(crate) fn wake_all(&mut self) {
-        if let Some(first) = self.first.take() {
-            first.wake();
+        let Some(first) = self.first.take() else {
+            return;
+        };
+        if self.wakers.is_empty() {
+            return first.wake();
         }
-        for waker in std::mem::take(&mut self.wakers) {
-            waker.wake();
+        let mut panic = None;
+        for waker in iter::once(first).chain(mem::take(&mut self.wakers)) {
+            let woken = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+            panic = panic.or(woken.err());
+        }
+        if let Some(panic) = panic {
+            resume_unwind(panic);
         }
     }
 }
@@ -77,5 +90,44 @@ impl From<Outgoing> for Then {
             signals: vec![signal],
             ..Self::default()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    use super::*;
+
+    struct Counts(AtomicUsize);
+
+    impl Wake for Counts {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    struct Panics;
+
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            panic!("somebody's waker");
+        }
+    }
+
+    #[test]
+    fn nobody_sleeps_on_because_of_anothers_waker() {
+        let woken = Arc::new(Counts(AtomicUsize::new(0)));
+        let mut then = Then::default();
+        then.wake(Some(Arc::new(Panics).into()));
+        then.wake(Some(Arc::clone(&woken).into()));
+        then.wake(Some(Arc::new(Panics).into()));
+        then.wake(Some(Arc::clone(&woken).into()));
+        let panicked = catch_unwind(AssertUnwindSafe(|| then.wake_all()));
+        panicked.expect_err("it is said");
+        assert_eq!(woken.0.load(Ordering::Relaxed), 2);
+        then.wake_all();
     }
 }
