@@ -58,12 +58,21 @@ const TABLES: &[Table] = &[
         },
     },
     Table {
-        title: "Encoding into a buffer of its own (libei: into one that is there)",
+        title: "Encoding into a buffer that is there",
         ours: "trunkline encode",
-        peers: &["otp encode", "libei encode", "eetf encode"],
+        peers: &["libei encode", "eetf encode", "copy encode"],
         goal: |_| Goal {
             wanted: 1.5,
-            than: &["otp encode", "libei encode", "eetf encode"],
+            than: &["libei encode", "eetf encode"],
+        },
+    },
+    Table {
+        title: "Encoding into a new buffer, and dropping it",
+        ours: "trunkline vec",
+        peers: &["otp encode", "eetf vec", "copy vec"],
+        goal: |_| Goal {
+            wanted: 1.5,
+            than: &["otp encode", "eetf vec"],
         },
     },
 ];
@@ -207,6 +216,7 @@ fn who(peer: &str) -> &str {
         "libei skip" => "libei, skipping",
         _ => match peer.split_once(' ') {
             Some(("otp", _)) => "OTP",
+            Some(("copy", _)) => "copying the bytes",
             Some((peer, _)) => peer,
             None => peer,
         },
@@ -231,12 +241,13 @@ mod tests {
         let report: Report = serde_json::from_str(
             r#"{"versions": ["OTP 25"], "shapes": [["rows", "row"], ["atoms", "atom"]], "figures": {
                 "trunkline encode": {"rows": [10.0, 20.0, 10.0]},
-                "otp encode": {"rows": [30.0, 20.0, 40.0]},
+                "libei encode": {"rows": [30.0, 20.0, 40.0]},
+                "copy encode": {"rows": [2.0, 2.0, 2.0]},
                 "eetf encode": {"rows": [20.0, 30.0, 30.0]}}}"#,
         )
         .unwrap();
         let section = section(&report).unwrap();
-        let row = "| rows | row | 10.0 | **30.0** | **-** | **30.0** | 2.00 (1.00 to 3.00) | ≥ 1.5 | reached |";
+        let row = "| rows | row | 10.0 | **30.0** | **30.0** | 2.00 | 2.00 (1.00 to 3.00) | ≥ 1.5 | reached |";
         assert!(section.contains(row), "{section}");
         assert!(!section.contains("| atoms"), "{section}");
     }

@@ -26,6 +26,7 @@ fn all(criterion: &mut Criterion) {
     for shape in shapes() {
         ours(criterion, &shape);
         eetf(criterion, &shape);
+        copy(criterion, &shape);
     }
 }
 
@@ -50,7 +51,12 @@ fn ours(criterion: &mut Criterion, shape: &Shape) {
     });
     let term = Term::decode(&bytes, &limits).expect("a term");
     assert_eq!(term.to_vec(), shape.bytes, "{}", shape.name);
+    let mut buffer = Vec::with_capacity(1 << 20);
     measure(criterion, "trunkline encode", shape, || {
+        buffer.clear();
+        black_box(&term).encode(black_box(&mut buffer));
+    });
+    measure(criterion, "trunkline vec", shape, || {
         drop(black_box(black_box(&term).to_vec()));
     });
 }
@@ -62,10 +68,28 @@ fn eetf(criterion: &mut Criterion, shape: &Shape) {
         ));
     });
     let term = eetf::Term::decode(&*shape.bytes).expect("a term");
+    let mut buffer = Vec::with_capacity(1 << 20);
     measure(criterion, "eetf encode", shape, || {
+        buffer.clear();
+        let term = black_box(&term);
+        term.encode(black_box(&mut buffer)).expect("bytes");
+    });
+    measure(criterion, "eetf vec", shape, || {
         let mut out = Vec::new();
         black_box(&term).encode(&mut out).expect("bytes");
         drop(black_box(out));
+    });
+}
+
+/// The floor: the same bytes, as memory is copied.
+fn copy(criterion: &mut Criterion, shape: &Shape) {
+    let mut buffer = Vec::with_capacity(1 << 20);
+    measure(criterion, "copy encode", shape, || {
+        buffer.clear();
+        black_box(&mut buffer).extend_from_slice(black_box(&shape.bytes));
+    });
+    measure(criterion, "copy vec", shape, || {
+        drop(black_box(black_box(&shape.bytes).clone()));
     });
 }
 

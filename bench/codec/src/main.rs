@@ -34,14 +34,19 @@ fn spin(operation: &str, shape: &str, times: usize) -> Result<()> {
     let raw = RawTerm::new(bytes.slice(1..));
     let term = Term::decode(&bytes, &limits)?;
     let checked = raw.walk(&limits)?;
+    let mut buffer = Vec::with_capacity(1 << 20);
     for _ in 0..times {
         match operation {
             "check" => drop(black_box(black_box(&raw).walk(&limits)?)),
             "visit" => drop(black_box(visit(black_box(&raw), &limits))),
             "walk" => drop(black_box(walk(black_box(checked)))),
             "decode" => drop(black_box(Term::decode(black_box(&bytes), &limits)?)),
-            "encode" => drop(black_box(black_box(&term).to_vec())),
-            other => bail!("no operation {other}: check, visit, walk, decode, encode"),
+            "encode" => {
+                buffer.clear();
+                black_box(&term).encode(black_box(&mut buffer));
+            }
+            "vec" => drop(black_box(black_box(&term).to_vec())),
+            other => bail!("no operation {other}: check, visit, walk, decode, encode, vec"),
         }
     }
     Ok(())

@@ -15,6 +15,13 @@ pub trait Sink {
     /// Appends bytes.
     fn put(&mut self, bytes: &[u8]);
 
+    /// Where [`put`](Self::put) appends, if that is all it does: small pieces are written there at once then. While a term is
+    /// being encoded, zeros may follow what is there.
+    #[inline]
+    fn buffer(&mut self) -> Option<&mut Vec<u8>> {
+        None
+    }
+
     /// Appends the bytes of a binary; a sink of several segments may keep them instead of copying.
     fn put_shared(&mut self, bytes: &[u8], shared: impl FnOnce() -> Bytes) {
         let _ = shared;
@@ -39,6 +46,11 @@ impl Sink for Vec<u8> {
     fn put(&mut self, bytes: &[u8]) {
         self.extend_from_slice(bytes);
     }
+
+    #[inline]
+    fn buffer(&mut self) -> Option<&mut Self> {
+        Some(self)
+    }
 }
 
 impl Sink for BytesMut {
@@ -57,19 +69,21 @@ impl Sink for usize {
 impl Term {
     /// Appends the term with the version byte 131, as `term_to_binary/1` gives it.
     pub fn encode(&self, out: &mut impl Sink) {
-        out.put(&[tag::VERSION]);
-        self.encode_bare(out);
+        write([tag::VERSION], self, out);
     }
 
     /// Appends the term without the version byte, as frames with a distribution header carry it.
     pub fn encode_bare(&self, out: &mut impl Sink) {
-        write(self, out);
+        write([], self, out);
     }
 
     /// The encoded term with the version byte 131.
     #[must_use]
     pub fn to_vec(&self) -> Vec<u8> {
-        let mut out = Gathered::default();
+        let mut out = Gathered {
+            copied: Vec::with_capacity(SMALL),
+            shared: Vec::new(),
+        };
         self.encode(&mut out);
         out.into_vec()
     }
@@ -84,7 +98,6 @@ impl Term {
 }
 
 /// Large binaries wait until the size of everything is known: a buffer that grew around them would copy them again.
-#[derive(Default)]
 struct Gathered {
     copied: Vec<u8>,
     /// Each with the number of copied bytes before it.
@@ -95,6 +108,11 @@ impl Sink for Gathered {
     #[inline]
     fn put(&mut self, bytes: &[u8]) {
         self.copied.extend_from_slice(bytes);
+    }
+
+    #[inline]
+    fn buffer(&mut self) -> Option<&mut Vec<u8>> {
+        Some(&mut self.copied)
     }
 
     fn put_shared(&mut self, bytes: &[u8], shared: impl FnOnce() -> Bytes) {
@@ -123,6 +141,9 @@ impl Gathered {
         all
     }
 }
+
+/// What a small message takes at most.
+const SMALL: usize = 128;
 
 /// Binaries from this size on are not copied twice.
 const LARGE: usize = 512;

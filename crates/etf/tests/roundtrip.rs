@@ -6,7 +6,7 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use proptest::{collection::vec, prelude::*};
 use trunkline_etf::{Atom, Export, Limits, Pid, Port, Record, Reference, Term};
 
@@ -20,6 +20,22 @@ proptest! {
         prop_assert_eq!(hash(&decoded), hash(&term));
         prop_assert_eq!(decoded.to_string(), term.to_string());
         prop_assert_eq!(decoded.to_vec(), encoded);
+    }
+
+    #[test]
+    fn every_sink_gets_the_same(term in term(), before in vec(any::<u8>(), 0..300), room in 0..600_usize) {
+        let alone = term.to_vec();
+        let expected = [&before[..], &alone].concat();
+        let mut buffer = Vec::with_capacity(before.len() + room);
+        buffer.extend_from_slice(&before);
+        term.encode(&mut buffer);
+        prop_assert_eq!(&buffer, &expected);
+        let mut bytes = BytesMut::from(&before[..]);
+        term.encode(&mut bytes);
+        prop_assert_eq!(bytes, expected);
+        let mut length = before.len();
+        term.encode(&mut length);
+        prop_assert_eq!(length, before.len() + alone.len());
     }
 
     #[test]
@@ -86,7 +102,7 @@ proptest! {
 }
 
 fn term() -> impl Strategy<Value = Term> {
-    leaf().prop_recursive(6, 60, 8, |inner| {
+    leaf().prop_recursive(12, 60, 8, |inner| {
         let pairs = vec((inner.clone(), inner.clone()), 0..6);
         prop_oneof![
             vec(inner.clone(), 0..8).prop_map(Term::tuple),
@@ -112,7 +128,8 @@ fn leaf() -> impl Strategy<Value = Term> {
             .prop_map(|(negative, bytes)| Term::integer(negative, &bytes)),
         any::<f64>().prop_filter_map("finite", Term::float),
         ".{0,12}".prop_map(|text: String| Term::string(&text)),
-        vec(any::<u8>(), 0..40).prop_map(Term::binary),
+        vec(any::<u8>(), 0..100).prop_map(Term::binary),
+        vec(any::<i64>(), 0..100).prop_map(Term::list),
         (vec(any::<u8>(), 1..9), 0..9_usize).prop_filter_map("enough", |(bytes, less)| {
             Term::bitstring(&bytes.clone().into(), bytes.len() * 8 - less)
         }),

@@ -339,7 +339,7 @@ fn refuses_what_decoding_refuses() {
         let other = random.of(&pool).clone();
         random.damage(&mut bytes, &other);
         let limits = Limits::default()
-            .with_depth(random.below(8))
+            .with_depth(random.below(12))
             .with_size(random.below(4_000));
         let raw = with_atoms(bytes);
         agrees(&raw, &Limits::default(), "damaged");

@@ -138,6 +138,11 @@ impl Sink for Chunks {
         self.copied.extend_from_slice(bytes);
     }
 
+    #[inline]
+    fn buffer(&mut self) -> Option<&mut Vec<u8>> {
+        Some(&mut self.copied)
+    }
+
     fn put_shared(&mut self, bytes: &[u8], shared: impl FnOnce() -> Bytes) {
         if bytes.len() < SHARED_FROM {
             self.put(bytes);

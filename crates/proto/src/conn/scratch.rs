@@ -1,6 +1,8 @@
 //! A message in the making, where it cannot go straight to what is ready: its atoms are references
 //! to a header that goes before it, or it has to wait.
 
+use alloc::vec::Vec;
+
 use bytes::Bytes;
 use trunkline_etf::{Atom, Sink};
 
@@ -36,6 +38,11 @@ impl Scratch {
 impl Sink for Scratch {
     fn put(&mut self, bytes: &[u8]) {
         self.chunks.put(bytes);
+    }
+
+    #[inline]
+    fn buffer(&mut self) -> Option<&mut Vec<u8>> {
+        self.chunks.buffer()
     }
 
     fn put_shared(&mut self, bytes: &[u8], shared: impl FnOnce() -> Bytes) {
