@@ -10,7 +10,6 @@ mod source;
 use bytes::Bytes;
 use triomphe::Arc;
 
-pub(crate) use self::leaves::{short_pid, short_reference};
 use self::source::Source;
 use crate::{Atom, DecodeError, Limits, Term, input::Input, parts::OVERHEAD, tag, term::Repr};
 

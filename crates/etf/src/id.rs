@@ -81,22 +81,6 @@ impl Reference {
         })
     }
 
-    /// With these words of the wire, of which at most five count.
-    pub(crate) fn from_wire(node: Atom, creation: u32, words: &[[u8; 4]]) -> Self {
-        let mut own = [0; Self::MAX_WORDS];
-        let mut length = 0_u8;
-        for (own, word) in own.iter_mut().zip(words) {
-            *own = u32::from_be_bytes(*word);
-            length = length.saturating_add(1);
-        }
-        Self {
-            node,
-            creation,
-            length,
-            words: own,
-        }
-    }
-
     /// Its words with zeros after them.
     #[inline]
     pub(crate) fn padded(&self) -> &[u32; Self::MAX_WORDS] {

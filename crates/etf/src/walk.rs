@@ -14,7 +14,7 @@ use core::{fmt, ops::ControlFlow};
 use crate::{DecodeError, Limits, RawTerm, Term, input::Input};
 use common::{Head, common};
 use seldom::Single;
-use token::{Last, Nothing};
+use token::Last;
 
 pub use encoded::{AtomRef, Encoded};
 pub use ids::{PidRef, PortRef, ReferenceRef};
@@ -77,11 +77,13 @@ impl RawTerm {
     /// # Errors
     /// When the bytes are not one term within the limits.
     pub fn walk(&self, limits: &Limits) -> Result<Walk<'_>, DecodeError> {
-        let ControlFlow::Continue(()) = self.visit(limits, &mut Nothing)?;
-        Ok(Walk {
-            rest: self.bytes(),
-            raw: self,
-        })
+        match read::check(self.bytes(), self, limits)?.len() {
+            0 => Ok(Walk {
+                rest: self.bytes(),
+                raw: self,
+            }),
+            more => Err(DecodeError::Trailing(more)),
+        }
     }
 }
 
@@ -211,7 +213,7 @@ impl<'a> Walk<'a> {
         if begun.is_empty() {
             return None;
         }
-        let ControlFlow::Continue(()) = self.visit(&mut Nothing);
+        self.rest = read::check(begun, self.raw, &CHECKED).ok()?;
         let length = begun.len().saturating_sub(self.rest.len());
         Some(Encoded::new(begun.get(..length)?, self.raw))
     }

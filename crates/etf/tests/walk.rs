@@ -514,19 +514,19 @@ fn leaf(token: Token<'_>) -> Term {
         Token::String(bytes) => Term::list(bytes.iter().copied()),
         Token::Nil => Term::nil(),
         Token::Pid(pid) => {
-            let own = pid.to_pid();
+            let own = pid.to_pid().unwrap();
             assert!(pid.node() == own.node && pid.id() == own.id && pid.serial() == own.serial);
             assert_eq!(pid.creation(), own.creation);
             own.into()
         }
         Token::Port(port) => {
-            let own = port.to_port();
+            let own = port.to_port().unwrap();
             assert!(port.node() == own.node && port.id() == own.id);
             assert_eq!(port.creation(), own.creation);
             own.into()
         }
         Token::Reference(reference) => {
-            let own = reference.to_reference();
+            let own = reference.to_reference().unwrap();
             assert!(reference.node() == *own.node() && reference.creation() == own.creation());
             assert!(reference.words().eq(own.words().iter().copied()));
             own.into()

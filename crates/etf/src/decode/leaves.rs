@@ -94,7 +94,7 @@ pub(super) fn leaves<'p, 'b>(
 
 /// A process of which the node's name is short, after its tag.
 #[inline(always)]
-pub(crate) fn short_pid<'b>(input: Input<'b>, atoms: &[Atom]) -> Option<(Pid, Input<'b>)> {
+pub(super) fn short_pid<'b>(input: Input<'b>, atoms: &[Atom]) -> Option<(Pid, Input<'b>)> {
     let (node, rest) = short_name(input, atoms)?;
     let (numbers, rest) = rest.0.split_first_chunk::<12>()?;
     let ([id, serial, creation], _) = numbers.as_chunks::<4>() else {
@@ -111,7 +111,7 @@ pub(crate) fn short_pid<'b>(input: Input<'b>, atoms: &[Atom]) -> Option<(Pid, In
 
 /// A reference of which the node's name is short, after its tag.
 #[inline(always)]
-pub(crate) fn short_reference<'b>(
+pub(super) fn short_reference<'b>(
     input: Input<'b>,
     atoms: &[Atom],
 ) -> Option<(Reference, Input<'b>)> {

@@ -2,7 +2,7 @@
 
 use core::ops::ControlFlow;
 
-use super::{AtomRef, Encoded, PidRef, ReferenceRef, Token, Visit};
+use super::{AtomRef, PidRef, ReferenceRef, Token, Visit};
 use crate::{
     BigInt, RawTerm,
     big::ShortBig,
@@ -15,9 +15,8 @@ use crate::{
 pub(super) enum Head {
     /// A value without parts, which has been shown.
     Leaf,
-    /// The beginning of a container, which is shown when the limits allow it.
+    /// The beginning of a container with parts, which is shown when the limits allow it.
     Tuple(usize),
-    /// At least one element.
     List(usize),
     Map(usize),
     /// The beginning of another container of so many parts, which has been shown.
@@ -38,32 +37,31 @@ pub(super) fn common<'a, V: Visit<'a> + ?Sized>(
     budget: &mut usize,
     visitor: &mut V,
 ) -> Option<Found<'a, V::Stop>> {
-    let (tag, after) = bytes.split_first()?;
-    let (flow, rest) = match *tag {
+    let (flow, rest) = match *bytes.first()? {
         tag::SMALL_INTEGER => {
-            let (value, rest) = after.split_first()?;
+            let ([_, value], rest) = bytes.split_first_chunk()?;
             (visitor.int((*value).into()), rest)
         }
         tag::INTEGER => {
-            let (value, rest) = after.split_first_chunk()?;
+            let ([_, value @ ..], rest) = bytes.split_first_chunk::<5>()?;
             (visitor.int(i32::from_be_bytes(*value).into()), rest)
         }
-        tag::NIL => (visitor.nil(), after),
+        tag::NIL => (visitor.nil(), bytes.get(1..)?),
         tag::SMALL_ATOM_UTF8 => {
-            let (text, rest) = short_atom(after)?;
-            (visitor.atom(AtomRef::utf8(text)), rest)
+            let (text, rest) = short_atom(bytes)?;
+            (visitor.atom(text), rest)
         }
         tag::ATOM_CACHE_REF => {
-            let (text, rest) = cached_atom(after, raw, budget)?;
-            (visitor.atom(AtomRef::utf8(text)), rest)
+            let (atom, rest) = known_atom(bytes, raw, budget)?;
+            (visitor.atom(atom), rest)
         }
         tag::BINARY => {
-            let (length, rest) = count(after)?;
+            let (length, rest) = count(bytes)?;
             let (content, rest) = rest.split_at_checked(length)?;
             (visitor.binary(content), rest)
         }
         tag::STRING => {
-            let (length, rest) = after.split_first_chunk()?;
+            let ([_, length @ ..], rest) = bytes.split_first_chunk::<3>()?;
             let length = usize::from(u16::from_be_bytes(*length));
             let (text, rest) = rest.split_at_checked(length)?;
             if text.is_empty() {
@@ -73,40 +71,57 @@ pub(super) fn common<'a, V: Visit<'a> + ?Sized>(
             (visitor.string(text), rest)
         }
         tag::NEW_FLOAT => {
-            let (value, rest) = after.split_first_chunk()?;
+            let ([_, value @ ..], rest) = bytes.split_first_chunk::<9>()?;
             let value = f64::from_be_bytes(*value);
             if !value.is_finite() {
                 return None;
             }
             (visitor.float(value), rest)
         }
-        tag::SMALL_BIG => integer(after, visitor)?,
-        tag::SMALL_TUPLE => {
-            let (arity, rest) = after.split_first()?;
-            return Some((ControlFlow::Continue(Head::Tuple((*arity).into())), rest));
-        }
-        tag::LIST => match count(after)? {
+        tag::SMALL_BIG => integer(bytes, visitor)?,
+        tag::SMALL_TUPLE => match bytes.split_first_chunk()? {
+            ([_, 0], _) => return None,
+            ([_, arity], rest) => {
+                return Some((ControlFlow::Continue(Head::Tuple((*arity).into())), rest));
+            }
+        },
+        tag::LIST => match count(bytes)? {
             (0, _) => return None,
             (length, rest) => return Some((ControlFlow::Continue(Head::List(length)), rest)),
         },
-        tag::MAP => {
-            let (pairs, rest) = count(after)?;
-            return Some((ControlFlow::Continue(Head::Map(pairs)), rest));
-        }
+        tag::MAP => match count(bytes)? {
+            (0, _) => return None,
+            (pairs, rest) => return Some((ControlFlow::Continue(Head::Map(pairs)), rest)),
+        },
         tag::NEW_PID => {
-            let rest = name(after, raw, budget)?.get(12..)?;
+            let (node, rest) = name(bytes.get(1..)?, raw, budget)?;
+            let (numbers, rest) = rest.split_first_chunk::<12>()?;
+            let ([id, serial, creation], _) = numbers.as_chunks() else {
+                return None;
+            };
             *budget = budget.checked_sub(OVERHEAD)?;
-            let pid = PidRef::new(until(bytes, rest, raw)?);
+            let pid = PidRef {
+                node,
+                id: u32::from_be_bytes(*id),
+                serial: u32::from_be_bytes(*serial),
+                creation: u32::from_be_bytes(*creation),
+            };
             (visitor.pid(pid), rest)
         }
         tag::NEWER_REFERENCE => {
-            let ([0, words @ 1..=5], after) = after.split_first_chunk()? else {
+            let ([_, 0, words @ 1..=5], rest) = bytes.split_first_chunk()? else {
                 return None;
             };
-            let words = usize::from(*words).saturating_add(1).saturating_mul(4);
-            let rest = name(after, raw, budget)?.get(words..)?;
+            let (node, rest) = name(rest, raw, budget)?;
+            let (creation, rest) = rest.split_first_chunk()?;
+            let size = usize::from(*words).wrapping_mul(4);
+            let (words, rest) = rest.split_at_checked(size)?;
             *budget = budget.checked_sub(OVERHEAD)?;
-            let reference = ReferenceRef::new(until(bytes, rest, raw)?);
+            let reference = ReferenceRef {
+                node,
+                creation: u32::from_be_bytes(*creation),
+                words: words.as_chunks().0,
+            };
             (visitor.reference(reference), rest)
         }
         _ => return None,
@@ -114,13 +129,13 @@ pub(super) fn common<'a, V: Visit<'a> + ?Sized>(
     Some((flow.map_continue(|()| Head::Leaf), rest))
 }
 
-/// An integer in the form of large ones, after its tag.
+/// An integer in the form of large ones.
 #[inline(always)]
 fn integer<'a, V: Visit<'a> + ?Sized>(
     bytes: &'a [u8],
     visitor: &mut V,
 ) -> Option<(ControlFlow<V::Stop>, &'a [u8])> {
-    let ([length, sign], rest) = bytes.split_first_chunk()?;
+    let ([_, length, sign], rest) = bytes.split_first_chunk()?;
     let length = usize::from(*length);
     if length > size_of::<u64>() {
         let (magnitude, after) = rest.split_at_checked(length)?;
@@ -140,47 +155,46 @@ fn integer<'a, V: Visit<'a> + ?Sized>(
     Some((visitor.int(value), rest.get(length..)?))
 }
 
-/// A short ASCII atom after its tag, for which no heap is needed; `None` when it may be something else.
+/// A short ASCII atom, for which no heap is needed; `None` when it may be something else.
 #[inline(always)]
-fn short_atom(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (length, text) = bytes.split_first()?;
+fn short_atom(bytes: &[u8]) -> Option<(AtomRef<'_>, &[u8])> {
+    let ([_, length], text) = bytes.split_first_chunk()?;
     let length = usize::from(*length);
     text::is_short_ascii(text, length)?;
-    text.split_at_checked(length)
+    let (text, rest) = text.split_at_checked(length)?;
+    Some((AtomRef::utf8(text), rest))
 }
 
-/// An atom of the frame, after its tag.
+/// An atom of the frame.
 #[inline(always)]
-fn cached_atom<'a>(
+fn known_atom<'a>(
     bytes: &'a [u8],
     raw: &'a RawTerm,
     budget: &mut usize,
-) -> Option<(&'a [u8], &'a [u8])> {
-    let (place, rest) = bytes.split_first()?;
+) -> Option<(AtomRef<'a>, &'a [u8])> {
+    let ([_, place], rest) = bytes.split_first_chunk()?;
     let atom = raw.atoms().get(usize::from(*place))?;
     *budget = budget.checked_sub(atom.heap_bytes())?;
-    Some((atom.as_bytes(), rest))
+    Some((AtomRef::known(atom), rest))
 }
 
-/// Passes over the name of a node.
+/// The name of a node.
 #[inline(always)]
-fn name<'a>(bytes: &'a [u8], raw: &'a RawTerm, budget: &mut usize) -> Option<&'a [u8]> {
-    match bytes {
-        [tag::SMALL_ATOM_UTF8, after @ ..] => Some(short_atom(after)?.1),
-        [tag::ATOM_CACHE_REF, after @ ..] => Some(cached_atom(after, raw, budget)?.1),
+fn name<'a>(
+    bytes: &'a [u8],
+    raw: &'a RawTerm,
+    budget: &mut usize,
+) -> Option<(AtomRef<'a>, &'a [u8])> {
+    match *bytes.first()? {
+        tag::SMALL_ATOM_UTF8 => short_atom(bytes),
+        tag::ATOM_CACHE_REF => known_atom(bytes, raw, budget),
         _ => None,
     }
 }
 
-/// What stands before `rest`.
-#[inline(always)]
-fn until<'a>(bytes: &'a [u8], rest: &[u8], raw: &'a RawTerm) -> Option<Encoded<'a>> {
-    let length = bytes.len().saturating_sub(rest.len());
-    Some(Encoded::new(bytes.get(..length)?, raw))
-}
-
+/// A count of 32 bits after a tag.
 #[inline(always)]
 fn count(bytes: &[u8]) -> Option<(usize, &[u8])> {
-    let (count, rest) = bytes.split_first_chunk()?;
+    let ([_, count @ ..], rest) = bytes.split_first_chunk::<5>()?;
     Some((usize::try_from(u32::from_be_bytes(*count)).ok()?, rest))
 }

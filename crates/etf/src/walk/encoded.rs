@@ -2,10 +2,8 @@
 
 use core::fmt;
 
-use super::{Walk, seldom::Single};
-use crate::{
-    Atom, AtomError, DecodeError, Decoder, Limits, RawTerm, Term, input::Input, parts, tag,
-};
+use super::Walk;
+use crate::{Atom, AtomError, DecodeError, Decoder, Limits, RawTerm, Term, parts};
 
 /// A part of a term as it stands on the wire, without a version byte.
 #[derive(Clone, Copy)]
@@ -53,30 +51,6 @@ impl<'a> Encoded<'a> {
             raw: self.raw,
         }
     }
-
-    /// The atoms of the frame.
-    #[inline(always)]
-    pub(super) fn atoms(self) -> &'a [Atom] {
-        self.raw.atoms()
-    }
-
-    /// The atom after so many bytes, which was checked.
-    #[inline(always)]
-    pub(super) fn name_at(self, before: usize) -> AtomRef<'a> {
-        let name = match self.bytes.get(before..).unwrap_or_default() {
-            [tag::SMALL_ATOM_UTF8, length, text @ ..] => {
-                text.get(..usize::from(*length)).map(AtomRef::utf8)
-            }
-            name => self.seldom_name(Input(name)),
-        };
-        name.unwrap_or_else(|| AtomRef::utf8(&[]))
-    }
-
-    #[cold]
-    fn seldom_name(self, mut name: Input<'a>) -> Option<AtomRef<'a>> {
-        let tag = name.u8().ok()?;
-        Single::unlimited(self.raw).atom(tag, &mut name).ok()?
-    }
 }
 
 /// It is a part of somebody's message: its size only.
@@ -86,36 +60,43 @@ impl fmt::Debug for Encoded<'_> {
     }
 }
 
-/// The text of an atom where it stands on the wire.
+/// The text of an atom where it stands on the wire, or in the frame's table.
 ///
 /// Comparing it with a text needs no copy.
-#[derive(Debug, Clone, Copy)]
-pub struct AtomRef<'a> {
-    bytes: &'a [u8],
-    latin1: bool,
+#[derive(Clone, Copy)]
+pub struct AtomRef<'a>(Text<'a>);
+
+#[derive(Clone, Copy)]
+enum Text<'a> {
+    Utf8(&'a [u8]),
+    Latin1(&'a [u8]),
+    Known(&'a Atom),
 }
 
 impl<'a> AtomRef<'a> {
     #[inline]
     pub(super) fn utf8(bytes: &'a [u8]) -> Self {
-        Self {
-            bytes,
-            latin1: false,
-        }
+        Self(Text::Utf8(bytes))
     }
 
     pub(super) fn latin1(bytes: &'a [u8]) -> Self {
-        Self {
-            bytes,
-            latin1: true,
-        }
+        Self(Text::Latin1(bytes))
+    }
+
+    #[inline]
+    pub(super) fn known(atom: &'a Atom) -> Self {
+        Self(Text::Known(atom))
     }
 
     /// The text as UTF-8; `None` for one that came in Latin-1 and is not ASCII, for which a copy is needed.
     #[must_use]
     #[inline]
     pub fn as_bytes(self) -> Option<&'a [u8]> {
-        (!self.latin1).then_some(self.bytes)
+        match self.0 {
+            Text::Utf8(bytes) => Some(bytes),
+            Text::Known(atom) => Some(atom.as_bytes()),
+            Text::Latin1(_) => None,
+        }
     }
 
     /// The atom, to keep.
@@ -123,24 +104,24 @@ impl<'a> AtomRef<'a> {
     /// # Errors
     /// None for what a walk gives.
     pub fn to_atom(self) -> Result<Atom, AtomError> {
-        if self.latin1 {
-            return parts::latin1_atom(self.bytes);
+        match self.0 {
+            Text::Known(atom) => Ok(atom.clone()),
+            Text::Latin1(bytes) => parts::latin1_atom(bytes),
+            Text::Utf8(bytes) => {
+                Atom::new(core::str::from_utf8(bytes).map_err(|_| AtomError::NotUtf8)?)
+            }
         }
-        Atom::new(core::str::from_utf8(self.bytes).map_err(|_| AtomError::NotUtf8)?)
     }
 }
 
 impl PartialEq<str> for AtomRef<'_> {
     #[inline]
     fn eq(&self, other: &str) -> bool {
-        if self.latin1 {
-            return self
-                .bytes
-                .iter()
-                .map(|byte| char::from(*byte))
-                .eq(other.chars());
+        match self.0 {
+            Text::Utf8(bytes) => bytes == other.as_bytes(),
+            Text::Known(atom) => atom == other,
+            Text::Latin1(bytes) => bytes.iter().map(|byte| char::from(*byte)).eq(other.chars()),
         }
-        self.bytes == other.as_bytes()
     }
 }
 
@@ -154,5 +135,25 @@ impl PartialEq<&str> for AtomRef<'_> {
 impl PartialEq<Atom> for AtomRef<'_> {
     fn eq(&self, other: &Atom) -> bool {
         *self == *other.as_str()
+    }
+}
+
+/// The bare text.
+impl fmt::Display for AtomRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Text::Latin1(bytes) => bytes
+                .iter()
+                .try_for_each(|byte| fmt::Write::write_char(f, char::from(*byte))),
+            Text::Known(atom) => f.write_str(atom.as_str()),
+            Text::Utf8(bytes) => f.write_str(core::str::from_utf8(bytes).unwrap_or_default()),
+        }
+    }
+}
+
+/// As [`Display`](fmt::Display).
+impl fmt::Debug for AtomRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }

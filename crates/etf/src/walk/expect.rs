@@ -100,7 +100,7 @@ impl<'a> Walk<'a> {
     /// The process identifier, when the next value is one.
     pub fn pid(&mut self) -> Option<Pid> {
         self.expect(|token| match token {
-            Token::Pid(pid) => Some(pid.to_pid()),
+            Token::Pid(pid) => pid.to_pid(),
             _ => None,
         })
     }
@@ -108,7 +108,7 @@ impl<'a> Walk<'a> {
     /// The port, when the next value is one.
     pub fn port(&mut self) -> Option<Port> {
         self.expect(|token| match token {
-            Token::Port(port) => Some(port.to_port()),
+            Token::Port(port) => port.to_port(),
             _ => None,
         })
     }
@@ -116,7 +116,7 @@ impl<'a> Walk<'a> {
     /// The reference, when the next value is one.
     pub fn reference(&mut self) -> Option<Reference> {
         self.expect(|token| match token {
-            Token::Reference(reference) => Some(reference.to_reference()),
+            Token::Reference(reference) => reference.to_reference(),
             _ => None,
         })
     }

@@ -1,10 +1,10 @@
 //! [`Place`]: where in a term a reader is.
 
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 
-use crate::{Term, parts::OVERHEAD};
+use crate::DecodeError;
 
-/// How many values are missing, and which containers are open.
+/// How many values are missing, and which container is the innermost one.
 ///
 /// What is missing is counted in twos, over all open containers together. Of each container only that count is kept
 /// which makes it complete, plus one if it is a list. So one number tells everything about the next value: whether it is the
@@ -14,22 +14,25 @@ pub(super) struct Place {
     /// Of the innermost container.
     end: usize,
     level: usize,
-    /// Of the containers around it, the first of them.
+}
+
+/// The containers around the innermost one. Apart from [`Place`], so that its numbers stay in registers.
+pub(super) struct Around {
     near: [usize; NEAR],
-    /// The others.
-    far: Vec<usize>,
+    deep: Option<Box<Deep>>,
+}
+
+/// What few terms need.
+#[derive(Default)]
+struct Deep {
+    /// Ends of the containers for which there is no place in `near`.
+    ends: Vec<usize>,
+    /// Of each open closure its level, and how many bytes must be left where it ends.
+    funs: Vec<(usize, usize)>,
 }
 
 /// Levels that need no memory.
 const NEAR: usize = 16;
-
-/// Which limit a container breaks.
-pub(super) enum Refused {
-    /// It claims more parts than there are bytes.
-    Truncated,
-    TooDeep,
-    TooLarge,
-}
 
 impl Place {
     /// Before the first value.
@@ -39,8 +42,6 @@ impl Place {
             missing: 2,
             end: 0,
             level: 0,
-            near: [0; NEAR],
-            far: Vec::new(),
         }
     }
 
@@ -50,10 +51,37 @@ impl Place {
         self.level
     }
 
+    /// How many values there have to be, after a container with so many parts has begun and all that was open before.
+    #[inline(always)]
+    pub(super) fn with(&self, parts: usize, list: bool) -> usize {
+        let outside = self.missing.wrapping_sub(2);
+        (outside / 2).wrapping_add(parts).wrapping_add(list.into())
+    }
+
+    /// Whether a list that begins here continues the one that it is the tail of: `[1 | [2]]`.
+    #[inline(always)]
+    pub(super) fn continues(&self, list: bool) -> bool {
+        list && self.missing == self.end.wrapping_add(1)
+    }
+
     /// A value without parts has been read.
     #[inline(always)]
     pub(super) fn pass(&mut self) {
         self.missing = self.missing.wrapping_sub(2);
+    }
+
+    /// A container begins; `values` as [`with`](Self::with) gave it.
+    #[inline(always)]
+    pub(super) fn open(&mut self, values: usize, list: bool, around: &mut Around) {
+        if !self.continues(list) {
+            match around.near.get_mut(self.level) {
+                Some(place) => *place = self.end,
+                None => around.push(self.end),
+            }
+            self.level = self.level.wrapping_add(1);
+            self.end = self.missing.wrapping_sub(2) | usize::from(list);
+        }
+        self.missing = values.wrapping_mul(2);
     }
 
     /// Whether no part of the innermost container is missing; then [`close`](Self::close) it.
@@ -62,54 +90,66 @@ impl Place {
         self.missing <= self.end
     }
 
-    /// A container begins that has so many parts, without the tail, and with `left` bytes after this.
+    /// The innermost container is complete, and `left` bytes follow; `None` when none is open.
     #[inline(always)]
-    pub(super) fn open(
+    pub(super) fn close(
         &mut self,
-        parts: usize,
-        list: bool,
         left: usize,
-        levels: usize,
-        budget: &mut usize,
-    ) -> Result<(), Refused> {
-        let outside = self.missing.wrapping_sub(2);
-        if parts > 0 {
-            let parts_and_tail = parts.saturating_add(list.into());
-            self.missing = outside.saturating_add(parts_and_tail.saturating_mul(2));
-            if self.missing / 2 > left {
-                return Err(Refused::Truncated);
-            }
-            let cost = parts.saturating_mul(size_of::<Term>());
-            let after = budget.checked_sub(cost.saturating_add(OVERHEAD));
-            *budget = after.ok_or(Refused::TooLarge)?;
-            // `[1 | [2]]`: the same list goes on.
-            if list && outside.wrapping_add(1) == self.end {
-                return Ok(());
-            }
-        } else {
-            self.missing = outside;
-            // Complete at once.
+        around: &mut Around,
+    ) -> Result<Option<()>, DecodeError> {
+        if around.deep.is_some() {
+            around.end_of_fun(self.level, left)?;
         }
-        if parts > 0 && self.level >= levels {
-            return Err(Refused::TooDeep);
+        let Some(level) = self.level.checked_sub(1) else {
+            return Ok(None);
+        };
+        self.level = level;
+        self.end = match around.near.get(level) {
+            Some(end) => *end,
+            None => around.pop(),
+        };
+        Ok(Some(()))
+    }
+}
+
+impl Around {
+    /// Without any.
+    #[inline(always)]
+    pub(super) fn new() -> Self {
+        Self {
+            near: [0; NEAR],
+            deep: None,
         }
-        match self.near.get_mut(self.level) {
-            Some(place) => *place = self.end,
-            None => self.far.push(self.end),
-        }
-        self.level = self.level.wrapping_add(1);
-        self.end = outside | usize::from(list);
-        Ok(())
     }
 
-    /// The innermost container is complete; `None` when none is open.
-    #[inline(always)]
-    pub(super) fn close(&mut self) -> Option<()> {
-        self.level = self.level.checked_sub(1)?;
-        self.end = match self.near.get(self.level) {
-            Some(end) => *end,
-            None => self.far.pop()?,
+    /// A closure with variables begins, which so many bytes must follow.
+    pub(super) fn open_fun(&mut self, level: usize, left: usize) {
+        self.deep.get_or_insert_default().funs.push((level, left));
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn push(&mut self, end: usize) {
+        self.deep.get_or_insert_default().ends.push(end);
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn pop(&mut self) -> usize {
+        let deep = self.deep.as_mut();
+        deep.and_then(|deep| deep.ends.pop()).unwrap_or_default()
+    }
+
+    /// Whether a container of this level, a closure perhaps, may end here.
+    #[cold]
+    #[inline(never)]
+    fn end_of_fun(&mut self, level: usize, left: usize) -> Result<(), DecodeError> {
+        let Some(deep) = &mut self.deep else {
+            return Ok(());
         };
-        Some(())
+        match deep.funs.pop_if(|(of, _)| *of == level) {
+            Some((_, wanted)) if wanted != left => Err(DecodeError::FunSize),
+            _ => Ok(()),
+        }
     }
 }

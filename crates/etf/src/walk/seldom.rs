@@ -103,22 +103,37 @@ impl<'a> Single<'a> {
         begun: Input<'a>,
         from: &mut Input<'a>,
     ) -> Result<Token<'a>, DecodeError> {
-        let make: fn(Encoded<'a>) -> Token<'a> = match tag {
+        let token = match tag {
             tag::PID | tag::NEW_PID => {
-                parts::pid(self, tag, from)?;
-                |encoded| Token::Pid(PidRef::new(encoded))
+                let (node, id, serial, creation) = parts::pid(self, tag, from)?;
+                Token::Pid(PidRef {
+                    node,
+                    id,
+                    serial,
+                    creation,
+                })
             }
             tag::PORT | tag::NEW_PORT | tag::V4_PORT => {
-                parts::port(self, tag, from)?;
-                |encoded| Token::Port(PortRef::new(encoded))
+                let (node, id, creation) = parts::port(self, tag, from)?;
+                Token::Port(PortRef { node, id, creation })
             }
             tag::REFERENCE | tag::NEW_REFERENCE | tag::NEWER_REFERENCE => {
-                parts::reference(self, tag, from)?;
-                |encoded| Token::Reference(ReferenceRef::new(encoded))
+                let (node, creation, (_, words)) = parts::reference(self, tag, from)?;
+                // The oldest form has the creation after its one word.
+                let after = usize::from(tag == tag::REFERENCE);
+                let size = words.saturating_mul(4).saturating_add(after);
+                let bytes = self.between(begun, *from).bytes();
+                let words = bytes.get(bytes.len().saturating_sub(size)..);
+                let words = words.unwrap_or_default().as_chunks().0;
+                Token::Reference(ReferenceRef {
+                    node,
+                    creation,
+                    words,
+                })
             }
             tag::EXPORT => {
                 parts::export(self, from)?;
-                Token::Export
+                Token::Export(self.between(begun, *from))
             }
             tag::NEW_FUN => {
                 // Its size counts itself.
@@ -129,7 +144,7 @@ impl<'a> Single<'a> {
             other => return Err(DecodeError::Tag(other)),
         };
         self.charge(OVERHEAD)?;
-        Ok(make(self.between(begun, *from)))
+        Ok(token)
     }
 
     /// An atom after its tag; `None` when the tag is not an atom's.
@@ -153,7 +168,7 @@ impl<'a> Single<'a> {
             Text::Cached(place) => {
                 let atom = self.raw.atoms().get(usize::from(place));
                 let atom = atom.ok_or(DecodeError::AtomCache(place))?;
-                (AtomRef::utf8(atom.as_bytes()), atom.heap_bytes())
+                (AtomRef::known(atom), atom.heap_bytes())
             }
         };
         self.charge(heap)?;
