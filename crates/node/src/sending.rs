@@ -210,16 +210,21 @@ impl Link {
 
     /// The same with who sends it, where the signal does not say so.
     pub(crate) fn signal_of(&self, from: Option<&Pid>, control: Control) -> Result<(), SendError> {
-        let fitted = control.fit(self.info.flags);
-        self.force(from, &fitted.control, fitted.payload.as_ref())
-            .map_err(|_| SendError::TooLarge)
+        let flags = self.info.flags;
+        let pushed = if control.fits(flags) {
+            self.force(from, &control, None)
+        } else {
+            let fitted = control.fit(flags);
+            self.force(from, &fitted.control, fitted.payload.as_ref())
+        };
+        pushed.map_err(|_| SendError::TooLarge)
     }
 
     /// Queues a message of somebody who has waited for [`room`](Self::room), in the form that the
     /// connection has.
     pub(crate) fn message(&self, control: Control, message: &Term) -> Result<(), SendError> {
         let from = control.sender_pid().cloned();
-        let control = control.fit(self.info.flags).control;
+        let control = self.fitted(control);
         let pushed = match from {
             Some(from) => self.push(&from, &control, message),
             None => self.force(None, &control, Some(message)),
@@ -236,15 +241,25 @@ impl Link {
         control: Control,
         message: &Term,
     ) -> Result<(), SendError> {
-        let [signal, control] = [signal, control].map(|one| one.fit(self.info.flags).control);
+        let (signal, control) = (self.fitted(signal), self.fitted(control));
         self.push_both(from, &signal, &control, message)
             .map_err(|_| SendError::TooLarge)
+    }
+
+    /// The form that the connection has, of what has no reason in it.
+    #[inline]
+    fn fitted(&self, control: Control) -> Control {
+        if control.fits(self.info.flags) {
+            control
+        } else {
+            control.fit(self.info.flags).control
+        }
     }
 
     /// Queues an answer to what the peer asked, in the form that the connection has.
     fn answer(&self, control: Control, message: &Term) -> Result<(), SendError> {
         let from = control.sender_pid().cloned();
-        let control = control.fit(self.info.flags).control;
+        let control = self.fitted(control);
         self.force(from.as_ref(), &control, Some(message))
             .map_err(|_| SendError::TooLarge)
     }

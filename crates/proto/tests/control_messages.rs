@@ -351,6 +351,7 @@ fn what_both_ends_have_decides_the_form() {
     };
     for (op, _, control) in table() {
         let fitted = control.clone().fit(all);
+        assert_eq!(control.fits(all), fitted == plain(&control));
         let expected = match op {
             3 => 24,
             13 => 25,
@@ -368,6 +369,7 @@ fn what_both_ends_have_decides_the_form() {
     }
     for (op, fields, control) in table() {
         let fitted = control.clone().fit(Flags::NONE);
+        assert_eq!(control.fits(Flags::NONE), fitted == plain(&control));
         assert_eq!(fitted.payload, None);
         let number = fitted.control.to_term().as_tuple().unwrap()[0].as_i64();
         let expected = match (op, fields[0]) {

@@ -42,6 +42,19 @@ impl Control {
         }
     }
 
+    /// Whether [`fit`](Self::fit) would change nothing, as is mostly so.
+    #[must_use]
+    pub fn fits(&self, flags: Flags) -> bool {
+        match self {
+            Self::AltactSend { .. } => flags.contains(Flags::ALTACT_SIG),
+            Self::SendSender { .. } => flags.contains(Flags::SEND_SENDER),
+            Self::Exit { .. } | Self::Exit2 { .. } | Self::MonitorPExit { .. } => {
+                !flags.contains(Flags::EXIT_PAYLOAD)
+            }
+            _ => true,
+        }
+    }
+
     fn without_altact(self) -> Self {
         match self {
             Self::AltactSend {
