@@ -9,6 +9,7 @@ use trunkline_etf::{Limits, Pid, Term, atom};
 use trunkline_proto::Flags;
 use trunkline_proto::control::{Control, PidOrName};
 
+use crate::link::Link;
 use crate::mailbox::Body;
 use crate::process::dest::Place;
 use crate::process::{Dest, Outgoing};
@@ -178,6 +179,16 @@ async fn call_there(
     request: Term,
 ) -> Result<Term, CallError> {
     let link = shared.connected_to(&node).await?;
+    call_over(shared, &link, from, who, request).await
+}
+
+async fn call_over(
+    shared: &Arc<Shared>,
+    link: &Link,
+    from: Pid,
+    who: PidOrName,
+    request: Term,
+) -> Result<Term, CallError> {
     let aliases = link.info.flags.contains(Flags::ALIAS);
     // A reply to a pid alone would go into a mailbox.
     let from = if aliases {
@@ -186,7 +197,7 @@ async fn call_there(
         shared.processes.caller()
     };
     link.room(&from).await;
-    let under = Under::new(shared, from, node, who);
+    let under = Under::new(shared, from, link.atom.clone(), who);
     let message = under.message(request, aliases);
     let control = match &under.who {
         PidOrName::Pid(pid) => Control::SendSender {
@@ -264,5 +275,38 @@ impl From<SendError> for CallError {
             SendError::NotRegistered => Self::NoProcess,
             other => Self::Unsendable(other),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use trunkline_proto::Cookie;
+
+    use super::*;
+    use crate::Target;
+
+    /// The connection ends after it was found, and before anybody waits for what it brings.
+    #[tokio::test]
+    async fn a_connection_that_has_just_ended_is_not_waited_for() {
+        let node = async |name: &str| {
+            let node = Node::builder(name.parse().unwrap()).cookie(Cookie::new("monster").unwrap());
+            let node = node.listen([Ipv4Addr::LOCALHOST.into()], 0).epmd(None);
+            node.start().await.unwrap()
+        };
+        let (one, two) = (node("one@127.0.0.1").await, node("two@127.0.0.1").await);
+        let there = Target::new(two.name().clone()).on_port(two.port().unwrap());
+        one.connect(&there).await.unwrap();
+        let link = one.shared.link(two.name().as_str()).unwrap();
+        one.disconnect(two.name());
+        let from = one.shared.processes.caller();
+        let who = PidOrName::Name(atom!("server"));
+        let called = call_over(&one.shared, &link, from, who, Term::atom("hello"));
+        let called = timeout(Duration::from_secs(10), called).await;
+        assert_eq!(
+            called.expect("nobody waits for it"),
+            Err(CallError::NodeDown)
+        );
     }
 }

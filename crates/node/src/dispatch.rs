@@ -42,9 +42,9 @@ impl Shared {
                 Outgoing::Of(from, node, control) => {
                     self.carry(&node, Some(&from), control, then);
                 }
-                Outgoing::Ended(pid, reason) => {
+                Outgoing::Ended(pid) => {
                     if let Some(inner) = self.processes.find(&pid) {
-                        self.end_of(&inner, reason, then);
+                        self.end_of(&inner, atom!("killed").into(), then);
                     }
                 }
                 Outgoing::AliasEnded(alias) => self.processes.unroute(&alias),

@@ -9,6 +9,7 @@ use trunkline_etf::{Atom, Pid};
 pub use trunkline_proto::handshake::Connected;
 use trunkline_proto::{Creation, NodeName, Reason};
 
+use crate::process::state::Life;
 use crate::shared::Shared;
 use crate::{Nameless, NodeBuilder, Process, Target, WantsCookie};
 
@@ -149,9 +150,11 @@ impl Node {
         names
     }
 
-    /// Whether a process of this node lives.
+    /// Whether a process of this node lives, as `is_process_alive/1`: one that an exit signal has
+    /// reached does not, though its future may run to the next point where it waits.
     pub fn is_alive(&self, pid: &Pid) -> bool {
-        self.shared.processes.find(pid).is_some()
+        let found = self.shared.processes.find(pid);
+        found.is_some_and(|inner| inner.state().life == Life::Running)
     }
 }
 

@@ -324,8 +324,8 @@ mod tests {
     use super::*;
     use crate::{NodeKind, Target};
 
-    #[tokio::test]
-    async fn a_peer_that_has_gone_is_not_dialled_for_its_tick_time() {
+    /// A node, another one, and the connection to that, which ends after it was found.
+    async fn lost() -> (Node, Node, Arc<Link>) {
         let builder = |name: &str| {
             let node = Node::builder(name.parse().unwrap()).epmd(None);
             node.cookie(Cookie::new("monster").unwrap())
@@ -337,7 +337,31 @@ mod tests {
         one.connect(&Target::new(two.name().clone())).await.unwrap();
         let link = one.shared.link(two.name().as_str()).unwrap();
         one.disconnect(two.name());
+        (one, two, link)
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_has_gone_is_not_dialled_for_its_tick_time() {
+        let (one, _two, link) = lost().await;
         follow_tick_time(Arc::clone(&one.shared), link).await;
         assert_eq!(one.nodes(&[NodeKind::Known]), [one.name().clone()]);
+    }
+
+    /// Before anybody waits for what it brings: nobody is told of its end.
+    #[tokio::test]
+    async fn a_connection_that_has_just_ended_is_not_waited_for() {
+        let (one, _two, link) = lost().await;
+        let call = || Call::new(&one.shared, "m", "f", Vec::new()).unwrap();
+        let limit = Duration::from_secs(10);
+        let spawned = timeout(limit, call().by_spawn(&link)).await;
+        assert_eq!(
+            spawned.expect("nobody waits for it"),
+            Err(RpcError::Disconnected)
+        );
+        let asked = timeout(limit, call().by_rex(&link)).await;
+        assert_eq!(
+            asked.expect("nobody waits for it"),
+            Err(RpcError::Disconnected)
+        );
     }
 }

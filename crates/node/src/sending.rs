@@ -305,6 +305,58 @@ mod tests {
         assert!(!shared.is_locked());
     }
 
+    /// Nobody may connect between the look for a connection and the signal's coming to those that wait for
+    /// one: it would wait for ever.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_signal_is_where_whoever_connects_looks_for_it() {
+        let node = Node::builder("one@127.0.0.1".parse().unwrap());
+        let node = node.cookie(Cookie::new("monster").unwrap());
+        let node = node.start().await.unwrap();
+        let there = atom!("two@127.0.0.1");
+        let pid = |node: &Atom| Pid {
+            node: node.clone(),
+            id: 1,
+            serial: 0,
+            creation: 1,
+        };
+        let link = Control::Link {
+            from: pid(&node.shared.atom),
+            to: pid(&there),
+        };
+        let first: fn(&Arc<Shared>, &Atom, Control) = |shared, node, control| {
+            shared.signal(node, control).unwrap();
+        };
+        let behind: fn(&Arc<Shared>, &Atom, Control) = |shared, node, control| {
+            shared.signal_behind(node, None, control).ok();
+        };
+        for sends in [behind, first] {
+            let shared = Arc::clone(&node.shared);
+            // Whoever puts it there waits.
+            let held = node.shared.unsent.lock();
+            let sending = std::thread::spawn({
+                let (there, link) = (there.clone(), link.clone());
+                move || sends(&shared, &there, link)
+            });
+            // Long enough for it to come so far, and it does not go on.
+            let begun = std::time::Instant::now();
+            let mut since = None;
+            while since.is_none_or(|since: std::time::Instant| since.elapsed().as_millis() < 50) {
+                assert!(
+                    begun.elapsed() < Duration::from_secs(20),
+                    "somebody could connect"
+                );
+                if node.shared.is_locked() {
+                    since = since.or_else(|| Some(std::time::Instant::now()));
+                } else {
+                    since = None;
+                }
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            drop(held);
+            sending.join().unwrap();
+        }
+    }
+
     /// A node that is dialled for the sake of as many signals as may wait takes what ends them.
     #[test]
     fn what_ends_a_link_always_finds_room() {

@@ -154,6 +154,8 @@ async fn an_answer_to_somebody_else_is_none() {
             let refused = conn.next().map(|signal| signal.control);
             let refused = matches!(refused, Some(Control::DemonitorP { .. }));
             spawned(&mut conn, &asked, &from);
+            let wrong = Term::atom("wrong");
+            returned(&mut conn, asked.clone(), other.clone(), id.clone(), wrong);
             returned(&mut conn, asked, from, id, Term::from(refused));
         }
     });

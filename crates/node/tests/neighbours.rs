@@ -80,10 +80,7 @@ async fn no_message_comes_before_the_nodeup_or_after_the_nodedown() {
     });
     let mut events = one.monitor_nodes_of(NodeType::All);
     let received = async |inbox: &mut trunkline_node::Process, wait| {
-        matches!(
-            timeout(wait, inbox.recv()).await,
-            Ok(Some(Message::Term(_)))
-        )
+        matches!(inbox.recv_timeout(wait).await, Ok(Message::Term(_)))
     };
     for round in 0..150 {
         one.connect(&at(&two)).await.expect("it connects");

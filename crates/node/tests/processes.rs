@@ -156,8 +156,8 @@ async fn links_break_as_in_erlang() {
     for (reason, middle) in [
         (term!(normal), None),
         (term!(oops), Some(term!(oops))),
-        // By a link `kill` can be trapped, and ends those who do not as `killed`.
-        (term!(kill), Some(term!(killed))),
+        // By a link `kill` is a reason like any other.
+        (term!(kill), Some(term!(kill))),
         (term!(shutdown), Some(term!(shutdown))),
     ] {
         let mut me = trapping(&node);

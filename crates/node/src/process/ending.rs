@@ -157,3 +157,35 @@ pub(crate) fn exit(from: &Pid, to: Pid, reason: Term) -> Outgoing {
     };
     Outgoing::Signal(node, control)
 }
+
+#[cfg(test)]
+mod tests {
+    use trunkline_proto::Cookie;
+
+    use super::*;
+    use crate::Node;
+    use crate::mailbox::Body;
+    use crate::process::Message;
+    use crate::process::state::By;
+
+    /// Its owner drops a process that an exit signal has just reached.
+    #[tokio::test]
+    async fn what_ends_a_process_first_is_why_it_ended() {
+        let node = Node::builder("one@127.0.0.1".parse().unwrap());
+        let node = node.cookie(Cookie::new("monster").unwrap());
+        let node = node.start().await.unwrap();
+        let mut me = node.process();
+        let other = node.process();
+        me.monitor(&other.pid());
+        let inner = node.shared.processes.find(&other.pid()).unwrap();
+        let mut then = Then::default();
+        let kill = Body::Term(atom!("kill").into());
+        inner.exit(me.pid(), kill, By::Call, &mut then);
+        drop(other);
+        node.shared.carry_out(then);
+        let Some(Message::Down { reason, .. }) = me.recv().await else {
+            panic!("it is told");
+        };
+        assert_eq!(reason, atom!("killed").into());
+    }
+}

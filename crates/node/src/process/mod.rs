@@ -174,8 +174,12 @@ impl Process {
 
     /// Gives an alias up. From its return on nothing comes by it. `false` when it was none.
     pub fn unalias(&self, alias: &Reference) -> bool {
-        self.shared.processes.unroute(alias);
-        self.inner.state().aliases.remove(alias).is_some()
+        let was = self.inner.state().aliases.remove(alias).is_some();
+        // Another's alias, or the reference of a call, stays what it is.
+        if was {
+            self.shared.processes.unroute(alias);
+        }
+        was
     }
 
     /// Ends the process for this reason; `normal` leaves what is linked to it alive. The future of a

@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use thiserror::Error;
 use tokio::time::timeout;
 use trunkline_etf::{DecodeError, Limits, Reference, Term};
@@ -86,10 +87,9 @@ impl Process {
     /// # Errors
     /// When nothing came in time, or the process has ended.
     pub async fn recv_timeout(&mut self, limit: Duration) -> Result<Message, RecvError> {
-        match timeout(limit, self.recv()).await {
-            Ok(message) => message.ok_or(RecvError::Ended),
-            Err(_) => Err(RecvError::Timeout),
-        }
+        let in_time = timeout(limit, self.recv()).await.ok();
+        let message = in_time.or_else(|| self.at_last(|_| true));
+        message.ok_or(RecvError::Timeout)?.ok_or(RecvError::Ended)
     }
 
     /// The first message that `wanted` says yes to; others stay, in their order. Each is looked at
@@ -171,11 +171,24 @@ impl Process {
     pub async fn recv_matching_timeout(
         &mut self,
         limit: Duration,
-        wanted: impl FnMut(&Message) -> bool,
+        mut wanted: impl FnMut(&Message) -> bool,
     ) -> Result<Message, RecvError> {
-        match timeout(limit, self.recv_matching(wanted)).await {
-            Ok(message) => message.ok_or(RecvError::Ended),
-            Err(_) => Err(RecvError::Timeout),
+        let in_time = timeout(limit, self.recv_matching(&mut wanted)).await.ok();
+        let message = in_time.or_else(|| self.at_last(wanted));
+        message.ok_or(RecvError::Timeout)?.ok_or(RecvError::Ended)
+    }
+
+    /// The time is up: what is there by now and was not looked at counts, though others were to have
+    /// their turn first.
+    fn at_last(&mut self, mut wanted: impl FnMut(&Message) -> bool) -> Option<Option<Message>> {
+        let end = self.mark();
+        loop {
+            let next = Mark(self.received.number(0));
+            self.received.turn = 0;
+            let found = self.recv_matching_since(next, &mut wanted).now_or_never();
+            if found.is_some() || self.received.number(0) >= end.0 {
+                return found;
+            }
         }
     }
 

@@ -7,6 +7,7 @@ use trunkline_proto::NodeName;
 use trunkline_proto::control::{Control, PidOrName};
 
 use super::dest::Place;
+use super::ending::exit;
 use super::send::atom_of;
 use super::state::{Monitored, State};
 use super::{AliasMode, Dest, ExitReason, Outgoing, Process, Then};
@@ -17,9 +18,12 @@ impl Process {
     /// there, or cannot be reached, has ended: `noproc`, `noconnection`.
     pub fn link(&self, to: &Pid) {
         let is_new = |mut state: MutexGuard<'_, State>| state.links.insert(to.clone());
-        if *to == self.inner.pid || !self.inner.living().is_some_and(is_new) {
-            return;
+        if *to != self.inner.pid && self.inner.living().is_some_and(is_new) {
+            self.say_link(to);
         }
+    }
+
+    fn say_link(&self, to: &Pid) {
         let control = Control::Link {
             from: self.inner.pid.clone(),
             to: to.clone(),
@@ -33,6 +37,11 @@ impl Process {
             };
             self.shared
                 .carry_out(Outgoing::Signal(self.shared.atom.clone(), lost).into());
+        }
+        if self.inner.living().is_none() {
+            // Ended meanwhile, it may have said so to one that was not linked yet.
+            let gone = exit(&self.inner.pid, to.clone(), atom!("noproc").into());
+            self.shared.carry_out(gone.into());
         }
     }
 
@@ -87,16 +96,29 @@ impl Process {
             node: node.clone(),
             target: target.clone(),
         };
-        if !self.watches(&reference, monitored) {
-            return;
+        if self.watches(&reference, monitored) {
+            self.say_monitor(&node, target, &reference);
         }
+    }
+
+    fn say_monitor(&self, node: &Atom, target: PidOrName, reference: &Reference) {
         let control = Control::MonitorP {
             from: self.inner.pid.clone(),
-            to: target,
+            to: target.clone(),
             reference: reference.clone(),
         };
-        if self.shared.signal(&node, control).is_err() {
-            self.fires(&reference, atom!("noconnection"));
+        if self.shared.signal(node, control).is_err() {
+            self.fires(reference, atom!("noconnection"));
+        }
+        if self.inner.living().is_none() {
+            // Ended meanwhile, it may have said so before it said this.
+            let control = Control::DemonitorP {
+                from: self.inner.pid.clone(),
+                to: target,
+                reference: reference.clone(),
+            };
+            let gone = Outgoing::Signal(node.clone(), control);
+            self.shared.carry_out(gone.into());
         }
     }
 
@@ -132,9 +154,11 @@ impl Process {
     /// not received: `demonitor(Reference, [flush])`. `false` when it had fired, or was none.
     pub fn demonitor(&mut self, reference: &Reference) -> bool {
         let mut state = self.inner.state();
+        let was_alias = state.aliases.contains_key(reference);
         let told = state.demonitor(&self.inner.pid, reference);
         self.received.forget_down(reference, &mut state.queue);
-        let alias_ended = !state.aliases.contains_key(reference);
+        // Another's alias, or the reference of a call, stays what it is.
+        let alias_ended = was_alias && !state.aliases.contains_key(reference);
         drop(state);
         if alias_ended {
             self.shared.processes.unroute(reference);
@@ -188,5 +212,41 @@ impl Process {
             reason: reason.into_reason(),
         };
         self.shared.signal(&to.node, control)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use trunkline_proto::Cookie;
+
+    use super::*;
+    use crate::Node;
+
+    /// Somebody ends the process between the two steps by which it links, or monitors.
+    #[tokio::test]
+    async fn what_crosses_the_end_of_its_process_does_not_stay() {
+        let node = Node::builder("one@127.0.0.1".parse().unwrap());
+        let node = node.cookie(Cookie::new("monster").unwrap());
+        let node = node.start().await.unwrap();
+        let (me, mut other) = (node.process(), node.process());
+        other.trap_exit(true);
+        let (my, their) = (me.pid(), other.pid());
+        me.inner.state().links.insert(their.clone());
+        let reference = me.shared.processes.reference();
+        let target = PidOrName::from(their.clone());
+        let monitored = Monitored {
+            node: me.shared.atom.clone(),
+            target: target.clone(),
+        };
+        assert!(me.watches(&reference, monitored));
+        other.exit(&my, atom!("kill")).unwrap();
+        assert!(!node.is_alive(&my));
+        me.say_link(&their);
+        me.say_monitor(&me.shared.atom, target, &reference);
+        let state = other.inner.state();
+        assert!(state.links.is_empty() && state.watchers.is_empty());
+        drop(state);
+        let told = other.recv().await;
+        assert!(matches!(told, Some(crate::Message::Exit { from, .. }) if from == my));
     }
 }

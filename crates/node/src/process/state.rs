@@ -94,8 +94,9 @@ pub(crate) enum Effect {
 /// What an exit signal does to a process that it reaches (`erlang:exit/2`, and the chapter
 /// "Processes" of the reference manual).
 pub(crate) fn effect(by: By, own: bool, trap: bool, reason: &Term) -> Effect {
-    let kill = reason.is_atom("kill");
-    if trap && !(kill && by == By::Call) {
+    // By a link it is a reason like any other.
+    let kill = by == By::Call && reason.is_atom("kill");
+    if trap && !kill {
         Effect::Message
     } else if kill {
         Effect::Ends(atom!("killed").into())
@@ -304,9 +305,9 @@ impl Inner {
                 abort.abort();
             }
         } else {
-            then.push(Outgoing::Ended(self.pid.clone(), reason));
-            // Nobody else ends it meanwhile.
-            state.life = Life::Doomed(Term::nil());
+            then.push(Outgoing::Ended(self.pid.clone()));
+            // Whatever else ends it meanwhile.
+            state.life = Life::Doomed(reason);
             then.wakes(state);
         }
     }
@@ -317,8 +318,8 @@ impl Inner {
         let mut state = self.state();
         let reason = match mem::replace(&mut state.life, Life::Ended) {
             Life::Ended => return None,
-            Life::Doomed(doom) if self.task => doom,
-            _ => reason,
+            Life::Doomed(doom) => doom,
+            Life::Running => reason,
         };
         let left = mem::take(&mut *state);
         state.life = Life::Ended;

@@ -5,7 +5,7 @@ use std::sync::MutexGuard;
 use std::task::Waker;
 use std::{iter, mem};
 
-use trunkline_etf::{Atom, Pid, Reference, Term};
+use trunkline_etf::{Atom, Pid, Reference};
 use trunkline_proto::control::Control;
 
 use super::state::State;
@@ -17,8 +17,8 @@ pub(crate) enum Outgoing {
     Signal(Atom, Control),
     /// The same, of a process that the signal does not name: it comes behind what that one sent before.
     Of(Pid, Atom, Control),
-    /// A process that no task runs ends.
-    Ended(Pid, Term),
+    /// A process that no task runs ends, for the reason that it is to end for.
+    Ended(Pid),
     /// An alias ended with its monitor.
     AliasEnded(Reference),
 }
