@@ -104,3 +104,29 @@ impl Drop for Waiting<'_> {
         self.processes.unroute(&self.reference);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use trunkline_etf::{Term, atom};
+
+    use super::*;
+
+    #[test]
+    fn an_answer_is_not_shown() {
+        let pid = Pid {
+            node: atom!("a@h"),
+            id: 1,
+            serial: 0,
+            creation: 1,
+        };
+        let slot = Slot {
+            node: atom!("b@h"),
+            owner: pid,
+            state: Mutex::default(),
+        };
+        let answer = Answer::Message(Term::atom("xyzzy").into());
+        slot.put(answer, &mut Then::default());
+        let shown = format!("{slot:?}");
+        assert!(shown.contains("b@h") && !shown.contains("xyzzy"), "{shown}");
+    }
+}

@@ -340,7 +340,8 @@ async fn files_that_cannot_be_used() {
     );
 }
 
-/// A copy of the file that has the same length and the same time: `cp -p` of a renewed one.
+/// A copy of the file that has the same length and the same time: `cp -p` of a renewed one. (By which of
+/// two ways it is found, see the tests of `tls/mod.rs` and `tls/files.rs`.)
 #[tokio::test(flavor = "multi_thread")]
 async fn a_renewed_certificate_that_looks_like_the_old_one_is_used() {
     let (pki, epmd) = (Pki::new(), epmd());

@@ -598,6 +598,11 @@ mod tests {
         };
         let word = Term::from("a word for one process");
         link.force(None, &control, Some(&word)).unwrap();
+        // The peer says what its tick time is.
+        assert_eq!(
+            link.moment(trunkline_proto::Instant::at(Duration::MAX)),
+            None
+        );
         let shown = format!("{link:?}");
         assert!(shown.contains("Outbound { "), "{shown}");
         assert!(

@@ -176,3 +176,16 @@ fn what_is_kept_is_charged() {
     kept.clear();
     assert_eq!([a.held(), b.held()], [0, 0]);
 }
+
+/// Whoever looks at a queue sees how much waits.
+#[test]
+fn what_waits_is_not_shown() {
+    let mut queue = Queue::default();
+    queue.push_raw(RawTerm::from(&Term::from("xyzzy")));
+    queue.push_local(Term::from("xyzzy"));
+    let shown = format!("{queue:?}");
+    assert!(shown.contains("waiting: 2"), "{shown}");
+    for secret in ["xyzzy", "120, 121"] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+}

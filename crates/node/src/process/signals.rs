@@ -243,9 +243,9 @@ mod tests {
         assert!(!node.is_alive(&my));
         me.say_link(&their);
         me.say_monitor(&me.shared.atom, target, &reference);
-        let state = other.inner.state();
-        assert!(state.links.is_empty() && state.watchers.is_empty());
-        drop(state);
+        let linked = !other.inner.state().links.is_empty();
+        let watched = !other.inner.state().watchers.is_empty();
+        assert!(!linked && !watched);
         let told = other.recv().await;
         assert!(matches!(told, Some(crate::Message::Exit { from, .. }) if from == my));
     }

@@ -203,3 +203,69 @@ fn complete(chain: &mut Vec<CertificateDer<'static>>, known: Vec<CertificateDer<
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, FileTimes};
+
+    use super::*;
+
+    fn changed_at(path: &Path, time: SystemTime) {
+        let file = File::options().write(true).open(path).unwrap();
+        file.set_times(FileTimes::new().set_modified(time)).unwrap();
+    }
+
+    /// A file in a directory of its own.
+    fn file(name: &str) -> PathBuf {
+        let dir = std::env::temp_dir().join(format!("trunkline-{name}-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        dir.join("node.pem")
+    }
+
+    /// Of the same length and the same time: it was changed, or is another file.
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_looks_the_same_is_another() {
+        let path = file("stamp");
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+        fs::write(&path, "old").unwrap();
+        changed_at(&path, time);
+        let old = Stamp::of(&path);
+        assert_eq!(old, Stamp::of(&path));
+        // The clock of the file system may stand still for a moment.
+        let begun = std::time::Instant::now();
+        loop {
+            fs::write(&path, "new").unwrap();
+            changed_at(&path, time);
+            if Stamp::of(&path) != old {
+                break;
+            }
+            assert!(
+                begun.elapsed() < Duration::from_secs(20),
+                "it does not show"
+            );
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let new = Stamp::of(&path);
+        let beside = path.with_extension("tmp");
+        fs::write(&beside, "mvd").unwrap();
+        changed_at(&beside, time);
+        fs::rename(&beside, &path).unwrap();
+        assert_ne!(new, Stamp::of(&path));
+        fs::remove_dir_all(path.parent().unwrap()).unwrap();
+    }
+
+    /// What was changed just now may be changed again in the same moment.
+    #[test]
+    fn a_file_that_was_just_changed_is_not_settled() {
+        let path = file("settled");
+        fs::write(&path, "old").unwrap();
+        let stamp = Stamp::of(&path);
+        let changed = fs::metadata(&path).unwrap().modified().unwrap();
+        assert!(!stamp.is_settled(changed));
+        assert!(!stamp.is_settled(changed + MOMENT / 2));
+        assert!(stamp.is_settled(changed + MOMENT * 2));
+        fs::remove_dir_all(path.parent().unwrap()).unwrap();
+        assert!(Stamp::of(&path).is_settled(changed), "there is none");
+    }
+}

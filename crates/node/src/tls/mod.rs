@@ -292,3 +292,52 @@ impl Tls {
         server.is_some_and(|role| role.verify_client)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    /// The two ways by which a renewed file is found: it looks otherwise, or the last look came so
+    /// soon after a change that another one may look the same.
+    #[test]
+    fn files_are_read_again_when_they_look_otherwise_or_were_just_changed() {
+        let path = std::env::temp_dir().join(format!("trunkline-load-{}", std::process::id()));
+        std::fs::write(&path, "a certificate").unwrap();
+        let tls = Tls(Arc::new(Inner {
+            origin: "a test".to_owned(),
+            roles: Roles {
+                server: None,
+                client: None,
+                unused: Vec::new(),
+            },
+            client: Mutex::default(),
+            server: Mutex::default(),
+        }));
+        let role = Role {
+            certfile: Some(path.clone()),
+            ..Role::default()
+        };
+        let made = Cell::new(0);
+        let loaded = Mutex::new(Loaded::default());
+        // How often it was made, when the last look found this.
+        let look = |settled: bool, same: bool| {
+            let last = Stamp::of(if same { &path } else { Path::new("/") });
+            {
+                let mut loaded = loaded.lock().unwrap();
+                (loaded.stamps, loaded.settled) = (vec![last], settled);
+            }
+            let make = |_: &Role| {
+                made.set(made.get() + 1);
+                Ok(made.get())
+            };
+            *tls.load(&role, &loaded, make).unwrap()
+        };
+        assert_eq!(look(true, true), 1, "the first time");
+        assert_eq!(look(true, true), 1, "as it was");
+        assert_eq!(look(true, false), 2, "it looks otherwise");
+        assert_eq!(look(false, true), 3, "it was just changed");
+        std::fs::remove_file(&path).unwrap();
+    }
+}
