@@ -70,7 +70,7 @@ impl Then {
         let mut panic = None;
         for waker in iter::once(first).chain(mem::take(&mut self.wakers)) {
             let woken = catch_unwind(AssertUnwindSafe(|| waker.wake()));
-            panic = panic.or(woken.err());
+            panic = panic.or_else(|| woken.err());
         }
         if let Some(panic) = panic {
             resume_unwind(panic);
