@@ -6,6 +6,7 @@
 //! as one (`trunkline-bench peer rust …`).
 
 mod bytes;
+mod certificates;
 mod codec_page;
 mod figure;
 mod goal;

@@ -84,8 +84,18 @@ fn page(wire: &Report, agent: &str) -> Result<String> {
     goals(&mut page, wire)?;
     writeln!(page, "\n## The wire\n\n{}", HOW.trim())?;
     let main = wire.main_run();
-    for table in &wire.figures {
-        figure(&mut page, table, main)?;
+    let of = |tls: bool| {
+        let tables = wire.figures.iter().map(move |table| table.of(tls));
+        tables.filter(move |table| !tls || !table.rows.is_empty())
+    };
+    for table in of(false) {
+        figure(&mut page, &table, main)?;
+    }
+    if of(true).next().is_some() {
+        writeln!(page, "\n## The wire over TLS\n\n{}", TLS.trim())?;
+    }
+    for table in of(true) {
+        figure(&mut page, &table, main)?;
     }
     page.push_str(agent);
     Ok(page)
@@ -96,6 +106,11 @@ Two OS processes, always. The receiver takes each message from a mailbox, decode
 sum; the time is the receiver's, from the first message to the last. Medians of the rounds, with the least and the most. System calls are those
 of sender and receiver for 1,000 messages or round trips, counted in a run of their own. [bench/README.md](../bench/README.md) has all rules, and
 how to run one figure alone.
+";
+
+const TLS: &str = "
+The same peers in the same run as above, with TLS 1.3 between them: OTP's `-proto_dist inet_tls` and our own, one option file for both, certificates
+with elliptic keys on both sides, each verified by the other.
 ";
 
 fn goals(page: &mut String, wire: &Report) -> Result<()> {
@@ -258,6 +273,8 @@ fn who(pair: &str) -> String {
         "raw-otp" => "bytes encoded before → OTP",
         "otp-raw" => "OTP → one that decodes nothing",
         "tokio" => "bare tokio",
+        "rust-tls" => "Rust → Rust",
+        "otp-tls" => "OTP → OTP",
         other => other,
     };
     match flavour {
@@ -322,7 +339,8 @@ mod tests {
         {"figure": "idle", "run": 100, "rows": []},
         {"figure": "pingpong", "run": 3820, "rows": [
             {"pair": "rust multi", "values": [9.0], "more": {"p99": [123.4]}, "syscalls": null},
-            {"pair": "tokio multi", "values": [8.0], "more": {"p99": [20.0]}, "syscalls": null}]}]}"#;
+            {"pair": "tokio multi", "values": [8.0], "more": {"p99": [20.0]}, "syscalls": null},
+            {"pair": "rust-tls multi", "values": [13.0], "more": {}, "syscalls": null}]}]}"#;
 
     const REPORT: &str = r#"{"cost": {"hosts": 3, "resident_kib": [1, 3, 2], "cpu_ms": 3, "starts": 40,
         "version_ms": 1.1, "erl_version_ms": 12.1, "binary_bytes": 1048576},
@@ -352,6 +370,10 @@ mod tests {
             );
         }
         assert!(!page.contains("ping-pong p50, to OTP"), "{page}");
+        let (open, tls) = page.split_once("## The wire over TLS").unwrap();
+        let row = "| Rust → Rust, multi | 13.0 | 13.0 to 13.0 |";
+        assert!(tls.contains(row) && !open.contains(row), "{page}");
+        assert_eq!(tls.matches("### ").count(), 1, "{page}");
         let kept = earlier(&page).unwrap();
         assert!(kept.starts_with("\n## The agent\n\nThis section"), "{kept}");
         assert!(kept.ends_with(agent.strip_prefix(AGENT).unwrap()), "{kept}");

@@ -72,6 +72,20 @@ impl Peer {
     }
 }
 
+/// What is measured over TLS too.
+const TLS: &[Figure] = &[
+    Figure::OneWay,
+    Figure::PingPong,
+    Figure::Bin64k,
+    Figure::Connect,
+];
+
+/// Whether the peers of a pair of this name, or of a row of it, speak TLS.
+pub(crate) fn is_tls(name: &str) -> bool {
+    let name = name.split(' ').next().unwrap_or_default();
+    name.ends_with("-tls")
+}
+
 /// Who sends to whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Pair {
@@ -80,6 +94,8 @@ pub(crate) struct Pair {
     pub(crate) receiver: Peer,
     /// Of those peers that have one.
     pub(crate) flavour: Option<Flavour>,
+    /// Both speak TLS.
+    pub(crate) tls: bool,
 }
 
 /// What pairs are called on the command line.
@@ -96,6 +112,8 @@ pub(crate) const NAMES: &[&str] = &[
     "raw-otp",
     "otp-raw",
     "tokio",
+    "rust-tls",
+    "otp-tls",
 ];
 
 impl Pair {
@@ -105,7 +123,7 @@ impl Pair {
             bail!("there is no pair {name:?}: {}", NAMES.join(", "));
         };
         let (sender, receiver) = match *name {
-            "rust" => (Peer::Rust, Peer::Rust),
+            "rust" | "rust-tls" => (Peer::Rust, Peer::Rust),
             "rust-otp" => (Peer::Rust, Peer::Otp),
             "otp-rust" => (Peer::Otp, Peer::Rust),
             "libei" => (Peer::Libei, Peer::Libei),
@@ -123,6 +141,7 @@ impl Pair {
             sender,
             receiver,
             flavour,
+            tls: is_tls(name),
         };
         Ok(match sender.has_flavour() || receiver.has_flavour() {
             true => flavours.iter().map(|f| pair(Some(*f))).collect(),
@@ -133,7 +152,8 @@ impl Pair {
     /// Whether both of its peers can do it.
     pub(crate) const fn has(&self, figure: Figure) -> bool {
         let dials = matches!(self.sender, Peer::Rust) || !matches!(figure, Figure::Idle);
-        self.sender.has(figure) && self.receiver.has(figure) && dials
+        let tls = !self.tls || TLS.contains(&figure);
+        self.sender.has(figure) && self.receiver.has(figure) && dials && tls
     }
 
     pub(crate) fn is_of(&self, peer: Peer) -> bool {

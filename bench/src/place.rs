@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::certificates;
 use crate::pair::{Flavour, Pair, Peer};
 use crate::process::Process;
 
@@ -16,6 +17,8 @@ pub(crate) struct Place {
     epmd: Child,
     epmd_port: u16,
     folder: PathBuf,
+    /// OTP's option file, for pairs that speak TLS.
+    tls: Option<PathBuf>,
 }
 
 /// Of nodes that listen on the loopback and live for seconds.
@@ -30,6 +33,8 @@ impl Place {
         let folder = std::env::temp_dir().join(format!("trunkline-bench-{}", std::process::id()));
         std::fs::create_dir_all(&folder)?;
         compile(pairs, &folder)?;
+        let speak = pairs.iter().any(|pair| pair.tls);
+        let tls = speak.then(|| certificates::make(&folder)).transpose()?;
         let epmd_port = free_port()?;
         let epmd = Command::new("epmd")
             .args(["-port", &epmd_port.to_string()])
@@ -41,6 +46,7 @@ impl Place {
             epmd,
             epmd_port,
             folder,
+            tls,
         };
         let deadline = Instant::now() + Duration::from_secs(10);
         while TcpStream::connect((Ipv4Addr::LOCALHOST, epmd_port)).is_err() {
@@ -52,14 +58,16 @@ impl Place {
         Ok(place)
     }
 
-    /// Starts one peer under this node name.
-    pub(crate) fn start(
-        &self,
-        peer: Peer,
-        name: &str,
-        flavour: Option<Flavour>,
-    ) -> Result<Process> {
-        let mut command = self.command(peer, name, flavour.unwrap_or(Flavour::Multi))?;
+    /// Starts one peer of a pair under this node name.
+    pub(crate) fn start(&self, peer: Peer, name: &str, pair: &Pair) -> Result<Process> {
+        let mut command = self.command(peer, name, pair.flavour.unwrap_or(Flavour::Multi))?;
+        if let Some(options) = self.tls.as_ref().filter(|_| pair.tls) {
+            if peer == Peer::Otp {
+                command.args(["-proto_dist", "inet_tls", "-ssl_dist_optfile"]);
+                command.arg(options);
+            }
+            command.env("BENCH_TLS", options);
+        }
         command
             .env("ERL_EPMD_PORT", self.epmd_port.to_string())
             .env("BENCH_COOKIE", COOKIE)

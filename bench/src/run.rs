@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::figure::{Figure, Kind};
 use crate::options::Options;
+use crate::pair::is_tls;
 use crate::place::Place;
 use crate::stats::{median, span};
 use crate::turn::{Sample, Turn};
@@ -33,7 +34,7 @@ pub(crate) struct Table {
 }
 
 /// One figure of one pair.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Row {
     pub(crate) pair: String,
     /// Of each round, in its order.
@@ -42,6 +43,17 @@ pub(crate) struct Row {
     pub(crate) more: BTreeMap<String, Vec<f64>>,
     /// System calls for 1,000 messages or round trips: the sender's, the receiver's.
     pub(crate) syscalls: Option<(f64, f64)>,
+}
+
+impl Table {
+    /// Its rows of pairs that speak TLS, or of those that do not.
+    pub(crate) fn of(&self, tls: bool) -> Self {
+        let rows = self.rows.iter().filter(|row| is_tls(&row.pair) == tls);
+        Self {
+            rows: rows.cloned().collect(),
+            ..*self
+        }
+    }
 }
 
 impl Report {

@@ -47,8 +47,8 @@ impl Turn {
         let name = |role| format!("{role}{unique}@127.0.0.1").parse::<NodeName>();
         let names = [name("s")?, name("r")?];
         let [from, to] = names.each_ref().map(NodeName::as_str);
-        let receiver = place.start(pair.receiver, to, pair.flavour)?;
-        let sender = place.start(pair.sender, from, pair.flavour)?;
+        let receiver = place.start(pair.receiver, to, &pair)?;
+        let sender = place.start(pair.sender, from, &pair)?;
         Ok(Self {
             pair,
             number,

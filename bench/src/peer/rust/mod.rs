@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use bytes::Bytes;
 use trunkline_etf::{Atom, Pid, Term, atom};
-use trunkline_node::{Message, Node, NodeBuilder, Process, Target};
+use trunkline_node::{Message, Node, NodeBuilder, Process, Target, Tls};
 use trunkline_proto::{Cookie, NodeName};
 
 use super::{commands, done, quantiles, say};
@@ -38,9 +38,13 @@ pub(super) async fn run(name: &str) -> Result<()> {
 fn builder(name: &str) -> Result<NodeBuilder<Cookie>> {
     let cookie = std::env::var("BENCH_COOKIE").context("BENCH_COOKIE")?;
     let epmd_port = std::env::var("ERL_EPMD_PORT").context("ERL_EPMD_PORT")?;
-    Ok(Node::builder(name.parse()?)
+    let builder = Node::builder(name.parse()?)
         .cookie(Cookie::new(cookie)?)
-        .epmd_port(epmd_port.parse()?))
+        .epmd_port(epmd_port.parse()?);
+    Ok(match std::env::var_os("BENCH_TLS") {
+        Some(options) => builder.tls(Tls::from_optfile(options)?),
+        None => builder,
+    })
 }
 
 /// Nodes that are to live on.
