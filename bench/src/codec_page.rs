@@ -256,7 +256,7 @@ mod tests {
     fn rounds_that_are_not_the_same_ones_are_not_compared() {
         let report: Report = serde_json::from_str(
             r#"{"versions": ["OTP 25"], "shapes": [["rows", "row"]], "figures": {
-                "trunkline encode": {"rows": [10.0, 20.0]}, "otp encode": {"rows": [30.0]}}}"#,
+                "trunkline encode": {"rows": [10.0, 20.0]}, "libei encode": {"rows": [30.0]}}}"#,
         )
         .unwrap();
         let refused = section(&report).unwrap_err().to_string();

@@ -150,7 +150,7 @@ impl Pair {
     }
 
     /// Whether both of its peers can do it.
-    pub(crate) const fn has(&self, figure: Figure) -> bool {
+    pub(crate) fn has(&self, figure: Figure) -> bool {
         let dials = matches!(self.sender, Peer::Rust) || !matches!(figure, Figure::Idle);
         let tls = !self.tls || TLS.contains(&figure);
         self.sender.has(figure) && self.receiver.has(figure) && dials && tls
