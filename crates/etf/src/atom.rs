@@ -115,14 +115,19 @@ impl Atom {
     /// Bytes on the heap, for the size limit of decoding.
     pub(crate) fn heap_bytes(&self) -> usize {
         match &self.0 {
-            Text::Shared(text) => text.len(),
+            Text::Shared(text) => Self::heap_bytes_of(text.len()),
             _ => 0,
         }
     }
 
     /// The same for text of this length that is not there yet.
     pub(crate) const fn heap_bytes_of(length: usize) -> usize {
-        if length > INLINE { length } else { 0 }
+        // A counter, and what the whole is rounded up to.
+        if length > INLINE {
+            length.saturating_add(16)
+        } else {
+            0
+        }
     }
 
     const fn inline(text: &str) -> Option<([u8; INLINE], Length)> {

@@ -118,12 +118,11 @@ pub struct Bits {
 impl Bits {
     /// Copies only when bits that do not count are set, as they may be on the wire.
     pub(crate) fn new(bytes: Bytes, last: u8) -> Self {
-        let padding = u8::MAX.checked_shr(u32::from(last)).unwrap_or(0);
         let bytes = match &*bytes {
-            [rest @ .., byte] if byte & padding != 0 => {
+            [rest @ .., byte] if !is_clean(&bytes, last) => {
                 let mut own = Vec::with_capacity(bytes.len());
                 own.extend_from_slice(rest);
-                own.push(byte & !padding);
+                own.push(byte & !padding(last));
                 Bytes::from(own)
             }
             _ => bytes,
@@ -142,4 +141,14 @@ impl Bits {
     pub fn bits_of_last(&self) -> u8 {
         self.last
     }
+}
+
+/// Whether no bits of the last byte are set that do not count.
+pub(crate) fn is_clean(bytes: &[u8], last: u8) -> bool {
+    bytes.last().is_none_or(|byte| byte & padding(last) == 0)
+}
+
+/// The bits of a byte beyond the first `used`.
+fn padding(used: u8) -> u8 {
+    u8::MAX.checked_shr(used.into()).unwrap_or(0)
 }

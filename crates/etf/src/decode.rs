@@ -11,7 +11,13 @@ use bytes::Bytes;
 use triomphe::Arc;
 
 use self::source::Source;
-use crate::{Atom, DecodeError, Limits, Term, input::Input, parts::OVERHEAD, tag, term::Repr};
+use crate::{
+    Atom, DecodeError, Limits, Term,
+    input::Input,
+    parts::{self, OVERHEAD},
+    tag,
+    term::Repr,
+};
 
 impl Term {
     /// Decodes what `term_to_binary` gave: version byte 131, a term (compressed, perhaps), nothing after it.
@@ -136,11 +142,18 @@ impl<'a> Decoder<'a> {
     fn local(&mut self) -> Result<Term, DecodeError> {
         let content = self.remaining();
         self.at = self.bytes.len();
-        match &*content {
-            // The tag, four bytes of hash, and one of a term.
-            [_, content @ ..] if content.len() > 4 => Ok(Term(Repr::Opaque(Arc::from(content)))),
-            _ => Err(DecodeError::Truncated),
+        // The tag, four bytes of hash, and one of a term.
+        let [_, content @ ..] = &*content else {
+            return Err(DecodeError::Truncated);
+        };
+        if content.len() <= 4 {
+            return Err(DecodeError::Truncated);
         }
+        let left = self
+            .budget
+            .checked_sub(content.len().saturating_add(OVERHEAD));
+        self.budget = left.ok_or(DecodeError::TooLarge(self.limits.size))?;
+        Ok(Term(Repr::Opaque(Arc::from(content))))
     }
 }
 
@@ -189,8 +202,7 @@ impl<'b> Parse<'b> {
         if parts.saturating_add(owed) > input.left() {
             return self.fail(DecodeError::Truncated);
         }
-        let bytes = parts.saturating_mul(size_of::<Term>());
-        self.charge(bytes.saturating_add(OVERHEAD))
+        self.charge(parts::cost(parts))
     }
 
     /// Takes so many bytes of memory from the budget.

@@ -10,7 +10,8 @@ pub struct Limits {
     /// How deep terms may nest. Default 10,000. Nothing here recurses, code that walks a term may.
     pub depth: usize,
     /// Memory of the decoded term in bytes, without the binaries, which stay in the input. Default 64 MiB.
-    /// A byte of input counts as 44 bytes at most (a tuple of one); an element of a list of small integers as 24.
+    /// What is counted is never less than what the allocator gave, and what a string becomes when its elements are asked for is in it.
+    /// A byte of input counts as 45 bytes at most (a tuple of one); a character of a string as 25.
     pub size: usize,
     /// Size of a compressed term when inflated. Default 64 MiB; 0 refuses compression.
     pub inflated: usize,

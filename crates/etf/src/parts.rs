@@ -3,7 +3,9 @@
 use alloc::string::String;
 use core::str;
 
-use crate::{Atom, AtomError, DecodeError, Reference, Term, input::Input, tag, text};
+use crate::{
+    Atom, AtomError, DecodeError, Record, Reference, Term, fun::Fun, input::Input, tag, text,
+};
 
 /// Who reads the atoms inside identifiers and closures: decoding makes [`crate::Atom`]s of them, checking nothing.
 pub(crate) trait Names<'b> {
@@ -277,15 +279,48 @@ fn is_decimal(text: &[u8]) -> bool {
     exponent && mantissa.next().is_some_and(digits) && mantissa.next().is_some_and(digits)
 }
 
-/// What a shared part takes on the heap, about.
+/// What a shared value takes on the heap at most, beside its parts: no kind has more but those that say so.
 pub(crate) const OVERHEAD: usize = 64;
 
-/// What a list of so many small integers takes on the heap, about.
+/// What a part takes: a part of a large map has half of a place in an index, and one of a list may be kept as a byte besides.
+pub(crate) const PART: usize = size_of::<Term>().saturating_add(2);
+
+/// What a container of so many parts takes on the heap at most.
+#[inline(always)]
+pub(crate) const fn cost(parts: usize) -> usize {
+    parts.saturating_mul(PART).saturating_add(OVERHEAD)
+}
+
+/// What a list of so many bytes takes on the heap at most: the bytes and, when somebody asks for them, the elements.
+#[inline(always)]
 pub(crate) const fn string_cost(length: usize) -> usize {
     if length == 0 {
         return 0;
     }
     length
-        .saturating_mul(size_of::<Term>())
+        .saturating_mul(size_of::<Term>().saturating_add(1))
         .saturating_add(OVERHEAD)
+}
+
+/// What a closure takes on the heap at most, without its variables.
+pub(crate) const fn fun_cost() -> usize {
+    size_of::<Fun>().saturating_add(OVERHEAD)
+}
+
+/// What a native record takes on the heap at most, without its values.
+pub(crate) const fn record_cost(fields: usize) -> usize {
+    fields
+        .saturating_mul(size_of::<Atom>())
+        .saturating_add(size_of::<Record>())
+        .saturating_add(OVERHEAD)
+}
+
+/// What a bitstring takes on the heap at most: it is copied when bits are set that do not count.
+pub(crate) fn bits_cost(bytes: &[u8], bits: u8) -> usize {
+    let own = if crate::binary::is_clean(bytes, bits) {
+        0
+    } else {
+        bytes.len()
+    };
+    own.saturating_add(OVERHEAD)
 }

@@ -7,7 +7,9 @@ mod util;
 
 use bytes::Bytes;
 use counting::{kept, measured};
-use trunkline_etf::{DecodeError, Decoder, Limits, RawTerm, Term, atom};
+use trunkline_etf::{
+    Atom, DecodeError, Decoder, Export, Limits, Pid, Port, RawTerm, Record, Reference, Term, atom,
+};
 use util::{malformed, release};
 
 /// What an element of a list of small integers becomes, first as a value and then in its list, with room to grow.
@@ -98,30 +100,138 @@ fn a_term_without_binaries_holds_nothing_of_what_it_came_from() {
 #[test]
 fn the_size_limit_counts_all_that_is_held() {
     let limits = Limits::default();
-    let many = |term: Term| Term::list(std::iter::repeat_n(term, 1_000));
-    let empty = Term::tuple::<Term>([]);
-    for term in [
-        many(Term::string("a")),
-        many(Term::string("a string of some length")),
-        many(Term::tuple([1])),
-        many(Term::map([(1, empty.clone())])),
-        many(Term::list_with_tail([1], 2.into())),
-        many(Term::list([empty.clone(), empty])),
-        many(Term::map((0..40).map(|key| (key, key)))),
-    ] {
-        let raw = RawTerm::from(&term);
-        let (decoded, kept) = kept(|| raw.decode(&limits).unwrap());
-        assert_eq!(decoded, term);
-        let less = limits.with_size(usize::try_from(kept).unwrap() - 1);
-        let refused = DecodeError::TooLarge(less.size);
-        assert_eq!(
-            raw.decode(&less),
-            Err(refused),
-            "{kept} bytes: {:.60}",
-            term.to_string()
-        );
-        assert_eq!(raw.walk(&less).err(), Some(refused), "{kept} bytes");
+    for (kind, element) in every_kind() {
+        for count in [1, 1_000] {
+            let length = u32::try_from(count).unwrap().to_be_bytes();
+            let list = [&[108], &length[..], &element.repeat(count), &[106]].concat();
+            let raw = RawTerm::new(list.into());
+            let (decoded, kept) = kept(|| {
+                let decoded = raw.decode(&limits).unwrap();
+                // What is made of it on demand counts, too.
+                let elements = decoded.as_list().unwrap();
+                assert!(
+                    elements
+                        .iter()
+                        .all(|element| element.as_list() != Some(&[]))
+                );
+                decoded
+            });
+            let less = limits.with_size(usize::try_from(kept).unwrap() - 1);
+            let refused = DecodeError::TooLarge(less.size);
+            let told = format!("{count} of {kind} hold {kept} bytes");
+            assert_eq!(raw.decode(&less), Err(refused), "{told}");
+            assert_eq!(raw.walk(&less).err(), Some(refused), "{told}");
+            let lent = Term::decode_lent(raw.bytes(), &[], &less);
+            assert_eq!(lent, Err(refused), "{told}, lent");
+            // And not much more than that: twice, with what the smallest have for an allocator's own needs.
+            let more = limits.with_size(usize::try_from(kept).unwrap() * 2 + count * 64 + 128);
+            assert_eq!(raw.decode(&more), Ok(decoded), "{told}");
+        }
     }
+}
+
+/// Each kind that takes memory of its own, in the forms that take the most of it.
+fn every_kind() -> Vec<(&'static str, Vec<u8>)> {
+    let bare = |term: Term| {
+        let mut bytes = Vec::new();
+        term.encode_bare(&mut bytes);
+        bytes
+    };
+    let node = Atom::new(&"n".repeat(200)).unwrap();
+    let empty = || Term::tuple::<Term>([]);
+    let pid = Pid {
+        node: node.clone(),
+        id: 1,
+        serial: 2,
+        creation: 3,
+    };
+    let port = Port {
+        node: node.clone(),
+        id: 1,
+        creation: 3,
+    };
+    let export = Export {
+        module: node.clone(),
+        function: node.clone(),
+        arity: 1,
+    };
+    let record = |fields| {
+        let fields = (0..fields).map(|_| (node.clone(), Term::nil()));
+        bare(Record::new(node.clone(), node.clone(), true, fields).into())
+    };
+    let reference = Reference::new(node.clone(), 1, &[1, 2, 3, 4, 5]).unwrap();
+    let bytes_one_by_one = [&[108, 0, 0, 1, 0], &[97, 7].repeat(256)[..], &[106]].concat();
+    let goes_on = [&[108, 0, 0, 0, 1, 97, 1], &bytes_one_by_one[..]].concat();
+    let ends_with_string = [108, 0, 0, 0, 1, 97, 1, 107, 0, 2, 1, 2].to_vec();
+    let dirty_bits = [&[77, 0, 0, 1, 0, 3], &[255; 256][..]].concat();
+    vec![
+        ("string of one", bare(Term::string("a"))),
+        ("string", bare(Term::string(&"text ".repeat(50)))),
+        ("list of bytes", bytes_one_by_one),
+        ("list that goes on", goes_on),
+        ("list that ends with a string", ends_with_string),
+        ("list", bare(Term::list([empty(), empty()]))),
+        ("improper list", bare(Term::list_with_tail([1], 2.into()))),
+        ("empty tuple", bare(empty())),
+        ("tuple", bare(Term::tuple([1]))),
+        ("large tuple", bare(Term::tuple(0..300))),
+        ("empty map", bare(Term::map::<Term, Term>([]))),
+        ("map", bare(Term::map([(1, empty())]))),
+        (
+            "map of tuples",
+            bare(Term::map((0..9).rev().map(|key| (Term::tuple([key]), 1)))),
+        ),
+        (
+            "large map in no order",
+            bare(Term::map((0..400).rev().map(|key| (key, key)))),
+        ),
+        ("atom", bare(Term::atom("an atom that is longer than 23"))),
+        ("long atom", bare(Term::from(&node))),
+        ("integer", bare(Term::integer(true, &[1; 22]))),
+        ("long integer", bare(Term::integer(true, &[1; 3_000]))),
+        (
+            "bits",
+            bare(Term::bitstring(&vec![254; 100].into(), 799).unwrap()),
+        ),
+        ("bits that do not count", dirty_bits),
+        ("pid", bare(pid.into())),
+        ("port", bare(port.into())),
+        ("reference", bare(reference.into())),
+        ("export", bare(export.into())),
+        ("empty record", record(0)),
+        ("record", record(3)),
+        ("fun", fun(0)),
+        ("fun with variables", fun(2)),
+    ]
+}
+
+/// With so many variables, each `[]`.
+fn fun(variables: u8) -> Vec<u8> {
+    let pid = [88, 119, 1, b'a', 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1];
+    let module = [119, 1, b'm', 97, 0, 97, 0];
+    let head = [
+        &[1; 17][..],
+        &[0, 0, 0, 1, 0, 0, 0, variables],
+        &module,
+        &pid,
+    ]
+    .concat();
+    let rest = [head, vec![106; variables.into()]].concat();
+    let size = u32::try_from(rest.len() + 4).unwrap().to_be_bytes();
+    [&[112], &size[..], &rest].concat()
+}
+
+#[test]
+fn a_term_of_a_runtimes_own_counts() {
+    let bytes: Bytes = [&[131, 121][..], &[7; 1_000]].concat().into();
+    let limits = Limits::default();
+    let (term, kept) = kept(|| Term::decode(&bytes, &limits).unwrap());
+    assert_eq!(term.to_vec(), bytes);
+    let less = limits.with_size(usize::try_from(kept).unwrap() - 1);
+    assert_eq!(
+        Term::decode(&bytes, &less),
+        Err(DecodeError::TooLarge(less.size))
+    );
 }
 
 #[test]

@@ -161,6 +161,7 @@ impl<'b> Parse<'b> {
             }
         };
         if count == 0 {
+            self.charge(OVERHEAD).ok_or(self.fault)?;
             *place = close(kind, Items::default(), *rest)?;
             return Ok(None);
         }
@@ -244,7 +245,7 @@ impl<'b> Parse<'b> {
             free: Items::default(),
             size: 0,
         };
-        self.charge(size_of::<Fun>()).ok_or(self.fault)?;
+        self.charge(parts::fun_cost()).ok_or(self.fault)?;
         Ok((Kind::Fun(Box::new(fun), head.left), head.variables))
     }
 
@@ -255,8 +256,7 @@ impl<'b> Parse<'b> {
         let (module, name) = (self.name(input)?, self.name(input)?);
         // Names and values.
         present(count.saturating_mul(2), *input)?;
-        let bytes = OVERHEAD.saturating_add(count.saturating_mul(size_of::<Term>()));
-        self.charge(bytes).ok_or(self.fault)?;
+        self.charge(parts::record_cost(count)).ok_or(self.fault)?;
         let fields = (0..count)
             .map(|_| self.name(input))
             .collect::<Result<Vec<_>, _>>()?;

@@ -2,7 +2,7 @@
 
 use triomphe::Arc;
 
-use super::{Parse, leaves::short_atom};
+use super::{Parse, leaves::short_atom, source::Source};
 use crate::{
     Atom, DecodeError, Export, Pid, Port, Reference, Term,
     big::Big,
@@ -117,7 +117,11 @@ impl<'b> Parse<'b> {
             return self.binary(input, bytes.len());
         }
         *input = ahead;
-        self.charge(OVERHEAD).ok_or(self.fault)?;
+        let cost = match self.source {
+            Source::Shared(_) => parts::bits_cost(bytes, bits),
+            Source::Lent(_) => OVERHEAD.saturating_add(bytes.len()),
+        };
+        self.charge(cost).ok_or(self.fault)?;
         Ok(Term::from_bits(self.source.part(bytes), bits))
     }
 }

@@ -11,10 +11,9 @@ use super::{
     token::{Nothing, show},
 };
 use crate::{
-    Atom, DecodeError, Limits, RawTerm, Term,
-    fun::Fun,
+    DecodeError, Limits, RawTerm,
     input::Input,
-    parts::{self, Names, OVERHEAD},
+    parts::{self, Names, OVERHEAD, PART},
 };
 
 /// Shows the term that begins here, if it is within the limits, and gives what follows it; where the visitor stops, what
@@ -133,7 +132,7 @@ impl<'a> Reader<'a, '_> {
             return Err(DecodeError::Truncated);
         }
         // There cannot be so many parts that this wraps.
-        let cost = (parts as u64).wrapping_mul(size_of::<Term>() as u64);
+        let cost = (parts as u64).wrapping_mul(PART as u64);
         let cost = usize::try_from(cost.wrapping_add(OVERHEAD as u64));
         let budget = cost.ok().and_then(|cost| self.budget.checked_sub(cost));
         self.budget = budget.ok_or(DecodeError::TooLarge(self.limits.size))?;
@@ -156,6 +155,7 @@ impl<'a> Reader<'a, '_> {
         let (token, after) = self.single(|single| single.token(input))?;
         let head = match token {
             Token::Tuple(0) | Token::Map(0) => {
+                self.single(|single| single.charge(OVERHEAD))?;
                 let flow = show(token, visitor);
                 return Ok((leaf(ended(flow, visitor)), after.0));
             }
@@ -188,8 +188,7 @@ impl<'a> Reader<'a, '_> {
             return Err(DecodeError::Truncated);
         }
         // The names; the values are charged for with their container.
-        let bytes = fields.saturating_mul(size_of::<Atom>());
-        self.single(|single| single.charge(bytes.saturating_add(OVERHEAD)))?;
+        self.single(|single| single.charge(parts::record_cost(fields)))?;
         let mut flow = visitor.token(token);
         for _ in 0..names {
             if flow.is_break() {
@@ -198,6 +197,7 @@ impl<'a> Reader<'a, '_> {
             flow = visitor.atom(self.single(|single| single.name(&mut from))?);
         }
         if fields == 0 {
+            self.single(|single| single.charge(OVERHEAD))?;
             return Ok((leaf(ended(flow, visitor)), from.0));
         }
         Ok((flow.map_continue(|()| Head::Shown(fields)), from.0))
@@ -217,10 +217,11 @@ impl<'a> Reader<'a, '_> {
         from.skip(input.left().saturating_sub(left).saturating_add(1))?;
         let head = self.single(|single| {
             // Its process has no cost of its own here, as in decoding.
-            single.charge(size_of::<Fun>())?;
+            single.charge(parts::fun_cost())?;
             parts::fun(single, &mut from)
         })?;
         if head.variables == 0 {
+            self.single(|single| single.charge(OVERHEAD))?;
             return match head.left == from.left() {
                 true => Ok((ControlFlow::Continue(Head::Leaf), from.0)),
                 false => Err(DecodeError::FunSize),

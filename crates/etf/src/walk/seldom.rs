@@ -80,7 +80,7 @@ impl<'a> Single<'a> {
             tag::BIT_BINARY => match parts::bits(from)? {
                 (bytes, 8) => Token::Binary(bytes),
                 (bytes, bits) => {
-                    self.charge(OVERHEAD)?;
+                    self.charge(parts::bits_cost(bytes, bits))?;
                     Token::Bits(bytes, bits)
                 }
             },
