@@ -98,10 +98,10 @@ async fn an_answer_behind_a_flood() {
     // Before each answer is what the sender may have queued and what the system holds.
     let waits = stuck.waiting() * EACH;
     assert!(waits < 3 * budget, "{waits}");
-    // Nobody waits for anything: 12 reads fit into the first pauses, of a quarter of a second and more.
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    // Nobody waits for anything any more, and the pauses are long by now.
+    tokio::time::sleep(Duration::from_secs(4)).await;
     let more = stuck.waiting() * EACH - waits;
-    assert!(more < 6 << 20, "{more}");
+    assert!(more < 2 << 20, "{more}");
 }
 
 /// What a process has looked at and left waits as before: the flood is slowed down.
