@@ -147,8 +147,9 @@ impl Budget {
 
     fn give(&self, bytes: usize) {
         let before = self.used.fetch_sub(bytes, Ordering::AcqRel);
-        if before > self.limit {
-            // Enough is left perhaps, or an account has its part no longer.
+        // What changes below that is seen by those who look from time to time: many may wait, and
+        // every message that is taken gives something back.
+        if before > self.limit && before - bytes <= self.limit {
             self.freed.notify_waiters();
         }
     }

@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::io::{Read, Write};
+use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpStream};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -47,7 +47,7 @@ fn read_all(stream: &mut TcpStream, mut left: usize, piece: usize, pause: Durati
 /// Reads `all` bytes in so much time, evenly; how many are left when the connection ends before.
 fn read_in(stream: &mut TcpStream, all: usize, time: Duration) -> usize {
     let (begun, mut read) = (Instant::now(), 0);
-    let mut bytes = vec![0; 16 << 10];
+    let mut bytes = [0; 1024];
     while read < all {
         let due = (begun.elapsed().as_secs_f64() / time.as_secs_f64() * all as f64) as usize;
         if read >= due {
@@ -121,36 +121,74 @@ async fn a_peer_that_reads_slowly_lives() {
     until("the silent peer is cut", || node.connected().is_empty()).await;
 }
 
-/// So does one that reads so little that the system has no room for more within the tick time, or has
-/// taken all of it already.
+/// So does one that reads so little that there is never room for more, or nothing more.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_peer_that_reads_little_lives() {
-    for much in [16 << 20, 2500 << 10] {
+    const LITTLE: usize = 80 << 10;
+    let (tick, time) = (Duration::from_secs(4), Duration::from_secs(6));
+    let (read, some_read) = mpsc::channel();
+    let (done, wait) = mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let target = peer(move |wire: Wire| {
+        let mut stream = wire.connect().expect("a connection");
+        let small = socket2::SockRef::from(&stream).set_recv_buffer_size(8 << 10);
+        small.expect("a size");
+        let left = read_in(&mut stream, LITTLE, time);
+        read.send(left).ok();
+        wait.lock().expect("one caller").recv().ok();
+    });
+    let node = builder().tick_time(tick).start().await.expect("it starts");
+    node.connect(&target).await.expect("it connects");
+    let process = node.process();
+    let message = Term::binary(vec![0; LITTLE]);
+    process.send(&pid(1), message).await.expect("connected");
+    let left = tokio::task::spawn_blocking(move || some_read.recv_timeout(SOON))
+        .await
+        .expect("it ends");
+    assert_eq!(left, Ok(0), "it was not cut while it read");
+    assert_eq!(node.connected().first(), Some(&target.name));
+    until("the silent peer is cut", || node.connected().is_empty()).await;
+    done.send(()).ok();
+}
+
+/// The same where neither side ever makes the other wait, with large messages and with small ones.
+#[tokio::test(flavor = "multi_thread")]
+async fn ticks_in_a_stream_that_never_waits() {
+    for size in [256 << 10, 10] {
         let tick = Duration::from_millis(1200);
-        let (read, some_read) = mpsc::channel();
-        let (done, wait) = mpsc::channel::<()>();
-        let wait = std::sync::Mutex::new(wait);
+        let (read, ticks_read) = mpsc::channel();
         let target = peer(move |wire: Wire| {
-            let mut stream = wire.connect().expect("a connection");
-            let small = socket2::SockRef::from(&stream).set_recv_buffer_size(64 << 10);
-            small.expect("a size");
-            // Three times what silence may last.
-            let left = read_in(&mut stream, 2 << 20, Duration::from_secs(5));
-            read.send(left).ok();
-            wait.lock().expect("one caller").recv().ok();
+            let stream = wire.connect().expect("a connection");
+            let mut stream = BufReader::with_capacity(4 << 20, stream);
+            let mut ticks = 0;
+            while ticks < 4 {
+                let mut length = [0; 4];
+                if stream.read_exact(&mut length).is_err() {
+                    break;
+                }
+                let mut left = u32::from_be_bytes(length) as usize;
+                if left == 0 {
+                    ticks += 1;
+                    stream.get_mut().write_all(&[0; 4]).ok();
+                }
+                while left > 0 {
+                    let there = stream.fill_buf().expect("the frame").len().min(left);
+                    stream.consume(there);
+                    left -= there;
+                }
+            }
+            read.send(ticks).ok();
         });
         let node = builder().tick_time(tick).start().await.expect("it starts");
         node.connect(&target).await.expect("it connects");
-        let process = node.process();
-        let message = Term::binary(vec![0; much]);
-        process.send(&pid(1), message).await.expect("connected");
-        let left = tokio::task::spawn_blocking(move || some_read.recv_timeout(SOON))
-            .await
-            .expect("it ends");
-        assert_eq!(left, Ok(0), "it was not cut while it read");
-        assert_eq!(node.connected().first(), Some(&target.name));
-        until("the silent peer is cut", || node.connected().is_empty()).await;
-        done.send(()).ok();
+        let sender = node.spawn(async move |process| {
+            let message = Term::binary(vec![0; size]);
+            while process.send(&pid(1), &message).await.is_ok() {}
+        });
+        let ticks = tokio::task::spawn_blocking(move || ticks_read.recv_timeout(SOON));
+        let ticks = ticks.await.expect("it ends").expect("in time");
+        assert_eq!(ticks, 4, "messages of {size} bytes: it was cut");
+        drop(sender);
     }
 }
 

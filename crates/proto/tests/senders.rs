@@ -353,3 +353,25 @@ fn what_is_held_beside_messages() {
     }
     assert_eq!(inbound.held(), 0);
 }
+
+/// A message that says it will be large gets the memory of one before it, and does not keep that when it
+/// is not.
+#[test]
+fn memory_that_was_lent_comes_back() {
+    let large = fragments(16 << 20, 256 << 10);
+    let mut inbound = inbound();
+    drop(read(&mut inbound, &large).unwrap());
+    let promise = promises(40, 600_000);
+    let (_, left) = kept(|| {
+        // All but the last few.
+        assert!(read(&mut inbound, &promise[..promise.len() - 50]).is_none());
+        for second in 1..10 {
+            let now = Instant::at(Duration::from_secs(second));
+            inbound.lives(now);
+            if inbound.poll_timeout().unwrap() <= now {
+                inbound.handle_timeout(now);
+            }
+        }
+    });
+    assert!(left < -14 << 20, "{left}");
+}

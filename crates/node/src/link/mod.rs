@@ -123,11 +123,7 @@ impl Link {
         control: &Control,
         message: &Term,
     ) -> Result<(), PushError> {
-        let origin = Origin {
-            from: Some(from),
-            waited: true,
-        };
-        self.append(origin, |out, now, origin| {
+        self.append(waited(Some(from)), |out, now, origin| {
             out.push_of(now, origin, control, Payload::Term(message))
         })
     }
@@ -139,11 +135,7 @@ impl Link {
         control: &[u8],
         message: &Term,
     ) -> Result<(), PushError> {
-        let origin = Origin {
-            from: None,
-            waited: true,
-        };
-        self.append(origin, |out, now, _| {
+        self.append(waited(None), |out, now, _| {
             out.push_again(now, from, control, message)
         })
     }
@@ -156,11 +148,7 @@ impl Link {
         control: &Control,
         message: &Term,
     ) -> Result<(), PushError> {
-        let origin = Origin {
-            from: Some(from),
-            waited: true,
-        };
-        self.append(origin, |out, now, origin| {
+        self.append(waited(Some(from)), |out, now, origin| {
             out.push_of(now, origin, signal, Payload::None)?;
             out.push_of(now, origin, control, Payload::Term(message))
         })
@@ -345,6 +333,11 @@ impl Link {
     fn moment(&self, at: trunkline_proto::Instant) -> Option<Instant> {
         self.begun.checked_add(at.since_start())
     }
+}
+
+/// Somebody who has waited for room.
+const fn waited(from: Option<&Pid>) -> Origin<'_> {
+    Origin { from, waited: true }
 }
 
 /// What is larger is left to the task that writes: whoever sends does not copy that into the system.

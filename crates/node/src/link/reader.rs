@@ -3,8 +3,10 @@
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use bytes::BytesMut;
+use tokio::time::timeout;
 use trunkline_etf::{RawTerm, Term};
 use trunkline_proto::conn::{ConnectionError, Inbound, Limits, Lost, Signal};
 use trunkline_proto::control::{AltactTo, Control};
@@ -13,6 +15,7 @@ use super::clock::Clock;
 use super::window::Window;
 use super::{Link, broken};
 use crate::DownReason;
+use crate::budget::Unfinished;
 use crate::dispatch::batch::Batch;
 use crate::mailbox::SMALL;
 use crate::process::state::Inner;
@@ -28,6 +31,9 @@ const PAUSE_AFTER: usize = 4 << 10;
 
 /// A message of more is none that waits for others.
 const LARGE: usize = 64 << 10;
+
+/// How often it is looked in a long pause what can be given back: as soon as [`Inbound`] does so.
+const MEMORY_LOOK: Duration = Duration::from_secs(1);
 
 /// Reads until the connection ends.
 pub(super) async fn run(
@@ -57,9 +63,7 @@ pub(super) async fn run(
         unfinished.set(inbound.held());
         if since_pause >= PAUSE_AFTER && link.account.is_over() {
             since_pause = 0;
-            pause(shared, link).await;
-            // The silence was ours.
-            inbound.lives(link.now());
+            pause(shared, link, &mut inbound, &mut unfinished).await;
         }
         if turn >= READ_TURN {
             turn = 0;
@@ -98,10 +102,18 @@ pub(super) async fn run(
 
 /// Lets some time pass, because too much waits here of what came by this connection. Not when it is
 /// about to end: the peer's end is behind what it has sent.
-async fn pause(shared: &Shared, link: &Link) {
+async fn pause(shared: &Shared, link: &Link, inbound: &mut Inbound, unfinished: &mut Unfinished) {
     link.say_slow();
     let pause = link.account.pause(|| link.is_awaited(shared));
-    let _ends_either_way = link.closing.run_until_cancelled(pause).await;
+    let mut pause = pin!(link.closing.run_until_cancelled(pause));
+    while timeout(MEMORY_LOOK, &mut pause).await.is_err() {
+        // Memory that is kept for what comes next is given back meanwhile.
+        inbound.handle_timeout(link.now());
+        inbound.lives(link.now());
+        unfinished.set(inbound.held());
+    }
+    // The silence was ours.
+    inbound.lives(link.now());
 }
 
 /// What is due by the clock.

@@ -11,13 +11,23 @@ use super::{Link, broken};
 use crate::DownReason;
 use crate::transport::{Progress, WriteHalf};
 
+/// After so many turns the clock is looked at, if nothing was waited for: it is a part of what a small write costs.
+const LOOK_EVERY: u32 = 32;
+
 /// Writes until the connection ends.
 pub(super) async fn run(link: &Link, stream: WriteHalf) -> DownReason {
     let stream = Arc::new(stream);
     let open = link.wire.open(&stream);
     let mut ticker = Ticker::new(link);
     let mut tick_time = link.tick_time();
+    let mut turns = 0_u32;
     loop {
+        turns = turns.wrapping_add(1);
+        // A peer that reads as fast as this writes, or somebody who always sends more, lets nobody wait
+        // below.
+        if turns.is_multiple_of(LOOK_EVERY) && ticker.clock.is_reached() {
+            ticker.tick(link);
+        }
         // Before the flush: what was sent before the end leaves with this one.
         let ends = link.closing.is_cancelled();
         match link.wire.flush(&link.queue) {
@@ -29,10 +39,6 @@ pub(super) async fn run(link: &Link, stream: WriteHalf) -> DownReason {
             }
             Ok(Flushed::All) => {}
             Ok(Flushed::Turn) => {
-                // A peer that reads as fast as this writes lets nobody wait below.
-                if ticker.clock.is_reached() {
-                    ticker.tick(link);
-                }
                 tokio::task::yield_now().await;
                 continue;
             }

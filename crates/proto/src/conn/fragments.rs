@@ -31,6 +31,8 @@ pub(super) struct Fragments {
     /// The last large ones that were whole, so that the next one gets their memory when nobody has
     /// them any more: asking the system for as much anew costs as much as all the rest.
     spare: [Spare; 2],
+    /// How many unfinished messages have memory that one before them left.
+    lent: usize,
     /// How many were kept so, ever.
     remembered: u64,
 }
@@ -63,6 +65,8 @@ struct Unfinished {
     /// Bytes that it will have if all fragments are as long as the first: what the peer says, and good
     /// for choosing among memory that is there.
     expected: usize,
+    /// Its memory is that of a message before it.
+    lent: bool,
     payload: Payload,
 }
 
@@ -125,6 +129,7 @@ impl Fragments {
                 .len()
                 .saturating_mul(usize::try_from(id.fragment).unwrap_or(usize::MAX))
                 .min(limits.message),
+            lent: false,
             payload: Payload::Kept(BytesMut::new()),
         };
         self.open.insert(id.sequence, unfinished);
@@ -186,6 +191,10 @@ impl Fragments {
                 Some(mut spare) => {
                     spare.extend_from_slice(payload);
                     *payload = spare;
+                    if !unfinished.lent {
+                        unfinished.lent = true;
+                        self.lent = self.lent.saturating_add(1);
+                    }
                 }
                 None => payload.reserve(more),
             }
@@ -210,9 +219,9 @@ impl Fragments {
         open.saturating_add(kept)
     }
 
-    /// Whether memory is kept for another message.
+    /// Whether memory is kept for another message, or was lent to one that may not need it.
     pub(super) fn has_spare(&self) -> bool {
-        self.spare.iter().any(|spare| spare.capacity > 0)
+        self.lent > 0 || self.spare.iter().any(|spare| spare.capacity > 0)
     }
 
     /// How many messages left their memory here, ever.
@@ -229,6 +238,10 @@ impl Fragments {
                 && is_much(payload)
             {
                 *payload = BytesMut::from(&payload[..]);
+                if unfinished.lent {
+                    unfinished.lent = false;
+                    self.lent = self.lent.saturating_sub(1);
+                }
             }
         }
     }
@@ -292,6 +305,7 @@ impl Fragments {
             Payload::Kept(payload) => payload.len(),
             Payload::Lost(_) => 0,
         };
+        self.lent = self.lent.saturating_sub(usize::from(message.lent));
         self.held = self.held.saturating_sub(payload);
         self.heads = self.heads.saturating_sub(message.head);
     }
