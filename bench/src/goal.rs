@@ -217,6 +217,12 @@ pub(crate) const GOALS: &[Goal] = &[
         ratio: Ratio::Itself(Figure::Transfer, "rust"),
     },
     Goal {
+        id: "transfer",
+        what: "that of both, to the same of bare sockets of the same flavour",
+        wanted: Wanted::AtMost(1.25),
+        ratio: Ratio::ToSameFlavour(Figure::Transfer, "rust", "tokio"),
+    },
+    Goal {
         id: "connect",
         what: "connect and handshake p50, to OTP to OTP",
         wanted: Wanted::AtMost(0.25),
