@@ -47,7 +47,7 @@
 //! |---|---|
 //! | `spawn(fun() -> … end)` | [`Node::spawn`], [`Process::spawn_link`], [`Process::spawn_monitor`] |
 //! | `receive … end`, `after` | [`Process::recv`], [`recv_matching`](Process::recv_matching), [`recv_timeout`](Process::recv_timeout) |
-//! | `Pid ! {hello, 42}`, `{name, Node} ! …` | [`Process::send`] with `&pid`, `(atom!("name"), &node)`, … and [`term!`](trunkline_etf::term) |
+//! | `Pid ! {hello, 42}`, `{name, Node} ! …` | [`Process::send`], [`Node::send`] with `&pid`, `(atom!("name"), &node)`, … and [`term!`](trunkline_etf::term) |
 //! | `link`, `unlink`, `exit/2`, `process_flag(trap_exit, true)` | [`Process::link`], [`unlink`](Process::unlink), [`exit`](Process::exit), [`trap_exit`](Process::trap_exit) |
 //! | `monitor`, `demonitor(R, [flush])`, `monitor_node` | [`Process::monitor`], [`demonitor`](Process::demonitor), [`monitor_node`](Process::monitor_node) |
 //! | `alias`, `unalias` | [`Process::alias`], [`unalias`](Process::unalias), [`monitor_with_alias`](Process::monitor_with_alias) |

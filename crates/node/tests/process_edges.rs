@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 use trunkline_etf::{atom, term};
-use trunkline_node::{AliasMode, Message, Node, Process};
+use trunkline_node::{AliasMode, Message, Node, Process, SendError, Target};
 use trunkline_proto::Cookie;
 
 const SOON: Duration = Duration::from_secs(20);
@@ -117,5 +117,57 @@ async fn what_is_there_is_found_without_waiting() {
             count += 1;
         }
         assert_eq!(count, if wave == 2 { many } else { many + 1 }, "{wave}");
+    }
+}
+
+/// An alias that goes with its monitor leaves nothing behind when that fires.
+#[tokio::test]
+async fn an_alias_of_a_monitor_that_fired_is_forgotten() {
+    let node = node().await;
+    let (mut me, other) = (node.process(), node.process());
+    for mode in [AliasMode::Demonitor, AliasMode::ReplyDemonitor] {
+        me.monitor_with_alias((atom!("nobody"), node.name()), mode);
+        me.monitor_with_alias(&other.pid(), mode);
+        assert!(matches!(next(&mut me).await, Message::Down { .. }));
+    }
+    assert!(format!("{node:?}").contains("calls_and_aliases: 2"));
+    drop(other);
+    for _ in 0..2 {
+        assert!(matches!(next(&mut me).await, Message::Down { .. }));
+    }
+    assert!(format!("{node:?}").contains("calls_and_aliases: 0"));
+}
+
+/// The node itself sends to everything that a process can send to.
+#[tokio::test]
+async fn a_node_sends_without_a_process() {
+    let start = async |name: &str| {
+        let node = Node::builder(name.parse().expect("a node name"));
+        let node = node.cookie(Cookie::new("monster").expect("a cookie"));
+        let node = node.listen([std::net::Ipv4Addr::LOCALHOST.into()], 0);
+        node.epmd(None).start().await.expect("it starts")
+    };
+    let (one, two) = (start("one@127.0.0.1").await, start("two@127.0.0.1").await);
+    let there = Target::new(two.name().clone()).on_port(two.port().expect("it listens"));
+    one.connect(&there).await.expect("it connects");
+    for (to, here) in [(&two, false), (&one, true)] {
+        let mut process = to.process();
+        process.register(&atom!("it"));
+        let (pid, alias) = (process.pid(), process.alias(AliasMode::Explicit));
+        let mut expected = Vec::new();
+        for n in 0..100 {
+            one.send(&pid, term!({pid, (n)})).await.expect("sent");
+            one.send((atom!("it"), to.name()), term!({name, (n)}))
+                .await
+                .expect("sent");
+            one.send(&alias, term!({alias, (n)})).await.expect("sent");
+            expected.extend([term!({pid, (n)}), term!({name, (n)}), term!({alias, (n)})]);
+        }
+        for expected in expected {
+            assert_eq!(next(&mut process).await, Message::Term(expected));
+        }
+        let by_name = one.send(atom!("it"), term!(hello)).await;
+        let nobody = Err(SendError::NotRegistered);
+        assert_eq!(by_name, if here { Ok(()) } else { nobody });
     }
 }

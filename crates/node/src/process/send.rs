@@ -10,6 +10,7 @@ use trunkline_proto::NodeName;
 use trunkline_proto::control::{Control, PidOrName};
 
 use super::{Dest, Process, Then};
+use crate::Node;
 use crate::link::Link;
 use crate::mailbox::Body;
 use crate::shared::Shared;
@@ -44,6 +45,60 @@ pub enum SendError {
     TooLarge,
 }
 
+impl Node {
+    /// Sends a message from no process, as `Dest ! Message`: what one handle after the other sends so to
+    /// one process arrives in that order. Otherwise as [`Process::send`].
+    ///
+    /// # Errors
+    /// As those of [`Process::send`].
+    ///
+    /// ```no_run
+    /// # async fn f(node: trunkline_node::Node) -> Result<(), Box<dyn std::error::Error>> {
+    /// use trunkline_etf::{atom, term};
+    ///
+    /// let app = "app@10.0.0.1".parse()?;
+    /// node.send((atom!("logger"), &app), term!({hello, 42})).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn send<'a>(
+        &self,
+        to: impl Into<Dest<'a>>,
+        message: impl Borrow<Term>,
+    ) -> Result<(), SendError> {
+        let shared = &self.shared;
+        // One for all: the order is that of a sender.
+        let from = shared.processes.first_caller();
+        let token = None;
+        let (node, control) = match to.into() {
+            Dest::Name(name) => return shared.send_name_here(name, message.borrow()),
+            Dest::Pid(pid) => {
+                let (from, to) = (from.clone(), pid.clone());
+                (pid.node.clone(), Control::SendSender { from, to, token })
+            }
+            Dest::NameAt(to, node) => {
+                let from = from.clone();
+                (atom_of(node)?, Control::RegSend { from, to, token })
+            }
+            Dest::Alias(alias) => {
+                let (from, alias) = (from.clone(), alias.clone());
+                let node = alias.node().clone();
+                (node, Control::AliasSend { from, alias, token })
+            }
+        };
+        if node == shared.atom {
+            let mut then = Then::default();
+            let message = Body::Term(message.borrow().clone());
+            shared.deliver(control, Some(message), &mut then);
+            shared.carry_out(then);
+            return Ok(());
+        }
+        let link = shared.connected_to(&node).await?;
+        link.room(&from).await;
+        link.message(control, message.borrow())
+    }
+}
+
 impl Process {
     /// Sends a message, as `Dest ! Message`. To a node that is not connected it connects first
     /// (unless [`auto_connect`](crate::NodeBuilder::auto_connect) is off), and it waits while more than
@@ -68,7 +123,7 @@ impl Process {
                 Some(sent) => sent,
                 None => self.send_away(pid, message).await,
             },
-            Dest::Name(name) => self.send_name_here(name, message),
+            Dest::Name(name) => self.shared.send_name_here(name, message),
             Dest::NameAt(name, node) if node.as_str() == self.shared.atom.as_str() => {
                 self.shared.send_here(&PidOrName::Name(name), message);
                 Ok(())
@@ -105,14 +160,6 @@ impl Process {
             let sent = route.link.push_again(&self.inner.pid, control, message);
             sent.map_err(|_| SendError::TooLarge)
         })
-    }
-
-    fn send_name_here(&self, name: Atom, message: &Term) -> Result<(), SendError> {
-        if self.shared.send_here(&PidOrName::Name(name), message) {
-            Ok(())
-        } else {
-            Err(SendError::NotRegistered)
-        }
     }
 
     async fn send_alias(&self, alias: &Reference, message: &Term) -> Result<(), SendError> {
@@ -225,6 +272,14 @@ impl Link {
 }
 
 impl Shared {
+    fn send_name_here(&self, name: Atom, message: &Term) -> Result<(), SendError> {
+        if self.send_here(&PidOrName::Name(name), message) {
+            Ok(())
+        } else {
+            Err(SendError::NotRegistered)
+        }
+    }
+
     /// Puts a message into a mailbox of this node; `false` when nobody has the name.
     pub(crate) fn send_here(&self, to: &PidOrName, message: &Term) -> bool {
         let found = self.processes.find_any(to);

@@ -96,6 +96,11 @@ impl Processes {
         self.pid_of(GROUP_LEADER + 1 + n)
     }
 
+    /// The first of them: for what is to keep its order.
+    pub(crate) fn first_caller(&self) -> Pid {
+        self.pid_of(GROUP_LEADER + 1)
+    }
+
     /// Whether a pid lives as long as the node, and is nobody.
     pub(crate) fn is_immortal(&self, pid: &Pid) -> bool {
         self.is_ours(pid) && number(pid) <= GROUP_LEADER + CALLERS
