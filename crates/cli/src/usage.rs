@@ -42,6 +42,7 @@ fn failure(error: &Error, verb: &str) -> Failure {
     let first = paragraphs.next().unwrap_or_default();
     let first = first.strip_prefix("error: ").unwrap_or(first);
     let what = first.split("[possible values:").next().unwrap_or(first);
+    let what = &plain(what);
     let tip = paragraphs.find_map(|paragraph| paragraph.strip_prefix("tip: "));
     let no_dashes = error.kind() == ErrorKind::UnknownArgument && verb == "trunkline exec";
     if no_dashes && !what.contains("'-") {
@@ -57,6 +58,12 @@ fn failure(error: &Error, verb: &str) -> Failure {
         (None, None) => format!("see {verb} --help"),
     };
     Failure::usage(what, verb, cure)
+}
+
+/// What Rust says of text that is no number, in the words of who typed it.
+fn plain(what: &str) -> String {
+    let what = what.replace("invalid digit found in string", "it is no whole number");
+    what.replace("cannot parse integer from empty string", "it is empty")
 }
 
 fn valid_values(error: &Error) -> Option<String> {

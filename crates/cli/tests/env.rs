@@ -177,7 +177,7 @@ fn wrong_values() {
     assert_snapshot!(env("--platform heroku", &[]), @r"
     exit 2
     stdout: echo 'trunkline: nothing is started, because trunkline env failed' >&2; exit 1
-    stderr: trunkline: invalid value 'heroku' for '--platform <PLATFORM>': the platforms are fly, kubernetes, droplet · trunkline env · see trunkline env --help
+    stderr: trunkline: invalid value 'heroku' for '--platform <PLATFORM>': the platforms are fly, droplet · trunkline env · see trunkline env --help
     ");
     assert_snapshot!(env("--network inside", &[]), @r"
     exit 2

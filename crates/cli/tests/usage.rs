@@ -45,6 +45,26 @@ fn unknown_flag() {
 }
 
 #[test]
+fn what_is_no_number() {
+    let mut all = String::new();
+    for args in [
+        "demo --nodes three",
+        "ping a@h --port 0x50",
+        "ping a@h --port=",
+    ] {
+        all += &seen(&mut trunkline(args));
+    }
+    assert_snapshot!(all, @r"
+    exit 2
+    stderr: trunkline: invalid value 'three' for '--nodes <N>': it is no whole number · trunkline demo · see trunkline demo --help
+    exit 2
+    stderr: trunkline: invalid value '0x50' for '--port <PORT>': it is no whole number · trunkline ping · see trunkline ping --help
+    exit 2
+    stderr: trunkline: invalid value '' for '--port <PORT>': it is empty · trunkline ping · see trunkline ping --help
+    ");
+}
+
+#[test]
 fn bad_log_level() {
     assert_snapshot!(seen(&mut trunkline("--log-level loud cookie check")), @r"
     exit 2

@@ -44,7 +44,7 @@ impl FromStr for Platform {
         Self::ALL
             .into_iter()
             .find(|platform| platform.as_str() == text)
-            .ok_or_else(|| "the platforms are fly, kubernetes, droplet".to_owned())
+            .ok_or_else(|| "the platforms are fly, droplet".to_owned())
     }
 }
 
