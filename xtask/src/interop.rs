@@ -1,5 +1,5 @@
-//! The tests against real OTP and real servers. They wait more than they compute and each has hosts
-//! of its own, so as many files of them run side by side as there are cores.
+//! The tests of the crates, and those against real OTP and real servers. The latter wait far more than they compute (a tenth of
+//! their time is a processor's) and each has hosts of its own, so more of their files run side by side than there are cores.
 
 use std::collections::VecDeque;
 use std::fs::{self, File};
@@ -18,26 +18,55 @@ const PACKAGE: &str = "trunkline-interop";
 /// These compare durations, or have many nodes and short tick times: they run one at a time, after all others.
 const ALONE: &[&str] = &["conformance", "crowd_of_dead", "dead_hosts"];
 
-/// These take minutes and begin first: one builds the static binary, the others wait.
-const FIRST: &[&str] = &["static_binary", "fleet_api_troubles", "fleet_leaves"];
+/// These take minutes and begin first: those that wait, beside the tests of the crates, and then the one that builds the static
+/// binary.
+const FIRST: &[&str] = &[
+    "fleet_api_troubles",
+    "fly_beside_dns_cluster",
+    "fly_dns_troubles",
+    "static_binary",
+    "fleet_leaves",
+];
 
 /// Stories of several worlds that wait for minutes in which nothing happens: all worlds at once, whatever the cores.
-const WAITING: &[(&str, &str)] = &[("fleet_api_troubles", "4"), ("fleet_leaves", "4")];
+const WAITING: &[(&str, &str)] = &[
+    ("fleet_api_troubles", "4"),
+    ("fleet_freeze", "4"),
+    ("fleet_leaves", "4"),
+    ("fly_beside_dns_cluster", "4"),
+    ("fly_dns_troubles", "4"),
+];
 
-/// Runs every file of `interop/tests`, also after one has failed.
+/// So many more run side by side than there are cores.
+const MORE: usize = 2;
+
+/// In place of a file's name: the tests of all other packages.
+const CRATES: &str = "crates";
+
+/// What cargo is to test for [`CRATES`].
+const OTHERS: &[&str] = &[
+    "test",
+    "--no-fail-fast",
+    "--workspace",
+    "--exclude",
+    PACKAGE,
+];
+
+/// Runs the tests of the crates and every file of `interop/tests`, also after one has failed: who reads a log of CI cannot ask
+/// again.
 pub(crate) fn run() -> Result<()> {
+    shown(cargo().args(OTHERS).arg("--no-run"))?;
     shown(cargo().args(["test", "--package", PACKAGE, "--no-run"]))?;
     shown(cargo().args(["test", "--package", PACKAGE, "--lib", "--bins"]))?;
-    let (alone, together): (Vec<String>, Vec<String>) = files(&root().join("interop/tests"))?
+    let (alone, files): (Vec<String>, Vec<String>) = files(&root().join("interop/tests"))?
         .into_iter()
         .partition(|file| ALONE.contains(&file.as_str()));
-    let cores = thread::available_parallelism()
-        .map_or(2, usize::from)
-        .max(2);
-    let mut failed = side_by_side(together, cores);
+    let together = std::iter::once(CRATES.to_owned()).chain(files).collect();
+    let cores = thread::available_parallelism().map_or(2, usize::from);
+    let mut failed = side_by_side(together, cores.saturating_add(MORE));
     failed.extend(side_by_side(alone, 1));
     if !failed.is_empty() {
-        bail!("these failed in interop/tests: {}", failed.join(" "));
+        bail!("these failed: {}", failed.join(" "));
     }
     Ok(())
 }
@@ -88,8 +117,12 @@ fn one(file: &str) -> Result<(String, bool)> {
     fs::create_dir_all(log.parent().expect("it is in target/interop"))?;
     let sink = File::create(&log).with_context(|| log.display().to_string())?;
     let mut command: Command = cargo();
+    if file == CRATES {
+        command.args(OTHERS);
+    } else {
+        command.args(["test", "--quiet", "--package", PACKAGE, "--test", file]);
+    }
     command
-        .args(["test", "--quiet", "--package", PACKAGE, "--test", file])
         .args(threads(file))
         .stdout(sink.try_clone()?)
         .stderr(sink);
@@ -106,12 +139,12 @@ fn threads(file: &str) -> Vec<&'static str> {
     waiting.map_or_else(Vec::new, |(_, count)| vec!["--", "--test-threads", count])
 }
 
-/// Prints the end of one file: everything it said when it failed. Whether it passed.
+/// Prints the end of one file: everything it said when it failed, and the list of the crates' tests. Whether it passed.
 fn tell(file: &str, outcome: Result<(String, bool)>, took: Duration) -> bool {
     let (said, passed) = outcome.unwrap_or_else(|error| (format!("{error:#}\n"), false));
     let verdict = if passed { "passed" } else { "FAILED" };
-    println!("xtask: interop {file} {verdict} in {} s", took.as_secs());
-    if !passed {
+    println!("xtask: {file} {verdict} in {} s", took.as_secs());
+    if !passed || file == CRATES {
         print!("{said}");
     }
     passed

@@ -18,13 +18,5 @@ pub(crate) fn run(rest: &[String]) -> Result<()> {
         return shown(cargo().arg("test").args(rest));
     }
     rules::run()?;
-    // All of them, also after one has failed: who reads a log of CI cannot ask again.
-    shown(cargo().args([
-        "test",
-        "--no-fail-fast",
-        "--workspace",
-        "--exclude",
-        "trunkline-interop",
-    ]))?;
     interop::run()
 }
