@@ -17,6 +17,14 @@ pub(crate) fn cargo() -> Command {
     let cargo = std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from);
     let mut command = Command::new(cargo);
     command.current_dir(root());
+    // Cargo told us which package we are. With that in the environment build scripts would run anew (ring's), and half of the
+    // workspace would be built once for us and once again for whoever builds from a shell, or from a test.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
     command
 }
 
@@ -59,4 +67,20 @@ fn line(command: &Command) -> String {
         .map(|word| word.to_string_lossy())
         .collect::<Vec<_>>()
         .join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A test is told its package, too.
+    #[test]
+    fn nobody_builds_anew_because_of_who_we_are() {
+        let cargo = cargo();
+        for name in ["CARGO_PKG_NAME", "CARGO_MANIFEST_DIR"] {
+            assert!(std::env::var_os(name).is_some(), "{name}");
+            let removed = cargo.get_envs().any(|env| env == (name.as_ref(), None));
+            assert!(removed, "{name}");
+        }
+    }
 }
