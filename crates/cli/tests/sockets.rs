@@ -56,8 +56,10 @@ fn a_read_only_root_stops_no_release() {
 #[test]
 fn an_agent_that_hangs_is_named() {
     let host = Host::new();
+    // One of its threads takes the signal when it has its turn; until then the others answer.
     let script = "trunkline --log-level warn exec -- /bin/sh -c \
-                  'kill -STOP $PPID; trunkline nodes; trunkline ping; kill -CONT $PPID; exit 3'";
+                  'kill -STOP $PPID; while grep -sL \"^State:.T\" /proc/$PPID/task/*/status | grep -q .; do sleep 0.02; done; \
+                  trunkline nodes; trunkline ping; kill -CONT $PPID; exit 3'";
     assert_snapshot!(alone(&host, "rw", script), @r"
     exit 3
     stderr: trunkline: no NODE given, and the agent of NODE on this host does not answer within 2 s · /run/trunkline/NODE.sock · look at its process (stopped, or short of CPU), restart it, or name the node

@@ -1,12 +1,15 @@
 //! Bytes as a term.
 
+use std::convert::Infallible;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::ops::ControlFlow;
 
 use bytes::Bytes;
-use trunkline_etf::{DecodeError, Decoder, Limits, RawTerm, Term, atom};
+use trunkline_etf::{DecodeError, Decoder, Limits, RawTerm, Term, Token, Visit, atom};
 
 /// A term that decodes has one encoding, which decodes to it; and everything that one can do with a
-/// term can be done with it. What decodes can be walked, and only that.
+/// term can be done with it. What decodes can be walked, and only that; a visitor is shown what the walk shows, though it is not
+/// checked beforehand.
 pub(crate) fn run(input: &[u8]) {
     let bytes = Bytes::copy_from_slice(input);
     let limits = Limits::default().with_inflated(1 << 20);
@@ -25,9 +28,18 @@ pub(crate) fn run(input: &[u8]) {
 /// Depth and size of what comes at random seldom reach the limits, so it meets small ones, too.
 fn walk(raw: &RawTerm, limits: &Limits) {
     for limits in [*limits, limits.with_depth(3).with_size(500)] {
-        match (raw.decode(&limits), raw.walk(&limits)) {
+        let walked = raw.walk(&limits);
+        let mut shown = Shown::default();
+        let visited = raw.visit(&limits, &mut shown);
+        assert_eq!(visited.err(), walked.as_ref().err().copied());
+        match (raw.decode(&limits), walked) {
             (Ok(term), Ok(mut walk)) => {
-                assert!(walk.tokens().count() > 0);
+                assert!(!shown.0.is_empty());
+                let tokens = walk.tokens().map(|token| format!("{token:?}"));
+                assert_eq!(tokens.collect::<Vec<_>>(), shown.0);
+                let (mut again, mut from_here) = (Shown::default(), walk);
+                assert!(from_here.visit(&mut again).is_continue());
+                assert_eq!(again.0, shown.0);
                 assert_eq!(walk.term().as_ref(), Some(&term));
                 assert!(walk.is_done());
             }
@@ -35,6 +47,19 @@ fn walk(raw: &RawTerm, limits: &Limits) {
             (Err(DecodeError::DuplicateKey), _) | (Err(_), Err(_)) => {}
             (decoded, walked) => panic!("{decoded:?}, but {walked:?}"),
         }
+    }
+}
+
+/// All that a visitor is shown.
+#[derive(Default)]
+struct Shown(Vec<String>);
+
+impl<'a> Visit<'a> for Shown {
+    type Stop = Infallible;
+
+    fn token(&mut self, token: Token<'a>) -> ControlFlow<Infallible> {
+        self.0.push(format!("{token:?}"));
+        ControlFlow::Continue(())
     }
 }
 
