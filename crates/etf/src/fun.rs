@@ -25,7 +25,7 @@ pub struct Fun {
     /// The process that made it.
     pub pid: Pid,
     pub(crate) free: Items,
-    /// What the size field says.
+    /// What the size field says, from when it became a term.
     pub(crate) size: usize,
 }
 

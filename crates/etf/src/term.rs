@@ -259,7 +259,15 @@ macro_rules! from_shared {
     )*};
 }
 
-from_shared!(Pid Port Reference Fun Export Record);
+from_shared!(Pid Port Reference Export Record);
+
+impl From<Fun> for Term {
+    /// Measured here: whoever has a closure may change what it says of itself.
+    fn from(mut fun: Fun) -> Self {
+        fun.size = fun.measure();
+        Self(Repr::Fun(Arc::new(fun)))
+    }
+}
 
 impl From<Map> for Term {
     fn from(map: Map) -> Self {

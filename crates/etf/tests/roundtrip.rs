@@ -8,7 +8,7 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use proptest::{collection::vec, prelude::*};
-use trunkline_etf::{Atom, Export, Limits, Pid, Port, Record, Reference, Term};
+use trunkline_etf::{Atom, Export, Limits, Pid, Port, Record, Reference, Term, View};
 
 proptest! {
     #[test]
@@ -199,4 +199,31 @@ fn large_binaries_stand_where_they_belong() {
             Ok(term)
         );
     }
+}
+
+/// A closure says in its encoding how long it is; whoever changes what it says of itself need not know.
+#[test]
+fn a_changed_closure_has_the_size_that_it_has() {
+    let pid = [88, 119, 1, b'a', 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1];
+    let module = [119, 1, b'm', 97, 0, 97, 0];
+    let rest = [
+        &[1; 17][..],
+        &[0, 0, 0, 1, 0, 0, 0, 1],
+        &module,
+        &pid,
+        &[106],
+    ]
+    .concat();
+    let size = u32::try_from(rest.len() + 4).unwrap().to_be_bytes();
+    let bytes = [&[131, 112], &size[..], &rest].concat();
+    let term = Term::decode(&bytes.into(), &Limits::default()).unwrap();
+    let View::Fun(fun) = term.view() else {
+        panic!("{term}")
+    };
+    let mut changed = fun.clone();
+    changed.module = Atom::new("a_module_with_a_longer_name").unwrap();
+    changed.old_index = i64::MAX;
+    let changed = Term::tuple([Term::from(changed)]);
+    let again = Term::decode(&changed.to_vec().into(), &Limits::default());
+    assert_eq!(again, Ok(changed));
 }

@@ -291,7 +291,6 @@ fn close(kind: Kind, items: Items, rest: Input<'_>) -> Result<Term, DecodeError>
         Kind::Fun(_, left) if left != rest.left() => return Err(DecodeError::FunSize),
         Kind::Fun(mut fun, _) => {
             fun.free = items;
-            fun.size = fun.measure();
             (*fun).into()
         }
         Kind::Record(mut record) => {
