@@ -133,14 +133,16 @@ async fn what_recv_matching_left() {
 /// Messages of which something is missing leave others less room, for as long as they are there.
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_that_are_not_complete() {
-    let (budget, unfinished, count) = (8 << 20, 16 << 20, 200);
+    let (budget, unfinished, count) = (8 << 20, 24 << 20, 200);
     let one = start("one@127.0.0.1", budget).await;
     let two = start("two@127.0.0.1", budget).await;
     let (done, wait) = std::sync::mpsc::channel::<()>();
     let wait = std::sync::Mutex::new(wait);
+    let (written, is_written) = std::sync::mpsc::channel();
     let target = support::peer(move |wire: support::Wire| {
         let mut stream = wire.connect().expect("a connection");
         stream.write_all(&half(unfinished)).expect("it is read");
+        written.send(()).ok();
         wait.lock().expect("one caller").recv().ok();
     });
     let node = one.connect(&target).await;
@@ -148,8 +150,9 @@ async fn messages_that_are_not_complete() {
     connect(&one, &two).await;
     let stuck = one.process();
     let to = stuck.pid();
-    // What came by the first connection is read by now, mostly.
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    // The system holds less than that: a good part of it has been read.
+    let is_written = tokio::task::spawn_blocking(move || is_written.recv_timeout(SOON));
+    is_written.await.expect("it ends").expect("in time");
     two.spawn(async move |process| {
         let message = Term::binary(vec![7; EACH]);
         for _ in 0..count {
