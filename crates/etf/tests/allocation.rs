@@ -5,10 +5,13 @@
 mod counting;
 mod util;
 
+use std::{convert::Infallible, ops::ControlFlow};
+
 use bytes::Bytes;
 use counting::{kept, measured};
 use trunkline_etf::{
-    Atom, DecodeError, Decoder, Export, Limits, Pid, Port, RawTerm, Record, Reference, Term, atom,
+    Atom, DecodeError, Decoder, Export, Limits, Pid, Port, RawTerm, Record, Reference, Term, Token,
+    Visit, atom,
 };
 use util::{malformed, release};
 
@@ -232,6 +235,49 @@ fn a_term_of_a_runtimes_own_counts() {
         Term::decode(&bytes, &less),
         Err(DecodeError::TooLarge(less.size))
     );
+}
+
+#[test]
+fn a_visit_takes_no_memory() {
+    let pid = Pid {
+        node: atom!("app@host"),
+        id: 7,
+        serial: 0,
+        creation: 1,
+    };
+    let mut message = Term::tuple([
+        Term::atom("$gen_call"),
+        pid.into(),
+        Term::map([(atom!("a.name.of.more.than.twenty.three"), 1)]),
+        Term::string("text"),
+        Term::integer(true, &[7; 100]),
+    ]);
+    for _ in 1..15 {
+        message = Term::list([message]);
+    }
+    let raw = RawTerm::from(&message);
+    let limits = Limits::default();
+    let mut seen = Seen(0);
+    let (flow, peak) = measured(|| raw.visit(&limits, &mut seen));
+    assert!(flow.is_ok() && seen.0 > 20);
+    assert_eq!(peak, 0);
+    assert_eq!(measured(|| raw.walk(&limits).is_ok()), (true, 0));
+    // Beyond that, a word for each level.
+    let bytes = [[104, 1].repeat(1_000), vec![106]].concat();
+    let deep = RawTerm::new(bytes.into());
+    let (flow, peak) = measured(|| deep.visit(&limits, &mut seen));
+    assert!(flow.is_ok() && peak < 3 * 8 * 1_000, "{peak}");
+}
+
+struct Seen(usize);
+
+impl<'a> Visit<'a> for Seen {
+    type Stop = Infallible;
+
+    fn token(&mut self, _: Token<'a>) -> ControlFlow<Infallible> {
+        self.0 += 1;
+        ControlFlow::Continue(())
+    }
 }
 
 #[test]

@@ -2,12 +2,14 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
 use std::{
+    convert::Infallible,
     hash::{DefaultHasher, Hash, Hasher},
+    ops::ControlFlow,
     thread,
 };
 
 use bytes::Bytes;
-use trunkline_etf::{DecodeError, Limits, Term};
+use trunkline_etf::{DecodeError, Limits, RawTerm, Term, Token, Visit};
 
 const LEVELS: usize = 100_000;
 
@@ -61,6 +63,79 @@ fn values() {
             let shared = Term::list([copy.clone(), copy]);
             assert_ne!(hash(&shared), hash(&again), "{name}");
         });
+    }
+}
+
+#[test]
+fn visits() {
+    for (name, before, after) in nests() {
+        on_little_stack(name, move || {
+            let bytes = encoded(&before, &after).slice(1..);
+            let raw = RawTerm::new(bytes.clone());
+            let flat = matches!(name, "tail" | "list of nothing");
+            // A closure is one value for visitors.
+            let shown = match name {
+                "tail" => 1,
+                "list of nothing" | "fun" => 0,
+                "key of two" => 2 * LEVELS,
+                _ => LEVELS,
+            };
+            for depth in [LEVELS, LEVELS - 1, 17, 16, 0] {
+                let limits = Limits::default().with_depth(depth);
+                let mut ends = Ends::default();
+                let visited = raw.visit(&limits, &mut ends);
+                let decoded = raw.decode(&limits);
+                assert_eq!(
+                    visited.err(),
+                    decoded.as_ref().err().copied(),
+                    "{name} {depth}"
+                );
+                assert_eq!(raw.walk(&limits).err(), decoded.err(), "{name} {depth}");
+                if visited.is_ok() {
+                    assert_eq!((ends.open, ends.seen), (0, shown), "{name}");
+                } else if !flat && name != "fun" {
+                    assert!(ends.most <= depth, "{name} {depth}: {}", ends.most);
+                }
+            }
+            let limits = Limits::default().with_depth(LEVELS + 1);
+            let cut = RawTerm::new(bytes.slice(..bytes.len() - 1));
+            let refused = cut.visit(&limits, &mut Ends::default());
+            assert!(refused.is_err() && cut.decode(&limits).is_err(), "{name}");
+        });
+    }
+}
+
+/// Counts containers by their ends.
+#[derive(Default)]
+struct Ends {
+    open: usize,
+    most: usize,
+    seen: usize,
+    /// In a list, how many of its elements have not been seen.
+    list: usize,
+}
+
+impl<'a> Visit<'a> for Ends {
+    type Stop = Infallible;
+
+    fn token(&mut self, token: Token<'a>) -> ControlFlow<Infallible> {
+        match token {
+            // Only where the tail is what nests can a list continue one: all elements of that one have been seen.
+            Token::List(_) if self.list == 1 && self.open == 1 => return ControlFlow::Continue(()),
+            Token::List(_) | Token::Tuple(_) | Token::Map(_) | Token::Record(..) => {
+                self.open += 1;
+                self.most = self.most.max(self.open);
+            }
+            Token::Int(1) => self.list = 1,
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn end(&mut self) -> ControlFlow<Infallible> {
+        self.open -= 1;
+        self.seen += 1;
+        ControlFlow::Continue(())
     }
 }
 

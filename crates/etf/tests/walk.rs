@@ -152,6 +152,8 @@ impl<'a> Visit<'a> for Each {
 #[derive(Default)]
 struct Builder {
     open: Vec<(Option<Kind>, Vec<Term>)>,
+    /// Whether there was a record with flags that are not known.
+    odd: bool,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -199,7 +201,10 @@ impl<'a> Visit<'a> for Builder {
                 _ => self.open(Kind::List(length)),
             },
             Token::Map(_) => self.open(Kind::Map),
-            Token::Record(fields, flags) => self.open(Kind::Record(fields, flags)),
+            Token::Record(fields, flags) => {
+                self.odd |= flags > 1;
+                self.open(Kind::Record(fields, flags))
+            }
             token => {
                 let term = leaf(token);
                 self.put(term)
@@ -429,6 +434,12 @@ fn agrees(raw: &RawTerm, limits: &Limits, name: &str) {
         (Ok(term), Ok(mut walk)) => {
             assert_eq!(walk.term().as_ref(), Some(term), "{name}");
             assert!(walk.is_done(), "{name}");
+            let mut builder = Builder::default();
+            let ControlFlow::Continue(()) = raw.visit(limits, &mut builder).unwrap();
+            // Nothing makes a record with other flags.
+            if !builder.odd {
+                assert_eq!(builder.done(), *term, "{name}");
+            }
         }
         // What walking leaves to those who build.
         (Err(DecodeError::DuplicateKey), _) => {}

@@ -45,6 +45,12 @@ impl Place {
         }
     }
 
+    /// The same numbers, for somebody who wants them in memory.
+    #[inline(always)]
+    pub(super) fn copied(&self) -> Self {
+        Self { ..*self }
+    }
+
     /// How many containers are open.
     #[inline(always)]
     pub(super) fn level(&self) -> usize {

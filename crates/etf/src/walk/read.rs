@@ -78,7 +78,7 @@ impl<'a> Reader<'a, '_> {
         loop {
             let (flow, after) = match common(rest, self.raw, &mut self.budget, visitor) {
                 Some(found) => found,
-                None => self.seldom(Input(rest), place.level(), visitor)?,
+                None => self.seldom(Input(rest), &place.copied(), visitor)?,
             };
             rest = after;
             let flow = match flow {
@@ -149,9 +149,10 @@ impl<'a> Reader<'a, '_> {
     fn seldom<V: Visit<'a> + ?Sized>(
         &mut self,
         input: Input<'a>,
-        level: usize,
+        place: &Place,
         visitor: &mut V,
     ) -> Shown<'a, V::Stop> {
+        let level = place.level();
         let (token, after) = self.single(|single| single.token(input))?;
         let head = match token {
             Token::Tuple(0) | Token::Map(0) => {
@@ -162,7 +163,9 @@ impl<'a> Reader<'a, '_> {
             Token::Tuple(arity) => Head::Tuple(arity),
             Token::List(length) => Head::List(length),
             Token::Map(pairs) => Head::Map(pairs),
-            Token::Record(fields, _) => return self.record(token, fields, after, visitor),
+            Token::Record(fields, _) => {
+                return self.record(token, fields, after, place, visitor);
+            }
             Token::Fun(fun) if self.opens_funs => {
                 return self.open_fun(fun, input, after, level);
             }
@@ -181,11 +184,15 @@ impl<'a> Reader<'a, '_> {
         token: Token<'a>,
         fields: usize,
         mut from: Input<'a>,
+        place: &Place,
         visitor: &mut V,
     ) -> Shown<'a, V::Stop> {
         let names = fields.saturating_add(2);
-        if names.saturating_add(fields) > from.left() {
+        if place.with(names.saturating_add(fields), false) > from.left() {
             return Err(DecodeError::Truncated);
+        }
+        if fields > 0 && place.level() >= self.levels {
+            return Err(DecodeError::TooDeep(self.limits.depth));
         }
         // The names; the values are charged for with their container.
         self.single(|single| single.charge(parts::record_cost(fields)))?;
