@@ -39,7 +39,7 @@ fn limit(stream: &TcpStream, strategy: u64) -> Result<()> {
         socket.set_tcp_notsent_lowat(32 << 10)?;
     }
     if strategy > 1 {
-        socket.set_recv_buffer_size(128 << 10)?;
+        socket.set_recv_buffer_size(64 << 10)?;
     }
     Ok(())
 }

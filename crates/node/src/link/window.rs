@@ -12,7 +12,7 @@ use socket2::SockRef;
 use crate::transport::ReadHalf;
 
 /// What may wait while others' messages pass between fragments. The system counts twice as much, for what it adds.
-const NARROW: usize = 128 << 10;
+const NARROW: usize = 64 << 10;
 
 /// After so many bytes without any others the system's own size is best again.
 const ALONE: usize = 32 << 20;
