@@ -10,8 +10,10 @@ pub struct Limits {
     /// How deep terms may nest. Default 10,000. Nothing here recurses, code that walks a term may.
     pub depth: usize,
     /// Memory of the decoded term in bytes, without the binaries, which stay in the input. Default 64 MiB.
-    /// What is counted is never less than what the allocator gave, and what a string becomes when its elements are asked for is in it.
-    /// A byte of input counts as 45 bytes at most (a tuple of one); a character of a string as 25.
+    /// What the finished term holds is never more than what is counted (as asked of the allocator), and what a string becomes
+    /// when its elements are asked for is in it; while it is made it takes up to about twice that, and some words for each level.
+    /// A byte of input counts as 45 bytes at most (a tuple of one), a character of a string as 25, and an atom of a frame's
+    /// table as nothing: the table has it.
     pub size: usize,
     /// Size of a compressed term when inflated. Default 64 MiB; 0 refuses compression.
     pub inflated: usize,

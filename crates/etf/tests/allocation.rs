@@ -5,7 +5,7 @@
 mod counting;
 mod util;
 
-use std::{convert::Infallible, ops::ControlFlow};
+use std::{convert::Infallible, ops::ControlFlow, sync::Arc};
 
 use bytes::Bytes;
 use counting::{kept, measured};
@@ -131,6 +131,76 @@ fn the_size_limit_counts_all_that_is_held() {
             assert_eq!(raw.decode(&more), Ok(decoded), "{told}");
         }
     }
+}
+
+/// However a list goes on: what is made of it on the way costs at most as much again.
+#[test]
+fn what_is_being_made_takes_twice_what_it_counts_at_most() {
+    const MANY: usize = 1 << 16;
+    let begun = |count: usize| [&[108][..], &u32::try_from(count).unwrap().to_be_bytes()].concat();
+    let nils = |count: usize| [begun(count), vec![106; count]].concat();
+    let string = [&[107, 255, 255][..], &[7; 65_535]].concat();
+    let short = [begun(1), vec![106]].concat().repeat(MANY / 16);
+    // So deep that the containers wait on the heap from the beginning.
+    let deep = |list: &[u8]| [&[104, 1].repeat(9), list].concat();
+    let improper = [nils(MANY), vec![97, 1]].concat();
+    let shapes = [
+        ("improper", improper.clone()),
+        ("improper and deep", deep(&improper)),
+        ("goes on", [nils(MANY), nils(1), vec![106]].concat()),
+        (
+            "goes on as long",
+            [nils(MANY), nils(MANY), vec![106]].concat(),
+        ),
+        (
+            "goes on thrice",
+            [nils(MANY), nils(MANY), nils(MANY / 2), vec![97, 1]].concat(),
+        ),
+        ("ends with a string", [nils(MANY), string].concat()),
+        (
+            "goes on in short stretches",
+            [nils(MANY), short, vec![97, 1]].concat(),
+        ),
+        ("tuple", [&[105][..], &nils(MANY)[1..]].concat()),
+        ("deep tuple", deep(&[&[105][..], &nils(MANY)[1..]].concat())),
+        (
+            "list of lists",
+            [
+                begun(MANY / 8),
+                [nils(1), vec![97, 1]].concat().repeat(MANY / 8),
+                vec![106],
+            ]
+            .concat(),
+        ),
+    ];
+    let limits = Limits::default();
+    for (name, bytes) in shapes {
+        let raw = RawTerm::new(bytes.into());
+        let counted = counted(&raw);
+        let (term, peak) = measured(|| raw.decode(&limits).unwrap());
+        assert!(
+            peak <= counted * 2 + 4096,
+            "{name}: {peak} bytes, counted {counted}"
+        );
+        assert_eq!(raw.decode(&limits.with_size(counted)), Ok(term), "{name}");
+    }
+}
+
+/// The least limit that it is within.
+fn counted(raw: &RawTerm) -> usize {
+    let limits = Limits::default();
+    let (mut less, mut enough) = (0, limits.size);
+    while less < enough {
+        let size = less.midpoint(enough);
+        match raw.walk(&limits.with_size(size)) {
+            Ok(_) => enough = size,
+            Err(fault) => {
+                assert!(fault.is_limit(), "{fault}");
+                less = size + 1;
+            }
+        }
+    }
+    enough
 }
 
 /// Each kind that takes memory of its own, in the forms that take the most of it.
@@ -289,6 +359,27 @@ fn cached_atoms_are_shared() {
     let (term, peak) = measured(|| Decoder::new(frame, &limits).atoms(&atoms).term().unwrap());
     assert_eq!(term.as_tuple().unwrap().len(), 200);
     assert!(peak < 200 * 24 * 2 + 1024, "{peak}");
+}
+
+#[test]
+fn cached_atoms_count_nothing() {
+    let atoms: Arc<[Atom]> = [Atom::new(&"ü".repeat(255)).unwrap()].into();
+    let known = [82, 0];
+    let pid = [&[88][..], &known, &[0; 12]].concat();
+    let port = [&[120][..], &known, &[0; 12]].concat();
+    let reference = [&[90, 0, 1][..], &known, &[0; 8]].concat();
+    let export = [&[113][..], &known, &known, &[97, 1]].concat();
+    for bytes in [known.to_vec(), pid, port, reference, export] {
+        let length = bytes.len();
+        let frame = [&[104, 200][..], &bytes.repeat(200)].concat();
+        let raw = RawTerm::with_atoms(frame.into(), atoms.clone());
+        let counted = counted(&raw);
+        assert!(counted <= 45 * (2 + 200 * length), "{bytes:?}: {counted}");
+        assert!(
+            raw.decode(&Limits::default().with_size(counted)).is_ok(),
+            "{bytes:?}"
+        );
+    }
 }
 
 fn within_bounds(name: &str, bytes: &Bytes) {

@@ -62,8 +62,12 @@ impl<'b> Parse<'b> {
         level: usize,
         owed: usize,
     ) -> Option<Input<'b>> {
-        let (_, elements) = elements.open()?;
-        let parts: Vec<Term> = elements.iter_mut().map(mem::take).collect();
+        let (_, places) = elements.open()?;
+        // With one for the tail.
+        let mut parts = Vec::with_capacity(places.len().saturating_add(1));
+        parts.extend(places.iter_mut().map(mem::take));
+        // The places, not to be held as long as the list goes on.
+        drop(elements);
         let open = Open {
             kind: Kind::List,
             next: parts.len(),
@@ -171,7 +175,7 @@ impl<'b> Parse<'b> {
         let tail = usize::from(matches!(kind, Kind::List));
         self.claim(count, owed.saturating_add(tail), *rest)
             .ok_or(self.fault)?;
-        let mut parts = Vec::new();
+        let mut parts = Vec::with_capacity(count.saturating_add(tail));
         parts.resize_with(count, Term::nil);
         Ok(Some(Open {
             kind,
@@ -204,6 +208,7 @@ impl<'b> Parse<'b> {
                     if count > 0 {
                         self.claim(count, owed.saturating_add(1), *rest)
                             .ok_or(self.fault)?;
+                        reserve(&mut open.parts, count);
                         let length = open.parts.len().saturating_add(count);
                         open.parts.resize_with(length, Term::nil);
                         return Ok(true);
@@ -212,12 +217,14 @@ impl<'b> Parse<'b> {
                 tag::STRING => {
                     rest.skip(1)?;
                     let bytes = self.string(rest)?;
+                    open.parts.reserve_exact(bytes.len());
                     open.parts
                         .extend(bytes.iter().map(|byte| Term::from(*byte)));
                     return Ok(false);
                 }
                 _ => {
                     open.kind = Kind::Improper;
+                    open.parts.reserve_exact(1);
                     open.parts.push(Term::nil());
                     return Ok(true);
                 }
@@ -276,6 +283,15 @@ impl Kind {
     fn owes(&self, missing: usize) -> usize {
         let tail = usize::from(matches!(self, Self::List));
         missing.saturating_sub(1).saturating_add(tail)
+    }
+}
+
+/// Room for so many more elements, of which a peer decides: twice as much would not be paid for, and only what is
+/// needed would copy a list of many short stretches again and again.
+fn reserve(parts: &mut Vec<Term>, more: usize) {
+    let spare = parts.capacity().saturating_sub(parts.len());
+    if spare < more {
+        parts.reserve_exact(more.max(parts.len().wrapping_shr(4)));
     }
 }
 

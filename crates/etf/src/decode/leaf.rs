@@ -8,7 +8,7 @@ use crate::{
     big::Big,
     binary::{Binary, ShortBinary},
     input::Input,
-    parts::{self, Names, OVERHEAD},
+    parts::{self, Names, OVERHEAD, Text},
     tag,
     term::Repr,
 };
@@ -79,8 +79,12 @@ impl<'b> Parse<'b> {
         let Some(text) = parts::atom(tag, input)? else {
             return Ok(None);
         };
+        let from_table = matches!(text, Text::Cached(_));
         let atom = parts::owned(text, self.atoms)?;
-        self.charge(atom.heap_bytes()).ok_or(self.fault)?;
+        // One of the frame's table is there, whatever the term has of it.
+        if !from_table {
+            self.charge(atom.heap_bytes()).ok_or(self.fault)?;
+        }
         Ok(Some(atom))
     }
 

@@ -52,7 +52,7 @@ pub(super) fn common<'a, V: Visit<'a> + ?Sized>(
             (visitor.atom(text), rest)
         }
         tag::ATOM_CACHE_REF => {
-            let (atom, rest) = known_atom(bytes, raw, budget)?;
+            let (atom, rest) = known_atom(bytes, raw)?;
             (visitor.atom(atom), rest)
         }
         tag::BINARY => {
@@ -94,7 +94,7 @@ pub(super) fn common<'a, V: Visit<'a> + ?Sized>(
             (pairs, rest) => return Some((ControlFlow::Continue(Head::Map(pairs)), rest)),
         },
         tag::NEW_PID => {
-            let (node, rest) = name(bytes.get(1..)?, raw, budget)?;
+            let (node, rest) = name(bytes.get(1..)?, raw)?;
             let (numbers, rest) = rest.split_first_chunk::<12>()?;
             let ([id, serial, creation], _) = numbers.as_chunks() else {
                 return None;
@@ -112,7 +112,7 @@ pub(super) fn common<'a, V: Visit<'a> + ?Sized>(
             let ([_, 0, words @ 1..=5], rest) = bytes.split_first_chunk()? else {
                 return None;
             };
-            let (node, rest) = name(rest, raw, budget)?;
+            let (node, rest) = name(rest, raw)?;
             let (creation, rest) = rest.split_first_chunk()?;
             let size = usize::from(*words).wrapping_mul(4);
             let (words, rest) = rest.split_at_checked(size)?;
@@ -165,29 +165,20 @@ fn short_atom(bytes: &[u8]) -> Option<(AtomRef<'_>, &[u8])> {
     Some((AtomRef::utf8(text), rest))
 }
 
-/// An atom of the frame.
+/// An atom of the frame, which takes no memory: its table has it.
 #[inline(always)]
-fn known_atom<'a>(
-    bytes: &'a [u8],
-    raw: &'a RawTerm,
-    budget: &mut usize,
-) -> Option<(AtomRef<'a>, &'a [u8])> {
+fn known_atom<'a>(bytes: &'a [u8], raw: &'a RawTerm) -> Option<(AtomRef<'a>, &'a [u8])> {
     let ([_, place], rest) = bytes.split_first_chunk()?;
     let atom = raw.atoms().get(usize::from(*place))?;
-    *budget = budget.checked_sub(atom.heap_bytes())?;
     Some((AtomRef::known(atom), rest))
 }
 
 /// The name of a node.
 #[inline(always)]
-fn name<'a>(
-    bytes: &'a [u8],
-    raw: &'a RawTerm,
-    budget: &mut usize,
-) -> Option<(AtomRef<'a>, &'a [u8])> {
+fn name<'a>(bytes: &'a [u8], raw: &'a RawTerm) -> Option<(AtomRef<'a>, &'a [u8])> {
     match *bytes.first()? {
         tag::SMALL_ATOM_UTF8 => short_atom(bytes),
-        tag::ATOM_CACHE_REF => known_atom(bytes, raw, budget),
+        tag::ATOM_CACHE_REF => known_atom(bytes, raw),
         _ => None,
     }
 }

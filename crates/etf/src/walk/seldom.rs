@@ -168,7 +168,8 @@ impl<'a> Single<'a> {
             Text::Cached(place) => {
                 let atom = self.raw.atoms().get(usize::from(place));
                 let atom = atom.ok_or(DecodeError::AtomCache(place))?;
-                (AtomRef::known(atom), atom.heap_bytes())
+                // The table has it.
+                (AtomRef::known(atom), 0)
             }
         };
         self.charge(heap)?;
