@@ -19,7 +19,7 @@
 //! may do only when it is read itself), it is [`AWAITED_PAUSE`], and doubles with each quarter. A read is
 //! 256 KiB at most. So a flood that nobody takes makes a node with the usual limit of 1 GiB grow
 //! by 64 MiB in the first minute, by half a GiB in five hours, and comes to [`LONGEST`] between two reads
-//! below twice the limit. As soon as something is taken the pause is shorter, or over.
+//! below twice the limit. Within [`LOOK`] after something is taken the pause is shorter, or over.
 //!
 //! **Nothing is stopped altogether**, because nobody can know what a message behind the flood is for.
 //! Mailboxes have no limit in Erlang, and programs rely on it: a process that floods another and waits
@@ -46,7 +46,7 @@ const AWAITED_PAUSE: Duration = Duration::from_millis(10);
 /// Between two reads at the most: 6 MiB a day.
 const LONGEST: Duration = Duration::from_secs(3600);
 
-/// How often it is looked whether somebody has begun to wait, at the least.
+/// How often it is looked whether somebody has begun to wait, or something was taken, at the least.
 const LOOK: Duration = Duration::from_millis(250);
 
 /// What may be in a node of what came from others.
@@ -228,7 +228,8 @@ impl Account {
                 return;
             }
             let look = (now - begun).clamp(AWAITED_PAUSE, LOOK);
-            let next = (now + look).max(sooner).min(end);
+            // Before the sum is within the limit nobody says that it falls.
+            let next = (now + look).max(sooner.min(now + LOOK)).min(end);
             let _looks_either_way = timeout_at(next, freed).await;
         }
     }
@@ -408,6 +409,45 @@ mod tests {
         let paused = begun.elapsed();
         assert!((9..12).contains(&paused.as_secs()), "{paused:?}");
         assert!(account.is_over());
+    }
+
+    /// Something is taken after a second of a pause; how long that went on.
+    async fn paused(account: &Arc<Account>, awaited: bool, taken: Charge) -> Duration {
+        let begun = Instant::now();
+        let second = Duration::from_secs(1);
+        let taken = async {
+            tokio::time::sleep(second).await;
+            drop(taken);
+        };
+        tokio::join!(account.pause(|| awaited), taken);
+        begun.elapsed().saturating_sub(second)
+    }
+
+    /// Even an awaited pause would last an hour: it is over soon after there is less of the node, although
+    /// the sum stays above the limit, of which nobody hears.
+    #[tokio::test(start_paused = true)]
+    async fn the_longest_pause_ends_with_its_cause() {
+        let mib = 1 << 20;
+        let budget = Budget::new(16 * mib);
+        let (a, b) = (budget.account(&atom!("a@h")), budget.account(&atom!("b@h")));
+        let _both = (a.connected(), b.connected());
+        for awaited in [false, true] {
+            // Another connection has unfinished messages.
+            let mut unfinished = a.unfinished();
+            unfinished.set(128 * mib);
+            let late = paused(&b, awaited, b.charge(9 * mib)).await;
+            assert!(late <= LOOK, "{late:?}");
+            drop(unfinished);
+            // Another node floods.
+            let flood = a.charge(128 * mib);
+            let late = paused(&b, awaited, b.charge(9 * mib)).await;
+            assert!(late <= LOOK, "{late:?}");
+            drop(flood);
+            // Nearly all is taken: what is left is worth a pause that is over.
+            let _little = b.charge(17 * mib);
+            let late = paused(&b, awaited, b.charge(100 * mib)).await;
+            assert!(late <= LOOK, "{late:?}");
+        }
     }
 
     /// Somebody begins to wait in the midst of a long one.
