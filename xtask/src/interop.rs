@@ -18,8 +18,7 @@ const PACKAGE: &str = "trunkline-interop";
 /// These compare durations, or have many nodes and short tick times: they run one at a time, after all others.
 const ALONE: &[&str] = &["conformance", "crowd_of_dead", "dead_hosts"];
 
-/// These take minutes and begin first: those that wait, beside the tests of the crates, and then the one that builds the static
-/// binary.
+/// These take minutes and begin first.
 const FIRST: &[&str] = &[
     "fleet_api_troubles",
     "fly_beside_dns_cluster",
@@ -40,35 +39,40 @@ const WAITING: &[(&str, &str)] = &[
 /// So many more run side by side than there are cores.
 const MORE: usize = 2;
 
-/// In place of a file's name: the tests of all other packages.
-const CRATES: &str = "crates";
-
-/// What cargo is to test for [`CRATES`].
-const OTHERS: &[&str] = &[
-    "test",
-    "--no-fail-fast",
-    "--workspace",
-    "--exclude",
-    PACKAGE,
-];
-
 /// Runs the tests of the crates and every file of `interop/tests`, also after one has failed: who reads a log of CI cannot ask
 /// again.
 pub(crate) fn run() -> Result<()> {
-    shown(cargo().args(OTHERS).arg("--no-run"))?;
-    shown(cargo().args(["test", "--package", PACKAGE, "--no-run"]))?;
-    shown(cargo().args(["test", "--package", PACKAGE, "--lib", "--bins"]))?;
+    let mut failed = first();
     let (alone, files): (Vec<String>, Vec<String>) = files(&root().join("interop/tests"))?
         .into_iter()
         .partition(|file| ALONE.contains(&file.as_str()));
-    let together = std::iter::once(CRATES.to_owned()).chain(files).collect();
     let cores = thread::available_parallelism().map_or(2, usize::from);
-    let mut failed = side_by_side(together, cores.saturating_add(MORE));
+    failed.extend(side_by_side(files, cores.saturating_add(MORE)));
     failed.extend(side_by_side(alone, 1));
     if !failed.is_empty() {
         bail!("these failed: {}", failed.join(" "));
     }
     Ok(())
+}
+
+/// All that is no story, with nothing beside it: many of these tests have tick times and time-outs of a second, and stories build
+/// the binary that the crates' tests start. What failed.
+fn first() -> Vec<String> {
+    let others = ["--no-fail-fast", "--workspace", "--exclude", PACKAGE];
+    let own = ["--package", PACKAGE, "--lib", "--bins"];
+    let parts: [(&str, &[&str]); 3] = [
+        ("crates", &others),
+        ("interop's own", &own),
+        ("stories, built", &["--package", PACKAGE, "--no-run"]),
+    ];
+    let failed = parts.iter().filter(|(name, which)| {
+        let outcome = shown(cargo().arg("test").args(*which));
+        if let Err(why) = &outcome {
+            println!("xtask: {name} FAILED: {why:#}");
+        }
+        outcome.is_err()
+    });
+    failed.map(|(name, _)| (*name).to_owned()).collect()
 }
 
 /// The names of the test files, in the order in which they begin.
@@ -98,6 +102,8 @@ fn side_by_side(files: Vec<String>, limit: usize) -> Vec<String> {
         for _ in 0..limit {
             scope.spawn(|| {
                 while let Some(file) = next() {
+                    // One that never ends has its name in the log.
+                    println!("xtask: {file} begins");
                     let begun = Instant::now();
                     let outcome = one(&file);
                     let _turn = lock(&print);
@@ -117,12 +123,8 @@ fn one(file: &str) -> Result<(String, bool)> {
     fs::create_dir_all(log.parent().expect("it is in target/interop"))?;
     let sink = File::create(&log).with_context(|| log.display().to_string())?;
     let mut command: Command = cargo();
-    if file == CRATES {
-        command.args(OTHERS);
-    } else {
-        command.args(["test", "--quiet", "--package", PACKAGE, "--test", file]);
-    }
     command
+        .args(["test", "--quiet", "--package", PACKAGE, "--test", file])
         .args(threads(file))
         .stdout(sink.try_clone()?)
         .stderr(sink);
@@ -139,12 +141,12 @@ fn threads(file: &str) -> Vec<&'static str> {
     waiting.map_or_else(Vec::new, |(_, count)| vec!["--", "--test-threads", count])
 }
 
-/// Prints the end of one file: everything it said when it failed, and the list of the crates' tests. Whether it passed.
+/// Prints the end of one file: everything it said when it failed. Whether it passed.
 fn tell(file: &str, outcome: Result<(String, bool)>, took: Duration) -> bool {
     let (said, passed) = outcome.unwrap_or_else(|error| (format!("{error:#}\n"), false));
     let verdict = if passed { "passed" } else { "FAILED" };
     println!("xtask: {file} {verdict} in {} s", took.as_secs());
-    if !passed || file == CRATES {
+    if !passed {
         print!("{said}");
     }
     passed
