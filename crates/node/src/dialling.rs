@@ -117,11 +117,14 @@ impl Shared {
         // Before the wait: whoever calls during it counts.
         let yielded = self.yields_anew(peer);
         // Whoever is on the way to us needs no dial.
-        if let Ok(there) = self.await_incoming(peer, deadline).await {
+        if self.gives_way(*yields, deadline)
+            && let Ok(there) = self.await_incoming(peer, deadline).await
+        {
             return Ok(there);
         }
         let dial = self.dial(target, deadline);
-        if *yields >= MAX_YIELDS {
+        // The wait took time, perhaps for somebody who is silent.
+        if !self.gives_way(*yields, deadline) {
             return dial.await;
         }
         if let Some(result) = yielded.run_until_cancelled(dial).await {
@@ -129,6 +132,12 @@ impl Shared {
         }
         *yields += 1;
         self.await_incoming(peer, deadline).await
+    }
+
+    /// Whether a call of the peer's goes before a dial: not often, and in the first half of the time only. The
+    /// other half is enough for a dial, whoever calls meanwhile and proves nothing.
+    fn gives_way(&self, yields: u32, deadline: Instant) -> bool {
+        yields < MAX_YIELDS && left(deadline) >= self.settings.connect_timeout / 2
     }
 
     /// What cancels the dial that is next.

@@ -238,6 +238,49 @@ async fn a_stranger_with_the_name_of_a_node_does_not_keep_us_from_it() {
     node.connect(&app).await.expect("it connects");
 }
 
+/// One after the other calls by the name of a node, shows no cookie and stays on the line.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn strangers_who_come_again_and_again_do_not_keep_us_from_a_node() {
+    let app = peer(|wire| {
+        if let Some(stream) = wire.connect() {
+            Conn::new(stream).next();
+        }
+    });
+    let node = Node::builder(name("aaa@127.0.0.1"))
+        .cookie(cookie("monster"))
+        .epmd(None)
+        .listen([Ipv4Addr::LOCALHOST.into()], 0)
+        .follow_tick_time(false)
+        .connect_timeout(Duration::from_secs(6))
+        .start()
+        .await
+        .expect("it starts");
+    let port = node.port().expect("it listens");
+    let shown = Local::new(name("app@127.0.0.1"), Flags::hidden_default(), Creation(5));
+    let (send_name, _) = Start::new(shown, None).send_name();
+    let frame = HandshakeFramer::new(Prefix::U16).frame(&send_name);
+    let (first, called) = mpsc::channel();
+    let (connected, over) = mpsc::channel::<()>();
+    let strangers = std::thread::spawn(move || {
+        let mut held = Vec::new();
+        loop {
+            let mut stranger = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("it listens");
+            stranger.write_all(&frame).ok();
+            held.push(stranger);
+            first.send(()).ok();
+            match over.recv_timeout(Duration::from_millis(100)) {
+                Err(mpsc::RecvTimeoutError::Timeout) => {}
+                _ => return,
+            }
+        }
+    });
+    told(called).await;
+    let connects = node.connect(&app).await;
+    drop(connected);
+    strangers.join().expect("no panic");
+    connects.expect("it connects");
+}
+
 /// Two nodes of one name take each other's place all the time, on two threads.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn ups_and_downs_alternate_however_connections_replace_each_other() {
