@@ -75,7 +75,8 @@ fn eetf(criterion: &mut Criterion, shape: &Shape) {
         term.encode(black_box(&mut buffer)).expect("bytes");
     });
     measure(criterion, "eetf vec", shape, || {
-        let mut out = Vec::new();
+        // As ours begins.
+        let mut out = Vec::with_capacity(128);
         black_box(&term).encode(&mut out).expect("bytes");
         drop(black_box(out));
     });

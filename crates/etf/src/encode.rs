@@ -16,7 +16,11 @@ pub trait Sink {
     fn put(&mut self, bytes: &[u8]);
 
     /// Where [`put`](Self::put) appends, if that is all it does: small pieces are written there at once then. While a term is
-    /// being encoded, zeros may follow what is there.
+    /// being encoded, zeros may follow what is there, except when `put`, [`put_shared`](Self::put_shared) or
+    /// [`measured`](Self::measured) is called.
+    ///
+    /// Once there is one, there must be one until the term has been written: what is written straight to it is lost
+    /// otherwise. Default `None`.
     #[inline]
     fn buffer(&mut self) -> Option<&mut Vec<u8>> {
         None

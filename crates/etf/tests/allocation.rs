@@ -362,6 +362,26 @@ fn cached_atoms_are_shared() {
 }
 
 #[test]
+fn the_bytes_of_a_list_are_there_without_its_elements() {
+    let text = "text".repeat(1_000);
+    let term = Term::string(&text);
+    let (bytes, taken) = measured(|| term.as_byte_list());
+    assert_eq!((bytes, taken), (Some(text.as_bytes()), 0));
+    // The same list, however it came to be.
+    let one_by_one = Term::list(text.bytes());
+    assert_eq!(one_by_one.as_byte_list(), Some(text.as_bytes()));
+    assert_eq!(Term::nil().as_byte_list(), Some(&[][..]));
+    for other in [
+        Term::list([-1]),
+        Term::tuple([1]),
+        Term::binary("a"),
+        Term::list(vec![1; 65_536]),
+    ] {
+        assert_eq!(other.as_byte_list(), None, "{other}");
+    }
+}
+
+#[test]
 fn cached_atoms_count_nothing() {
     let atoms: Arc<[Atom]> = [Atom::new(&"ü".repeat(255)).unwrap()].into();
     let known = [82, 0];

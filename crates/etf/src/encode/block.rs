@@ -32,11 +32,11 @@ pub(super) trait Out {
     /// The sink, which may not yet have what came before.
     fn sink_aside(&mut self) -> &mut Self::To;
 
-    /// Whether the sink counts what it gets: nothing waits then.
-    fn counted(&mut self) -> &mut bool;
+    /// How many of the next bytes the sink counts: none wait then where it asks for atoms.
+    fn counted(&mut self) -> &mut usize;
 
-    /// How much is used after the sink was given something.
-    fn begun(&mut self) -> Used;
+    /// How much is used after the sink was given so many bytes.
+    fn begun(&mut self, given: usize) -> Used;
 
     #[inline(always)]
     fn fitting(&mut self, used: Used, length: usize) -> Used {
@@ -99,24 +99,25 @@ pub(super) trait Out {
     #[inline(never)]
     fn long_slice(&mut self, used: Used, bytes: &[u8]) -> Used {
         self.sink(used).0.put(bytes);
-        self.begun()
+        self.begun(bytes.len())
     }
 
     /// The sink for the question where an atom is in its table.
     #[inline(always)]
     fn sink_of_atoms(&mut self, used: Used) -> (&mut Self::To, Used) {
         match *self.counted() {
-            true => self.sink(used),
-            false => (self.sink_aside(), used),
+            0 => (self.sink_aside(), used),
+            _ => self.sink(used),
         }
     }
 
     /// As [`Sink::measured`].
     fn measured(&mut self, used: Used, length: usize) -> Used {
-        let (sink, used) = self.sink(used);
+        let (sink, _) = self.sink(used);
         sink.measured(length);
-        *self.counted() = true;
-        used
+        let counted = self.counted();
+        *counted = length.max(*counted);
+        self.begun(0)
     }
 }
 
@@ -124,12 +125,13 @@ pub(super) trait Out {
 pub(super) struct Block<'s, S: Sink> {
     sink: &'s mut S,
     bytes: [u8; LENGTH],
-    counted: bool,
+    /// How many of the next bytes, those that wait included, the sink counts.
+    counted: usize,
 }
 
 impl<'s, S: Sink> Block<'s, S> {
     #[inline(always)]
-    pub(super) fn new(sink: &'s mut S, counted: bool) -> Self {
+    pub(super) fn new(sink: &'s mut S, counted: usize) -> Self {
         Self {
             sink,
             bytes: [0; LENGTH],
@@ -137,10 +139,11 @@ impl<'s, S: Sink> Block<'s, S> {
         }
     }
 
-    /// The last of it.
+    /// The last of it; gives how many of the next bytes the sink counts.
     #[inline(always)]
-    pub(super) fn end(self, used: Used) {
+    pub(super) fn end(self, used: Used) -> usize {
         self.sink.put(self.bytes.get(..used).unwrap_or_default());
+        self.counted.saturating_sub(used)
     }
 }
 
@@ -168,6 +171,7 @@ impl<S: Sink> Out for Block<'_, S> {
         let bytes = self.bytes.get(..used).unwrap_or_default();
         if !bytes.is_empty() {
             self.sink.put(bytes);
+            self.counted = self.counted.saturating_sub(used);
         }
         (self.sink, 0)
     }
@@ -178,12 +182,13 @@ impl<S: Sink> Out for Block<'_, S> {
     }
 
     #[inline(always)]
-    fn counted(&mut self) -> &mut bool {
+    fn counted(&mut self) -> &mut usize {
         &mut self.counted
     }
 
     #[inline(always)]
-    fn begun(&mut self) -> Used {
+    fn begun(&mut self, given: usize) -> Used {
+        self.counted = self.counted.saturating_sub(given);
         0
     }
 }
@@ -191,7 +196,9 @@ impl<S: Sink> Out for Block<'_, S> {
 /// Pieces go straight to where the sink collects them: what was written a moment ago need not be read again to be moved.
 pub(super) struct Straight<'s, S: Sink> {
     sink: &'s mut S,
-    counted: bool,
+    counted: usize,
+    /// How much was used when `counted` was right.
+    since: Used,
 }
 
 impl<'s, S: Sink> Straight<'s, S> {
@@ -205,7 +212,8 @@ impl<'s, S: Sink> Straight<'s, S> {
         }
         let straight = Self {
             sink,
-            counted: false,
+            counted: 0,
+            since: used,
         };
         Some((straight, used))
     }
@@ -251,6 +259,11 @@ impl<S: Sink> Out for Straight<'_, S> {
         if let Some(buffer) = self.sink.buffer() {
             buffer.truncate(used);
         }
+        if self.counted > 0 {
+            let given = used.saturating_sub(self.since);
+            self.counted = self.counted.saturating_sub(given);
+            self.since = used;
+        }
         (self.sink, used)
     }
 
@@ -260,13 +273,15 @@ impl<S: Sink> Out for Straight<'_, S> {
     }
 
     #[inline(always)]
-    fn counted(&mut self) -> &mut bool {
+    fn counted(&mut self) -> &mut usize {
         &mut self.counted
     }
 
     #[inline(always)]
-    fn begun(&mut self) -> Used {
-        self.sink.buffer().map_or(0, |buffer| buffer.len())
+    fn begun(&mut self, given: usize) -> Used {
+        self.counted = self.counted.saturating_sub(given);
+        self.since = self.sink.buffer().map_or(0, |buffer| buffer.len());
+        self.since
     }
 }
 

@@ -23,10 +23,10 @@ pub(super) fn write<const N: usize>(before: [u8; N], term: &Term, sink: &mut imp
         let used = near(term, &mut out, used);
         return out.end(used);
     }
-    let mut out = Block::new(sink, false);
+    let mut out = Block::new(sink, 0);
     let used = out.put(0, before);
     let used = near(term, &mut out, used);
-    out.end(used);
+    let _ = out.end(used);
 }
 
 /// Parts that nest a few levels deep: what is still to be written waits in a few places on the thread's stack, which costs
@@ -143,12 +143,12 @@ fn many<O: Out>(parts: &[Term], near_by: bool, out: &mut O, used: Used) -> Used 
     if !near_by {
         return far(parts, out, used);
     }
+    out.sink(used);
     let counted = *out.counted();
-    let (sink, _) = out.sink(used);
-    let mut block = Block::new(sink, counted);
+    let mut block = Block::new(out.sink_aside(), counted);
     let used = near(parts, &mut block, 0);
-    block.end(used);
-    out.begun()
+    *out.counted() = block.end(used);
+    out.begun(0)
 }
 
 /// So many parts pay for a block.
@@ -213,14 +213,14 @@ fn seldom<O: Out>(term: &Term, out: &mut O, used: Used) -> Used {
             }
             let (sink, _) = out.sink(used);
             sink.put_shared(bytes, || binary.to_bytes());
-            out.begun()
+            out.begun(bytes.len())
         }
         Repr::Bits(bits) => {
             let used = counted(tag::BIT_BINARY, bits.bytes().len(), out, used);
             let used = out.put(used, [bits.bits_of_last()]);
             let (sink, _) = out.sink(used);
             sink.put_shared(bits.bytes(), || bits.bytes().clone());
-            out.begun()
+            out.begun(bits.bytes().len())
         }
         Repr::Port(value) => port(value, out, used),
         Repr::Fun(value) => fun(value, out, used),
@@ -362,7 +362,7 @@ impl Fun {
     pub(crate) fn measure(&self) -> usize {
         let mut written = 0;
         let mut inner = size_of::<u32>();
-        let mut out = Block::new(&mut written, false);
+        let mut out = Block::new(&mut written, 0);
         let mut used = fun_head(self, &mut out, 0);
         let mut waiting = alloc::vec![self.free.iter()];
         while let Some(parts) = waiting.last_mut() {
@@ -379,7 +379,7 @@ impl Fun {
                 }
             }
         }
-        out.end(used);
+        let _ = out.end(used);
         inner.saturating_add(written)
     }
 }

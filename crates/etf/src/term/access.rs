@@ -27,7 +27,7 @@ pub enum View<'a> {
     Big(BigInt<'a>),
     Float(f64),
     Tuple(&'a [Term]),
-    /// Proper; the empty list too.
+    /// Proper; the empty list too. A list of bytes has its elements made first, see [`Term::as_byte_list`].
     List(&'a [Term]),
     /// At least one element, and a tail that is no list.
     Improper(&'a [Term], &'a Term),
@@ -47,6 +47,8 @@ pub enum View<'a> {
 
 impl Term {
     /// What it is.
+    ///
+    /// For a list of bytes, as [`as_list`](Self::as_list): it has its elements made.
     #[must_use]
     pub fn view(&self) -> View<'_> {
         match &self.0 {
@@ -173,12 +175,32 @@ impl Term {
     }
 
     /// The elements of a proper list.
+    ///
+    /// A list of bytes (`"text"` in Erlang) is kept as bytes: the first call makes its elements, 24 bytes for each, which live as
+    /// long as the term and its clones. [`as_byte_list`](Self::as_byte_list) and [`to_text`](Self::to_text) make none.
     #[must_use]
     pub fn as_list(&self) -> Option<&[Self]> {
         match &self.0 {
             Repr::Nil => Some(&[]),
             Repr::List(items) => Some(items),
             Repr::String(bytes) => Some(bytes.items()),
+            _ => None,
+        }
+    }
+
+    /// The bytes of a list of up to 65,535 integers from 0 to 255, as `STRING_EXT` carries it; the empty list has none of them.
+    /// Nothing is made. A longer list has elements only.
+    ///
+    /// ```
+    /// use trunkline_etf::Term;
+    /// assert_eq!(Term::string("text").as_byte_list(), Some(&b"text"[..]));
+    /// assert_eq!(Term::list([1, 256]).as_byte_list(), None);
+    /// ```
+    #[must_use]
+    pub fn as_byte_list(&self) -> Option<&[u8]> {
+        match &self.0 {
+            Repr::Nil => Some(&[]),
+            Repr::String(bytes) => Some(bytes.bytes()),
             _ => None,
         }
     }
