@@ -244,6 +244,31 @@ async fn two_that_flood_each_other() {
     }
 }
 
+/// A peer that ends in order leaves what it has sent, though that is read slowly.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_closed_peer_has_sent() {
+    // The first pause is an hour, and what comes after it has room in the system.
+    let (budget, count) = (1 << 10, 6);
+    // Ticks show soon that the peer is gone.
+    let one = builder("one@127.0.0.1").max_mailboxes(budget);
+    let one = one.tick_time(Duration::from_secs(2)).start().await;
+    let one = one.expect("it starts");
+    let two = builder("two@127.0.0.1").tick_time(Duration::from_secs(2));
+    let two = two.start().await.expect("it starts");
+    connect(&two, &one).await;
+    let (stuck, sender) = (one.process(), two.process());
+    let binary = Term::binary(vec![7; 8 << 10]);
+    for _ in 0..count {
+        let sent = sender.send(&stuck.pid(), binary.clone()).await;
+        sent.expect("connected");
+        until("it is slowed down", || stuck.waiting() > 0).await;
+    }
+    drop(sender);
+    two.shutdown(Duration::from_secs(5)).await;
+    until("the end is seen", || one.connected().is_empty()).await;
+    assert_eq!(stuck.waiting(), count);
+}
+
 /// What a process has taken counts no longer, though it asks for nothing more.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_emptied_mailbox_is_empty() {

@@ -17,7 +17,8 @@ use std::time::Duration;
 use bytes::BytesMut;
 use futures_util::FutureExt as _;
 use tokio::sync::Notify;
-use tokio::time::Instant;
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use trunkline_etf::{Atom, Pid, Term};
 use trunkline_proto::conn::{Origin, Outbound, Payload, PushError, Queued, Sending};
@@ -343,6 +344,9 @@ const fn waited(from: Option<&Pid>) -> Origin<'_> {
 /// What is larger is left to the task that writes: whoever sends does not copy that into the system.
 const AT_ONCE: usize = 16 << 10;
 
+/// How long the reader may go on with what is here, once nothing can be written any more.
+const LAST_READS: Duration = Duration::from_secs(10);
+
 /// How often a connection shows that it lives, and how long it may be silent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ticks {
@@ -362,6 +366,12 @@ pub(crate) fn spawn(shared: Arc<Shared>, link: Arc<Link>, transport: Transport, 
         async move {
             let _doing = doing;
             let written = unless_panics(writer::run(&link, write)).await;
+            if link.wire.failure().is_some() {
+                // The peer has closed it, as a rule. What it sent before lies here: the reader ends the
+                // connection once it has that, and pauses no more.
+                link.closing.cancel();
+                let _reads_on = timeout(LAST_READS, link.stop.cancelled()).await;
+            }
             shared.end(&link, link.reason(written));
         }
     };
@@ -374,12 +384,28 @@ pub(crate) fn spawn(shared: Arc<Shared>, link: Arc<Link>, transport: Transport, 
         let received = link.stop.run_until_cancelled(received).await;
         let reason = received.unwrap_or(DownReason::Disconnected);
         let reason = link.reason(reason);
+        // Also when somebody panics who is told of the end.
+        let _over = Over {
+            writer: writer.abort_handle(),
+            link: &link,
+        };
         shared.end(&link, reason);
-        // It only looks for what there is to write.
-        writer.abort();
-        link.forget();
         drop(connected);
     });
+}
+
+/// Ends the writer, and what it has not written, when this is dropped.
+struct Over<'a> {
+    writer: AbortHandle,
+    link: &'a Link,
+}
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        // It only looks for what there is to write.
+        self.writer.abort();
+        self.link.forget();
+    }
 }
 
 /// Why a half has ended, also when it panicked: what it calls is code of others, too (wakers of those
@@ -405,7 +431,6 @@ mod tests {
     use std::pin::pin;
     use std::task::{Context, Wake, Waker};
 
-    use tokio::time::timeout;
     use trunkline_etf::{atom, term};
     use trunkline_proto::{Cookie, Creation, Flags};
 
@@ -459,6 +484,28 @@ mod tests {
         );
         // Nothing is locked for ever: it connects again.
         one.connect(&there).await.unwrap();
+    }
+
+    /// Whoever is told of the end may panic, too: nothing of the connection stays.
+    #[tokio::test]
+    async fn an_end_that_panics_ends_the_connection() {
+        let (one, two) = (node("one@127.0.0.1").await, node("two@127.0.0.1").await);
+        let there = Target::new(two.name().clone()).on_port(two.port().unwrap());
+        one.connect(&there).await.unwrap();
+        let (sender, mut watcher) = (one.process(), two.process());
+        watcher.monitor(&sender.pid());
+        let waker = Waker::from(Arc::new(Bomb));
+        let mut received = pin!(watcher.recv());
+        let polled = received.as_mut().poll(&mut Context::from_waker(&waker));
+        assert!(polled.is_pending());
+        // The reader of the other node ends for it.
+        let link = two.shared.link(one.name().as_str()).unwrap();
+        link.stop.cancel();
+        let begun = Instant::now();
+        while !one.connected().is_empty() {
+            assert!(begun.elapsed() < Duration::from_secs(20), "it stays");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     /// Panics at the third signal that a reader takes.

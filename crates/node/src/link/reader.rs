@@ -63,7 +63,7 @@ pub(super) async fn run(
         unfinished.set(inbound.held());
         if since_pause >= PAUSE_AFTER && link.account.is_over() {
             since_pause = 0;
-            pause(shared, link, &mut inbound, &mut unfinished).await;
+            pause(shared, link, &stream, &mut inbound, &mut unfinished).await;
         }
         if turn >= READ_TURN {
             turn = 0;
@@ -102,7 +102,13 @@ pub(super) async fn run(
 
 /// Lets some time pass, because too much waits here of what came by this connection. Not when it is
 /// about to end: the peer's end is behind what it has sent.
-async fn pause(shared: &Shared, link: &Link, inbound: &mut Inbound, unfinished: &mut Unfinished) {
+async fn pause(
+    shared: &Shared,
+    link: &Link,
+    stream: &ReadHalf,
+    inbound: &mut Inbound,
+    unfinished: &mut Unfinished,
+) {
     link.say_slow();
     let pause = link.account.pause(|| link.is_awaited(shared));
     let mut pause = pin!(link.closing.run_until_cancelled(pause));
@@ -111,6 +117,10 @@ async fn pause(shared: &Shared, link: &Link, inbound: &mut Inbound, unfinished: 
         inbound.handle_timeout(link.now());
         inbound.lives(link.now());
         unfinished.set(inbound.held());
+        if stream.is_read_closed() {
+            // No more comes than is here already.
+            link.closing.cancel();
+        }
     }
     // The silence was ours.
     inbound.lives(link.now());

@@ -15,7 +15,8 @@ use std::io::{self, IoSlice};
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use tokio::io::AsyncReadExt as _;
+use futures_util::FutureExt;
+use tokio::io::{AsyncReadExt as _, Interest};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
@@ -159,6 +160,14 @@ impl ReadHalf {
                 read => return read,
             }
         }
+    }
+
+    /// Whether the peer is known to send nothing any more: what can be read yet is here. Where that is
+    /// not known, as under TLS, it is no.
+    pub(crate) fn is_read_closed(&self) -> bool {
+        let ready = self.tcp().map(|stream| stream.ready(Interest::READABLE));
+        let ready = ready.and_then(FutureExt::now_or_never);
+        ready.is_some_and(|ready| ready.is_ok_and(|ready| ready.is_read_closed()))
     }
 
     /// Waits until there may be something to read, or the end. Safe to drop.
