@@ -88,7 +88,7 @@ async fn welcome(shared: Arc<Shared>, stream: TcpStream, from: SocketAddr) {
     let done = acceptor::accept(&mut framed, me, &visit, step_limit).await;
     match done {
         Ok(connected) => {
-            shared.install(connected, framed, visit.number());
+            shared.install(connected, framed, Visited::Called(visit.number()));
         }
         Err(why) => tracing::info!("an incoming connection failed: {why} · from {from}"),
     }
@@ -145,9 +145,10 @@ impl Host for Visit {
     }
 
     fn proved(&self, peer: &NodeName) -> bool {
-        let state = self.shared.state_without(peer, self.number());
+        let number = self.number();
+        let state = self.shared.state_without(peer, Visited::Called(number));
         // Under the same lock: from now on there is a connection, here or on its way.
-        let goes_on = state.map(|mut state| state.caller_proved(peer));
+        let goes_on = state.map(|mut state| state.caller_proved(peer, number));
         goes_on.is_some()
     }
 }
@@ -164,9 +165,9 @@ impl Visit {
         admission.admits(caller) && (admission.allowed_hosts().is_empty() || vouched())
     }
 
-    fn number(&self) -> Visited {
+    fn number(&self) -> u64 {
         let number = self.caller().as_ref().map(|(_, number)| *number);
-        Visited::Called(number.unwrap_or_default())
+        number.unwrap_or_default()
     }
 
     fn caller(&self) -> MutexGuard<'_, Option<(NodeName, u64)>> {
@@ -176,8 +177,8 @@ impl Visit {
 
 impl Drop for Visit {
     fn drop(&mut self) {
-        if let Some((caller, _)) = self.caller().take() {
-            self.shared.state().caller_ended(&caller);
+        if let Some((caller, number)) = self.caller().take() {
+            self.shared.state().caller_ended(&caller, number);
             self.shared.state_changed();
         }
     }

@@ -299,14 +299,17 @@ mod tests {
             answer
         };
         let shared = &node.shared;
-        shared.state().caller_begins(&peer);
-        shared.state().caller_proved(&peer);
+        let number = shared.state().caller_begins(&peer);
+        shared.state().caller_proved(&peer, number);
+        let silent = shared.state().caller_begins(&peer);
         let limit = Instant::now() + Duration::from_secs(30);
         let (dialled, answer) = tokio::join!(shared.dial(&target, limit), answer);
         assert_eq!(answer, b"sfalse");
         assert_eq!(dialled.unwrap_err(), Reason::LostRace);
         // One that is over means nothing: what the peer thinks it has is gone.
-        shared.state().caller_ended(&peer);
-        assert!(!shared.state().has_proved(&peer));
+        shared.state().caller_ended(&peer, number);
+        assert!(!shared.state().has_proved(&peer) && shared.state().is_calling(&peer));
+        shared.state().caller_ended(&peer, silent);
+        assert!(!shared.state().is_calling(&peer));
     }
 }

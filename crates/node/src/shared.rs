@@ -87,8 +87,9 @@ pub(crate) struct State {
 #[derive(Clone, Copy, Debug, Default)]
 struct Callers {
     count: usize,
-    /// One has proved its cookie, and is told so: it has a connection as soon as it hears that.
-    proved: bool,
+    /// The number of the last that has proved its cookie, and is told so: it has a connection as soon as it
+    /// hears that. 0: none, or it has come to an end.
+    proved: u64,
 }
 
 /// How a connection came to be.
@@ -116,10 +117,10 @@ impl State {
         self.visits
     }
 
-    /// One of this name has proved its cookie.
-    pub(crate) fn caller_proved(&mut self, name: &NodeName) {
+    /// One of this name, with this number, has proved its cookie.
+    pub(crate) fn caller_proved(&mut self, name: &NodeName, number: u64) {
         if let Some(callers) = self.incoming.get_mut(name) {
-            callers.proved = true;
+            callers.proved = callers.proved.max(number);
         }
     }
 
@@ -127,13 +128,17 @@ impl State {
     pub(crate) fn has_proved(&self, name: &NodeName) -> bool {
         self.incoming
             .get(name)
-            .is_some_and(|callers| callers.proved)
+            .is_some_and(|callers| callers.proved != 0)
     }
 
-    /// One of this name has come to an end.
-    pub(crate) fn caller_ended(&mut self, name: &NodeName) {
+    /// One of this name, with this number, has come to an end: whether others are silent for long or not,
+    /// what it has proved is over.
+    pub(crate) fn caller_ended(&mut self, name: &NodeName, number: u64) {
         if let Some(callers) = self.incoming.get_mut(name) {
             callers.count -= 1;
+            if callers.proved == number {
+                callers.proved = 0;
+            }
             if callers.count == 0 {
                 self.incoming.remove(name);
             }
@@ -258,13 +263,14 @@ impl Shared {
             self.events.publish(&up, &mut then);
         }
         self.state_changed();
-        self.carry_out(then);
         link::spawn(Arc::clone(self), Arc::clone(&link), transport, rest);
         if self.settings.follow_tick_time && link.info.flags.contains(Flags::SPAWN) {
             let work = Work::AskingTickTime(link.info.peer.clone());
             let follow = rpc::follow_tick_time(Arc::clone(self), link);
             self.life.spawn(work, follow);
         }
+        // Last: a waker that panics leaves no connection that nobody runs.
+        self.carry_out(then);
         true
     }
 
@@ -307,12 +313,13 @@ impl Shared {
             self.tell_end(link, reason, &mut then);
         }
         self.state_changed();
-        self.carry_out(then);
         if self.settings.name_giver.as_ref() == Some(peer) {
             // The name was lent, and may be somebody else's next.
             self.life.closing.cancel();
             self.end_all();
         }
+        // Last, as somebody's waker may panic.
+        self.carry_out(then);
     }
 
     /// What ends with a connection that has just left `state.links`. The caller holds that lock: ups

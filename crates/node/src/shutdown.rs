@@ -1,5 +1,6 @@
 //! How a node ends in peace.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use trunkline_etf::Pid;
 use trunkline_proto::NodeName;
 
+use crate::link::Link;
 use crate::reach::deadline;
 use crate::shared::Shared;
 use crate::{DownReason, Node};
@@ -14,6 +16,9 @@ use crate::{DownReason, Node};
 /// So long after the limit the node's own tasks may take to end. They do so at once where nothing keeps
 /// them: a [`Resolve`](crate::Resolve) that blocks its thread does, and a waker that does.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// Of which tasks get so much: what they are is said before the rest is over.
+const GRACE_OF_TASKS: Duration = Duration::from_millis(900);
 
 /// How a shutdown went.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -60,16 +65,21 @@ impl Node {
     /// # Panics
     /// Outside of a tokio runtime.
     pub async fn shutdown(&self, limit: Duration) -> Shutdown {
-        let ending = end(Arc::clone(&self.shared), deadline(limit));
-        // It cannot panic; a runtime that ends has ended everything.
-        tokio::spawn(ending).await.unwrap_or_default()
+        let limit = deadline(limit);
+        let ending = tokio::spawn(end(Arc::clone(&self.shared), limit));
+        match timeout_at(limit + GRACE, ending).await {
+            Ok(Ok(shutdown)) => shutdown,
+            // It is in the hands of a waker that does not return, or the runtime ended under it.
+            Ok(Err(_)) | Err(_) => self.shared.unended(),
+        }
     }
 }
 
 async fn end(shared: Arc<Shared>, limit: Instant) -> Shutdown {
     let life = &shared.life;
     life.closing.cancel();
-    shared.end_processes();
+    // Everybody has heard of it when a waker has panicked; the rest is still to do.
+    guarded(|| shared.end_processes());
     life.processes.close();
     let _in_time = timeout_at(limit, life.processes.wait()).await.is_ok();
     for link in shared.links() {
@@ -79,16 +89,16 @@ async fn end(shared: Arc<Shared>, limit: Instant) -> Shutdown {
     over.await;
     let cut = shared.links().into_iter().map(|link| {
         let unsent = link.queued();
-        shared.end(&link, DownReason::Disconnected);
-        Cut {
-            peer: link.info.peer.clone(),
-            unsent,
+        // Again, where a waker has kept it from the rest.
+        if !guarded(|| shared.end(&link, DownReason::Disconnected)) {
+            guarded(|| shared.end(&link, DownReason::Disconnected));
         }
+        Cut::new(&link, unsent)
     });
     let cut = cut.collect();
-    life.stop.cancel();
+    guarded(|| life.stop.cancel());
     life.tasks.close();
-    let ended = timeout(GRACE, life.tasks.wait()).await;
+    let ended = timeout(GRACE_OF_TASKS, life.tasks.wait()).await;
     let shutdown = Shutdown {
         cut,
         processes: shared.processes.tasks(),
@@ -98,7 +108,46 @@ async fn end(shared: Arc<Shared>, limit: Instant) -> Shutdown {
     shutdown
 }
 
+/// Calls what may call somebody's waker; whether that did not panic.
+fn guarded(call: impl FnOnce()) -> bool {
+    let called = catch_unwind(AssertUnwindSafe(call)).is_ok();
+    if !called {
+        tracing::error!("a waker panicked while the node ended · look at what waits for the node");
+    }
+    called
+}
+
+impl Cut {
+    fn new(link: &Link, unsent: usize) -> Self {
+        Self {
+            peer: link.info.peer.clone(),
+            unsent,
+        }
+    }
+}
+
 impl Shared {
+    /// What there is when the time is up and the end has not come. Everything else is told to stop.
+    fn unended(self: &Arc<Self>) -> Shutdown {
+        let cut = self.links().into_iter();
+        let cut = cut.map(|link| Cut::new(&link, link.queued())).collect();
+        let mut tasks = self.life.unfinished();
+        tasks.push("the end of the node".to_owned());
+        let shutdown = Shutdown {
+            cut,
+            processes: self.processes.tasks(),
+            tasks,
+        };
+        // A waker may keep this thread too.
+        let shared = Arc::clone(self);
+        self.runtime.spawn(async move {
+            guarded(|| shared.life.stop.cancel());
+            guarded(|| shared.end_all());
+        });
+        self.name(&shutdown);
+        shutdown
+    }
+
     /// Says what has not ended.
     fn name(&self, shutdown: &Shutdown) {
         for pid in &shutdown.processes {

@@ -11,9 +11,13 @@ use trunkline_proto::Cookie;
 
 const SOON: Duration = Duration::from_secs(20);
 
+/// Longer than a busy machine takes to connect.
+const PATIENT: Duration = Duration::from_secs(60);
+
 async fn node() -> Node {
     Node::builder("one@127.0.0.1".parse().expect("a node name"))
         .cookie(Cookie::new("monster").expect("a cookie"))
+        .connect_timeout(PATIENT)
         .start()
         .await
         .expect("it starts")
@@ -65,8 +69,8 @@ async fn nobody_takes_anothers_alias_away() {
     assert_eq!(next(&mut me).await, Message::Term(term!(last)));
 }
 
-/// After `exit(Pid, kill)` a process is not alive, whatever its future does.
-#[tokio::test(flavor = "multi_thread")]
+/// After `exit(Pid, kill)` a process is not alive, whatever its future does: it has a thread for itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_is_to_end_is_not_alive() {
     let node = node().await;
     let me = node.process();
@@ -145,7 +149,8 @@ async fn a_node_sends_without_a_process() {
         let node = Node::builder(name.parse().expect("a node name"));
         let node = node.cookie(Cookie::new("monster").expect("a cookie"));
         let node = node.listen([std::net::Ipv4Addr::LOCALHOST.into()], 0);
-        node.epmd(None).start().await.expect("it starts")
+        let node = node.epmd(None).connect_timeout(PATIENT);
+        node.start().await.expect("it starts")
     };
     let (one, two) = (start("one@127.0.0.1").await, start("two@127.0.0.1").await);
     let there = Target::new(two.name().clone()).on_port(two.port().expect("it listens"));

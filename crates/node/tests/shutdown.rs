@@ -177,7 +177,9 @@ async fn both_ends_may_shut_down_at_once() {
 async fn what_is_half_way_ends_too() {
     let (go, wait) = std::sync::mpsc::channel::<()>();
     let wait = std::sync::Mutex::new(wait);
+    let (dialled, mut dialled_there) = tokio::sync::mpsc::unbounded_channel();
     let silent = peer(move |_wire| {
+        dialled.send(()).ok();
         wait.lock().expect("no panic").recv().ok();
     });
     let epmd = epmd();
@@ -188,7 +190,7 @@ async fn what_is_half_way_ends_too() {
         let one = one.clone();
         async move { one.connect(&silent).await }
     });
-    sleep(Duration::from_millis(20)).await;
+    dialled_there.recv().await.expect("it is dialled");
     let shutdown = timeout(PATIENT / 2, one.shutdown(PATIENT)).await;
     assert!(shutdown.expect("at once").is_clean());
     let dialled = timeout(PATIENT / 2, dial).await.expect("at once");
@@ -314,4 +316,153 @@ async fn what_never_ends_is_named_and_not_waited_for() {
     assert!(!shutdown.is_clean());
     let refused = dials.await.expect("no panic");
     refused.expect_err("the node has ended");
+}
+
+/// A process that has ended itself is over; its future is not, and ends with the node.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_future_of_a_process_that_ended_itself_ends_too() {
+    let epmd = epmd();
+    let one = node(&epmd, "one@127.0.0.1").await;
+    let (held, goes) = tokio::sync::oneshot::channel::<()>();
+    let waits = one.spawn(async move |process| {
+        process.end(());
+        let _held = held;
+        std::future::pending::<()>().await;
+    });
+    until(|| !one.is_alive(&waits)).await;
+    let shutdown = timeout(PATIENT / 2, one.shutdown(PATIENT)).await;
+    assert!(shutdown.expect("at once").is_clean());
+    timeout(PATIENT, goes).await.expect("it is dropped").ok();
+
+    let block = Arc::new(Block::default());
+    let one = node(&epmd, "two@127.0.0.1").await;
+    let blocks = Arc::clone(&block);
+    let pid = one.spawn(async move |process| {
+        process.end(());
+        blocks.enter();
+    });
+    until(|| block.entered.load(Ordering::Relaxed) > 0).await;
+    let shutdown = timeout(PATIENT, one.shutdown(Duration::from_millis(100))).await;
+    block.over.store(true, Ordering::Relaxed);
+    let shutdown = shutdown.expect("nobody waits for ever");
+    assert_eq!(shutdown.processes, [pid], "{shutdown:?}");
+}
+
+async fn until(is: impl Fn() -> bool) {
+    let becomes = async {
+        while !is() {
+            sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(PATIENT, becomes).await.expect("in time");
+}
+
+/// Somebody's waker.
+struct Calls<F>(F);
+
+impl<F: Fn() + Send + Sync + 'static> std::task::Wake for Calls<F> {
+    fn wake(self: Arc<Self>) {
+        (self.0)();
+    }
+}
+
+fn waker(what: impl Fn() + Send + Sync + 'static) -> std::task::Waker {
+    Arc::new(Calls(what)).into()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_waker_that_panics_keeps_nothing_alive() {
+    let epmd = epmd();
+    let (one, two) = (
+        node(&epmd, "one@127.0.0.1").await,
+        node(&epmd, "two@127.0.0.1").await,
+    );
+    let there = Target::new(two.name().clone());
+    one.connect(&there).await.expect("it connects");
+    let mut processes: Vec<_> = (0..20).map(|_| one.process()).collect();
+    let pids: Vec<_> = processes.iter().map(trunkline_node::Process::pid).collect();
+    let waker = waker(|| panic!("somebody's waker"));
+    let context = &mut std::task::Context::from_waker(&waker);
+    let mut receives: Vec<_> = processes.iter_mut().map(|it| Box::pin(it.recv())).collect();
+    for receives in &mut receives {
+        assert!(receives.as_mut().poll(context).is_pending());
+    }
+    let shutdown = timeout(PATIENT / 2, one.shutdown(PATIENT)).await;
+    assert!(shutdown.expect("at once").is_clean());
+    assert!(one.connected().is_empty());
+    assert!(pids.iter().all(|pid| !one.is_alive(pid)));
+    let port = one.port().expect("it listened");
+    assert!(
+        TcpStream::connect((Ipv4Addr::LOCALHOST, port))
+            .await
+            .is_err()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 6)]
+async fn a_waker_that_does_not_return_is_not_waited_for() {
+    let epmd = epmd();
+    let one = node(&epmd, "one@127.0.0.1").await;
+    let block = Arc::new(Block::default());
+    let blocks = Arc::clone(&block);
+    let waker = waker(move || blocks.enter());
+    let mut process = one.process();
+    let shutdown = {
+        let mut receives = std::pin::pin!(process.recv());
+        let context = &mut std::task::Context::from_waker(&waker);
+        assert!(receives.as_mut().poll(context).is_pending());
+        timeout(PATIENT, one.shutdown(Duration::from_millis(100))).await
+    };
+    block.over.store(true, Ordering::Relaxed);
+    assert!(!shutdown.expect("nobody waits for ever").is_clean());
+}
+
+/// The connection is there, and works, whatever who hears of it does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_subscriber_whose_waker_panics_leaves_no_dead_connection() {
+    let epmd = epmd();
+    let (one, two) = (
+        node(&epmd, "one@127.0.0.1").await,
+        node(&epmd, "two@127.0.0.1").await,
+    );
+    let mut events = one.monitor_nodes_of(NodeType::All);
+    let waker = waker(|| panic!("somebody's waker"));
+    let mut event = std::pin::pin!(events.next());
+    let context = &mut std::task::Context::from_waker(&waker);
+    assert!(event.as_mut().poll(context).is_pending());
+    let there = Target::new(two.name().clone());
+    // The dial itself may have been hurt by it.
+    one.connect(&there).await.ok();
+    until(|| !one.connected().is_empty()).await;
+    let mut inbox = two.process();
+    let outbox = one.process();
+    let hello = Term::atom("hello");
+    outbox.send(&inbox.pid(), &hello).await.expect("connected");
+    let came = timeout(PATIENT, inbox.recv()).await.expect("in time");
+    assert_eq!(came, Some(Message::Term(hello)));
+}
+
+/// Who waits for room on a connection that is lost hears that nothing was sent.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_message_that_waited_for_a_lost_connection_is_not_sent() {
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let deaf = peer(move |wire| {
+        let stream = wire.connect();
+        wait.lock().expect("no panic").recv().ok();
+        drop(stream);
+    });
+    let epmd = epmd();
+    let one = node(&epmd, "one@127.0.0.1").await;
+    one.connect(&deaf).await.expect("it connects");
+    let (to, large) = (support::pid(9), Term::binary(vec![7; 16 << 20]));
+    one.send(&to, &large).await.expect("connected");
+    let hello = Term::atom("hello");
+    let mut waits = std::pin::pin!(one.send(&to, &hello));
+    let context = &mut std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(waits.as_mut().poll(context).is_pending());
+    one.disconnect(&name("app@127.0.0.1"));
+    let sent = timeout(PATIENT, waits).await.expect("in time");
+    assert_eq!(sent, Err(trunkline_node::SendError::NotConnected));
+    drop(go);
 }

@@ -36,6 +36,7 @@ async fn node(text: &str) -> Node {
     let node = Node::builder(name(text)).cookie(cookie("monster"));
     let node = node.listen([Ipv4Addr::LOCALHOST.into()], 0).epmd(None);
     node.follow_tick_time(false)
+        .connect_timeout(PATIENT)
         .start()
         .await
         .expect("it starts")

@@ -14,39 +14,44 @@ use crate::shared::Shared;
 impl Shared {
     /// The process has ended: nobody finds it any more, and those who watch it are told. Nothing
     /// the second time.
-    pub(crate) fn ended(&self, inner: &Inner, reason: Term) {
+    pub(crate) fn ended(&self, inner: &Arc<Inner>, reason: Term) {
         let mut then = Then::default();
         self.end_of(inner, reason, &mut then);
         self.carry_out(then);
     }
 
-    /// Ends all processes of the node, and every one that begins from now on.
+    /// Ends all processes of the node, and every one that begins from now on. Wakers come after the last:
+    /// one that panics spares nobody.
     pub(crate) fn end_processes(&self) {
+        let mut then = Then::default();
         for inner in self.processes.close() {
-            self.shut_down(&inner);
+            inner.end(atom!("shutdown").into(), &mut then);
         }
+        for inner in self.processes.run_on() {
+            inner.abort();
+        }
+        self.carry_out(then);
     }
 
     /// A new process. Where the node ends, it does so too.
     pub(crate) fn new_process(&self, task: bool) -> Arc<Inner> {
         let (inner, lives) = self.processes.add(task);
         if !lives {
-            self.shut_down(&inner);
+            let mut then = Then::default();
+            inner.end(atom!("shutdown").into(), &mut then);
+            self.carry_out(then);
         }
         inner
     }
 
-    fn shut_down(&self, inner: &Inner) {
-        let mut then = Then::default();
-        inner.end(atom!("shutdown").into(), &mut then);
-        self.carry_out(then);
-    }
-
     /// What has to be told when a process has ended.
-    pub(crate) fn end_of(&self, inner: &Inner, reason: Term, then: &mut Then) {
+    pub(crate) fn end_of(&self, inner: &Arc<Inner>, reason: Term, then: &mut Then) {
         let Some((state, reason)) = inner.finish(reason) else {
             return;
         };
+        if inner.runs() && self.processes.runs_on(inner) {
+            inner.abort();
+        }
         let State {
             queue,
             waker,

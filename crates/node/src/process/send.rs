@@ -93,8 +93,7 @@ impl Node {
             shared.carry_out(then);
             return Ok(());
         }
-        let link = shared.connected_to(&node).await?;
-        link.room(&from).await;
+        let link = shared.with_room(&node, &from).await?;
         link.message(control, message.borrow())
     }
 }
@@ -272,6 +271,24 @@ impl Link {
 }
 
 impl Shared {
+    /// The connection to a node, as soon as `from` may send there.
+    async fn with_room(self: &Arc<Self>, node: &Atom, from: &Pid) -> Result<Arc<Link>, SendError> {
+        let mut lost: Option<Arc<Link>> = None;
+        loop {
+            let link = self.connected_to(node).await?;
+            link.room(from).await;
+            if !link.stop.is_cancelled() {
+                return Ok(link);
+            }
+            // It was lost meanwhile. Whoever ends it is about to take it off the list.
+            if lost.is_some_and(|lost| Arc::ptr_eq(&lost, &link)) {
+                return Err(SendError::NotConnected);
+            }
+            lost = Some(link);
+            tokio::task::yield_now().await;
+        }
+    }
+
     fn send_name_here(&self, name: Atom, message: &Term) -> Result<(), SendError> {
         if self.send_here(&PidOrName::Name(name), message) {
             Ok(())

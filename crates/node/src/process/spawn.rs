@@ -91,10 +91,11 @@ impl Process {
             node: self.shared.atom.clone(),
             target: inner.pid.clone().into(),
         };
-        if let Some(mut state) = self.inner.living() {
-            state.monitors.insert(reference.clone(), monitored);
-            drop(state);
-            inner.state().watchers.insert(reference.clone(), watcher);
+        // First there: who ends in between takes it away, as any monitor of his.
+        inner.state().watchers.insert(reference.clone(), watcher);
+        match self.inner.living() {
+            Some(mut state) => drop(state.monitors.insert(reference.clone(), monitored)),
+            None => drop(inner.state().watchers.remove(&reference)),
         }
         (self.shared.run(&inner, body), reference)
     }
@@ -121,6 +122,7 @@ impl Shared {
         let process = Process::new(Arc::clone(self), Arc::clone(inner));
         match watched(|| body(process)) {
             Ok(body) => {
+                inner.set_runs(true);
                 let running = Running {
                     body: Some(Box::pin(body)),
                     shared: Arc::clone(self),
@@ -173,7 +175,12 @@ impl<F> Running<F> {
                 );
             }
         }
+        self.inner.set_runs(false);
+        let was_over = self.inner.living().is_none();
         self.shared.ended(&self.inner, reason);
+        if was_over {
+            self.shared.processes.runs_no_more(&self.inner.pid);
+        }
     }
 }
 

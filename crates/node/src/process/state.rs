@@ -22,6 +22,8 @@ pub(crate) struct Inner {
     /// A task runs it; otherwise whoever holds its handle.
     task: bool,
     abort: OnceLock<AbortHandle>,
+    /// Its future is there.
+    runs: AtomicBool,
     /// There is a limit for what waits.
     limited: AtomicBool,
     /// What the process has taken out of its mailbox and not received, where it has one.
@@ -122,6 +124,7 @@ impl Inner {
             pid,
             task,
             abort: OnceLock::new(),
+            runs: AtomicBool::new(false),
             limited: AtomicBool::new(false),
             taken: AtomicUsize::new(0),
             taken_bytes: AtomicUsize::new(0),
@@ -142,6 +145,22 @@ impl Inner {
 
     pub(crate) const fn is_task(&self) -> bool {
         self.task
+    }
+
+    /// Whether its future is there: a process may end before that does.
+    pub(crate) fn runs(&self) -> bool {
+        self.runs.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_runs(&self, runs: bool) {
+        self.runs.store(runs, Ordering::Release);
+    }
+
+    /// Drops its future where that waits next.
+    pub(crate) fn abort(&self) {
+        if let Some(abort) = self.abort.get() {
+            abort.abort();
+        }
     }
 
     /// Whether it is to end.
@@ -301,9 +320,7 @@ impl Inner {
         if self.task {
             state.life = Life::Doomed(reason);
             drop(state);
-            if let Some(abort) = self.abort.get() {
-                abort.abort();
-            }
+            self.abort();
         } else {
             then.push(Outgoing::Ended(self.pid.clone()));
             // Whatever else ends it meanwhile.

@@ -24,6 +24,8 @@ pub(crate) struct Processes {
     pids: [RwLock<Numbers<Arc<Inner>>>; SHARDS],
     names: RwLock<HashMap<Atom, Arc<Inner>>>,
     references: [Mutex<References>; SHARDS],
+    /// Processes that ended themselves, whose futures run on: nobody finds them any more.
+    run_on: Mutex<Numbers<Arc<Inner>>>,
 }
 
 /// How many there are: what they have is theirs.
@@ -81,6 +83,7 @@ impl Processes {
             pids: Default::default(),
             names: RwLock::default(),
             references: Default::default(),
+            run_on: Mutex::default(),
         }
     }
 
@@ -150,13 +153,38 @@ impl Processes {
         }
     }
 
-    /// Those that are tasks and have not ended, in the order in which they began.
+    /// Those whose futures have not ended, in the order in which they began.
     pub(crate) fn tasks(&self) -> Vec<Pid> {
         let all = self.all();
         let tasks = all.iter().filter(|inner| inner.is_task());
         let mut pids: Vec<_> = tasks.map(|inner| inner.pid.clone()).collect();
+        pids.extend(self.run_on().iter().map(|inner| inner.pid.clone()));
         pids.sort_by_key(number);
+        pids.dedup();
         pids
+    }
+
+    /// A process has ended; where its future runs on it is kept in mind until that ends too. Whether the
+    /// node has ended meanwhile.
+    pub(crate) fn runs_on(&self, inner: &Arc<Inner>) -> bool {
+        let mut run_on = self.run_on.lock().unwrap_or_else(PoisonError::into_inner);
+        // Under the lock: either this sees that the future is gone, or who says so finds it here.
+        if inner.runs() {
+            run_on.insert(number(&inner.pid), Arc::clone(inner));
+        }
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    /// The future of a process that had ended before is gone.
+    pub(crate) fn runs_no_more(&self, pid: &Pid) {
+        let mut run_on = self.run_on.lock().unwrap_or_else(PoisonError::into_inner);
+        run_on.remove(&number(pid));
+    }
+
+    /// Those whose futures outlive them.
+    pub(crate) fn run_on(&self) -> Vec<Arc<Inner>> {
+        let run_on = self.run_on.lock().unwrap_or_else(PoisonError::into_inner);
+        run_on.values().cloned().collect()
     }
 
     pub(crate) fn all(&self) -> Vec<Arc<Inner>> {
