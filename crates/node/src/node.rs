@@ -11,6 +11,7 @@ use trunkline_proto::{Creation, NodeName, Reason};
 
 use crate::process::state::Life;
 use crate::shared::Shared;
+use crate::shutdown::guarded;
 use crate::{Nameless, NodeBuilder, Process, Target, WantsCookie};
 
 /// A node of an Erlang cluster, hidden from `nodes()` there and outside of `global`. A cheap handle;
@@ -30,8 +31,8 @@ struct Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.shared.end_processes();
-        self.shared.end_all();
+        guarded(|| self.shared.end_processes());
+        guarded(|| self.shared.end_all());
     }
 }
 

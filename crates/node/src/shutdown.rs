@@ -109,7 +109,7 @@ async fn end(shared: Arc<Shared>, limit: Instant) -> Shutdown {
 }
 
 /// Calls what may call somebody's waker; whether that did not panic.
-fn guarded(call: impl FnOnce()) -> bool {
+pub(crate) fn guarded(call: impl FnOnce()) -> bool {
     let called = catch_unwind(AssertUnwindSafe(call)).is_ok();
     if !called {
         tracing::error!("a waker panicked while the node ended · look at what waits for the node");

@@ -399,6 +399,23 @@ async fn a_waker_that_panics_keeps_nothing_alive() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_node_that_is_dropped_ends_whatever_wakers_do() {
+    let epmd = epmd();
+    let one = node(&epmd, "one@127.0.0.1").await;
+    let two = node(&epmd, "two@127.0.0.1").await;
+    let there = Target::new(two.name().clone());
+    one.connect(&there).await.expect("it connects");
+    until(|| !two.connected().is_empty()).await;
+    let mut process = one.process();
+    let waker = waker(|| panic!("somebody's waker"));
+    let mut receives = std::pin::pin!(process.recv());
+    let context = &mut std::task::Context::from_waker(&waker);
+    assert!(receives.as_mut().poll(context).is_pending());
+    drop(one);
+    until(|| two.connected().is_empty()).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 6)]
 async fn a_waker_that_does_not_return_is_not_waited_for() {
     let epmd = epmd();
