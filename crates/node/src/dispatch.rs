@@ -13,7 +13,7 @@ pub(crate) use answering::alias_in;
 
 use crate::mailbox::Body;
 use crate::process::ending::exit;
-use crate::process::state::{By, Watcher};
+use crate::process::state::{By, Inner, Watcher};
 use crate::process::table::Via;
 use crate::process::{Outgoing, Then};
 use crate::shared::Shared;
@@ -109,8 +109,14 @@ impl Shared {
                 from,
                 to,
                 reference,
-            } => then.extend(self.watched(from, to, reference)),
-            Control::DemonitorP { to, reference, .. } => self.unwatched(&to, &reference),
+            } => {
+                let found = processes.find_any(&to);
+                then.extend(self.watched(found.as_deref(), from, to, reference));
+            }
+            Control::DemonitorP { to, reference, .. } => {
+                let found = processes.find_any(&to);
+                self.unwatched(found.as_deref(), &to, &reference);
+            }
             Control::MonitorPExit {
                 to,
                 reference,
@@ -172,9 +178,14 @@ impl Shared {
         Some(exit(to, from, atom!("noproc").into()))
     }
 
-    /// Somebody monitors a process of ours.
-    fn watched(&self, from: Pid, to: PidOrName, reference: Reference) -> Option<Outgoing> {
-        let found = self.processes.find_any(&to);
+    /// Somebody monitors a process of ours: the one that was found by that name.
+    fn watched(
+        &self,
+        found: Option<&Inner>,
+        from: Pid,
+        to: PidOrName,
+        reference: Reference,
+    ) -> Option<Outgoing> {
         if found.is_none() && self.answers_for(&to) {
             return None;
         }
@@ -190,16 +201,11 @@ impl Shared {
         refused.map(|watcher| watcher.down_of(&nobody, reference, atom!("noproc").into()))
     }
 
-    /// By name it is monitored as long as it is the one: the name may have gone to another since.
-    fn unwatched(&self, to: &PidOrName, reference: &Reference) {
-        let there = |inner: &crate::process::state::Inner| {
-            inner.state().watchers.remove(reference).is_some()
-        };
-        if self
-            .processes
-            .find_any(to)
-            .is_some_and(|inner| there(&inner))
-        {
+    /// By name it is monitored as long as it is the one: the name may have gone to another since it was given to the one that
+    /// was found.
+    fn unwatched(&self, found: Option<&Inner>, to: &PidOrName, reference: &Reference) {
+        let there = |inner: &Inner| inner.state().watchers.remove(reference).is_some();
+        if found.is_some_and(there) {
             return;
         }
         if let PidOrName::Name(_) = to {
@@ -223,7 +229,7 @@ impl Shared {
         }
     }
 
-    fn alias_may_end(&self, inner: &crate::process::state::Inner, reference: &Reference) {
+    fn alias_may_end(&self, inner: &Inner, reference: &Reference) {
         if !inner.state().aliases.contains_key(reference) {
             self.processes.unroute(reference);
         }

@@ -203,6 +203,11 @@ impl Shared {
 }
 
 impl Link {
+    /// Whether the other node sends to aliases.
+    pub(crate) fn takes_aliases(&self) -> bool {
+        self.info.flags.contains(Flags::ALIAS)
+    }
+
     /// Queues a signal, in the form that the connection has.
     pub(crate) fn signal(&self, control: Control) -> Result<(), SendError> {
         self.signal_of(None, control)
@@ -232,23 +237,9 @@ impl Link {
         pushed.map_err(|_| SendError::TooLarge)
     }
 
-    /// Queues a signal and a message behind it, both of `from`, who has waited for
-    /// [`room`](Self::room), in the form that the connection has.
-    pub(crate) fn message_after(
-        &self,
-        from: &Pid,
-        signal: Control,
-        control: Control,
-        message: &Term,
-    ) -> Result<(), SendError> {
-        let (signal, control) = (self.fitted(signal), self.fitted(control));
-        self.push_both(from, &signal, &control, message)
-            .map_err(|_| SendError::TooLarge)
-    }
-
     /// The form that the connection has, of what has no reason in it.
     #[inline]
-    fn fitted(&self, control: Control) -> Control {
+    pub(crate) fn fitted(&self, control: Control) -> Control {
         if control.fits(self.info.flags) {
             control
         } else {

@@ -118,6 +118,26 @@ impl Batch<'_> {
                 self.message(&to, payload);
             }
             (Control::RegSend { to, .. }, Some(payload)) => self.named(to, payload),
+            // Nobody can tell whether a monitor comes, or goes, before what came before it.
+            (
+                Control::MonitorP {
+                    from,
+                    to,
+                    reference,
+                },
+                None,
+            ) => {
+                let shared = self.shared;
+                let found = self.find(&to);
+                let refused = shared.watched(found, from, to, reference);
+                self.then.extend(refused);
+                self.shared.settle(&mut self.then);
+            }
+            (Control::DemonitorP { to, reference, .. }, None) => {
+                let shared = self.shared;
+                let found = self.find(&to);
+                shared.unwatched(found, &to, &reference);
+            }
             (control, payload) => {
                 // It must not overtake what came before it.
                 if let Some(to) = receiver(&control) {
@@ -181,21 +201,34 @@ impl Batch<'_> {
     }
 
     fn named(&mut self, to: Atom, payload: RawTerm) {
-        let place = match &self.memory.last_name {
-            Some((name, place)) if *name == to => Some(*place),
-            _ => {
-                let found = self.shared.processes.find_name(&to);
-                found.map(|inner| self.place_for(inner))
-            }
-        };
-        match place {
+        match self.place_of_name(&to) {
             Some(place) => {
-                self.memory.last_name = Some((to, place));
                 self.by_pid = false;
                 self.put(place, payload);
             }
             None => self.nobodys(&to.into(), payload),
         }
+    }
+
+    /// Where the messages of the process with this name are gathered.
+    fn place_of_name(&mut self, name: &Atom) -> Option<usize> {
+        if let Some((last, place)) = &self.memory.last_name
+            && last == name
+        {
+            return Some(*place);
+        }
+        let inner = self.shared.processes.find_name(name)?;
+        let place = self.place_for(inner);
+        self.memory.last_name = Some((name.clone(), place));
+        Some(place)
+    }
+
+    fn find(&mut self, who: &PidOrName) -> Option<&Inner> {
+        let place = match who {
+            PidOrName::Pid(pid) => self.place_of(pid)?,
+            PidOrName::Name(name) => self.place_of_name(name)?,
+        };
+        Some(&self.memory.boxes.get(place)?.inner)
     }
 
     fn nobodys(&mut self, to: &PidOrName, payload: RawTerm) {

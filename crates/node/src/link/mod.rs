@@ -1,6 +1,7 @@
 //! One live connection. `reader` and `writer` are its two tasks; `queue` is between the writer and
 //! everybody who sends.
 
+mod again;
 mod clock;
 mod queue;
 mod reader;
@@ -25,7 +26,8 @@ use trunkline_proto::conn::{Origin, Outbound, Payload, PushError, Queued, Sendin
 use trunkline_proto::control::Control;
 use trunkline_proto::handshake::Connected;
 
-use self::queue::Queue;
+use self::again::Again;
+use self::queue::{Queue, Sends};
 use self::wire::Wire;
 use crate::DownReason;
 use crate::budget::{Account, Budget};
@@ -33,6 +35,8 @@ use crate::gate::Gate;
 use crate::lifetime::Work;
 use crate::shared::{Shared, Visited};
 use crate::transport::Transport;
+
+pub(crate) use self::again::Called;
 
 /// So many bytes may wait that were sent by those who do not wait. What others have queued, who waited
 /// for room, does not count.
@@ -129,29 +133,43 @@ impl Link {
         })
     }
 
-    /// The same with a control message that `from` sends again: [`Control::encoded`].
-    pub(crate) fn push_again(
+    /// Queues `{First, Second}`, as [`push`](Self::push).
+    pub(crate) fn push_pair(
         &self,
         from: &Pid,
-        control: &[u8],
-        message: &Term,
+        control: &Control,
+        (first, second): (&Term, &Term),
     ) -> Result<(), PushError> {
-        self.append(waited(None), |out, now, _| {
-            out.push_again(now, from, control, message)
+        self.append(waited(Some(from)), |out, now, origin| {
+            out.push_of(now, origin, control, Payload::Pair(first, second))
         })
     }
 
-    /// Queues a signal and a message behind it, both of `from`, who has waited for [`room`](Self::room).
-    pub(crate) fn push_both(
-        &self,
-        from: &Pid,
-        signal: &Control,
-        control: &Control,
-        message: &Term,
-    ) -> Result<(), PushError> {
-        self.append(waited(Some(from)), |out, now, origin| {
-            out.push_of(now, origin, signal, Payload::None)?;
-            out.push_of(now, origin, control, Payload::Term(message))
+    /// Queues a message from one process to another, as [`push`](Self::push).
+    pub(crate) fn send(&self, from: &Pid, to: &Pid, message: &Term) -> Result<(), PushError> {
+        self.append(waited(None), |Sends { out, again }, now, _| {
+            let control = || self.send_control(from.clone(), to.clone());
+            let control = again.send(from, to, control);
+            out.push_again(now, from, true, control, Payload::Term(message))
+        })
+    }
+
+    /// Queues the monitor and the request of a call, as [`push`](Self::push).
+    pub(crate) fn call(&self, called: Called<'_>, request: &Term) -> Result<(), PushError> {
+        self.append(waited(None), |Sends { out, again }, now, _| {
+            let control = || self.fitted(called.control());
+            again.call((out, now), called, request, control)
+        })
+    }
+
+    /// Queues that a call is over: its monitor is taken back.
+    pub(crate) fn call_ends(&self, called: Called<'_>) -> Result<(), PushError> {
+        let origin = Origin {
+            from: None,
+            waited: false,
+        };
+        self.append(origin, |Sends { out, again }, now, _| {
+            again.call_ends((out, now), called)
         })
     }
 
@@ -177,13 +195,13 @@ impl Link {
         &self,
         origin: Origin<'a>,
         append: impl FnOnce(
-            &mut Outbound,
+            &mut Sends,
             trunkline_proto::Instant,
             Origin<'a>,
         ) -> Result<Queued, PushError>,
     ) -> Result<(), PushError> {
         let now = || self.now();
-        let append = |out: &mut Outbound, now| append(out, now, origin);
+        let append = |out: &mut Sends, now| append(out, now, origin);
         let at_once = |bytes| origin.waited && self.answers(bytes);
         let forced = self.queue.push(now, append, at_once)?;
         // A peer that leaves so much unread is given up: answers to its own requests cannot wait.
@@ -259,7 +277,9 @@ impl Link {
     /// for as long as he sends nothing else.
     fn forget(&self) {
         self.wire.clear();
-        self.queue.lock().clear();
+        let mut sends = self.queue.lock();
+        sends.clear();
+        sends.again = Again::default();
     }
 
     pub(crate) fn set_tick_time(&self, tick_time: Duration) {

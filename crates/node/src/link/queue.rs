@@ -1,5 +1,7 @@
 //! What waits to be written, and who waits until less does.
 
+use std::fmt;
+use std::ops::{Deref, DerefMut};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,13 +11,15 @@ use trunkline_etf::Pid;
 use trunkline_proto::Instant;
 use trunkline_proto::conn::{Outbound, Portion, PushError, Queued};
 
+use super::again::Again;
+
 /// With so much before its message a sender that can wait waits; OTP's `+zdbbl` is 1 MiB too.
 pub(super) const BUSY: usize = 1 << 20;
 
 /// The sending half, and whom to wake.
 #[derive(Debug)]
 pub(super) struct Queue {
-    out: Mutex<Outbound>,
+    out: Mutex<Sends>,
     /// There is something to write: it was empty.
     filled: Notify,
     /// More than [`BUSY`] waits. Whoever wants to send has to look closer.
@@ -26,10 +30,37 @@ pub(super) struct Queue {
     waiting: AtomicUsize,
 }
 
+/// The sending half, and what is known of those who send.
+pub(super) struct Sends {
+    pub(super) out: Outbound,
+    pub(super) again: Again,
+}
+
+impl Deref for Sends {
+    type Target = Outbound;
+
+    fn deref(&self) -> &Outbound {
+        &self.out
+    }
+}
+
+impl DerefMut for Sends {
+    fn deref_mut(&mut self) -> &mut Outbound {
+        &mut self.out
+    }
+}
+
+impl fmt::Debug for Sends {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.out.fmt(f)
+    }
+}
+
 impl Queue {
     pub(super) fn new(out: Outbound) -> Self {
+        let again = Again::default();
         Self {
-            out: Mutex::new(out),
+            out: Mutex::new(Sends { out, again }),
             filled: Notify::new(),
             busy: AtomicBool::new(false),
             shorter: Notify::new(),
@@ -43,7 +74,7 @@ impl Queue {
     pub(super) fn push(
         &self,
         now: impl FnOnce() -> Instant,
-        append: impl FnOnce(&mut Outbound, Instant) -> Result<Queued, PushError>,
+        append: impl FnOnce(&mut Sends, Instant) -> Result<Queued, PushError>,
         at_once: impl FnOnce(usize) -> bool,
     ) -> Result<usize, PushError> {
         let mut out = self.lock();
@@ -123,7 +154,7 @@ impl Queue {
         !portion.is_empty()
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, Outbound> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Sends> {
         self.out.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -234,7 +265,7 @@ mod tests {
         };
         let (term, mut wakes) = (Term::atom("small"), 0);
         for _ in 0..5000 {
-            let push = |out: &mut Outbound, now| out.push(now, &control, Payload::Term(&term));
+            let push = |out: &mut Sends, now| out.push(now, &control, Payload::Term(&term));
             queue
                 .push(|| Instant::ZERO, push, |_| false)
                 .expect("small");
@@ -267,7 +298,7 @@ mod tests {
                 token: None,
             };
             let term = Term::binary(vec![0; len]);
-            let push = |out: &mut Outbound, now| out.push(now, &control, Payload::Term(&term));
+            let push = |out: &mut Sends, now| out.push(now, &control, Payload::Term(&term));
             queue
                 .push(|| Instant::ZERO, push, |_| false)
                 .expect("small");

@@ -185,6 +185,7 @@ mod tests {
     use trunkline_proto::control::Control;
     use trunkline_proto::{Flags, Instant};
 
+    use super::super::queue::Sends;
     use super::*;
     use crate::transport::Transport;
 
@@ -214,7 +215,7 @@ mod tests {
             to: pid(2),
             token: None,
         };
-        let append = |out: &mut Outbound, now| out.push(now, &control, Payload::Term(message));
+        let append = |out: &mut Sends, now| out.push(now, &control, Payload::Term(message));
         queue
             .push(|| Instant::ZERO, append, |_| true)
             .expect("it is small");

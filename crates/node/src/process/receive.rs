@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::LazyLock;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -226,6 +227,8 @@ impl Process {
 
     /// Takes all that waits; `false` when the process has ended.
     fn poll_refill(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        let epoch = || self.shared.epoch.load(Ordering::Acquire);
+        self.recent.renew(epoch);
         let received = &mut self.received;
         if received.turn >= TURN {
             received.turn = 0;

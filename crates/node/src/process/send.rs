@@ -1,31 +1,20 @@
 //! Sending.
 
 use std::borrow::Borrow;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use thiserror::Error;
 use trunkline_etf::{Atom, Pid, Reference, Term};
-use trunkline_proto::NodeName;
+use trunkline_proto::conn::PushError;
 use trunkline_proto::control::{Control, PidOrName};
+use trunkline_proto::{Flags, NodeName};
 
 use super::{Dest, Process, Then};
 use crate::Node;
 use crate::link::Link;
 use crate::mailbox::Body;
 use crate::shared::Shared;
-
-/// The connection that was used last, as long as connections are as they were, and what goes before a
-/// message to the process that was sent to last.
-#[derive(Debug, Default)]
-pub(super) struct Recent(Mutex<Option<Route>>);
-
-#[derive(Debug)]
-struct Route {
-    epoch: u64,
-    link: Arc<Link>,
-    to: Option<(Pid, Vec<u8>)>,
-}
 
 /// Why a message did not leave. Nothing of it was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -118,8 +107,8 @@ impl Process {
                 self.shared.send_here(&pid.clone().into(), message);
                 Ok(())
             }
-            Dest::Pid(pid) => match self.send_again(pid, message) {
-                Some(sent) => sent,
+            Dest::Pid(pid) => match self.known(pid.node.as_bytes()) {
+                Some(link) => sent(link.send(&self.inner.pid, pid, message)),
                 None => self.send_away(pid, message).await,
             },
             Dest::Name(name) => self.shared.send_name_here(name, message),
@@ -127,14 +116,14 @@ impl Process {
                 self.shared.send_here(&PidOrName::Name(name), message);
                 Ok(())
             }
-            Dest::NameAt(name, node) => {
-                let link = self.link_to(&atom_of(node)?).await?;
-                let control = Control::RegSend {
-                    from: self.inner.pid.clone(),
-                    to: name,
-                    token: None,
-                };
-                push(&link, &self.inner.pid, &control, message)
+            Dest::NameAt(to, node) => {
+                let (from, token) = (self.inner.pid.clone(), None);
+                let control = Control::RegSend { from, to, token };
+                let push = |link: &Link| sent(link.push(&self.inner.pid, &control, message));
+                match self.known(node.as_str().as_bytes()) {
+                    Some(link) => push(link),
+                    None => push(&*self.link_to(&atom_of(node)?).await?),
+                }
             }
             Dest::Alias(alias) => self.send_alias(alias, message).await,
         }
@@ -142,23 +131,15 @@ impl Process {
 
     async fn send_away(&self, to: &Pid, message: &Term) -> Result<(), SendError> {
         let link = self.link_to(&to.node).await?;
-        let control = link.send_control(self.inner.pid.clone(), to.clone());
-        self.recent.sends(&link, to, &control);
-        push(&link, &self.inner.pid, &control, message)
+        sent(link.send(&self.inner.pid, to, message))
     }
 
-    /// Sends to the process that was sent to last, if nothing has changed and nobody has to wait.
-    fn send_again(&self, to: &Pid, message: &Term) -> Option<Result<(), SendError>> {
-        let recent = self.recent.lock();
-        let route = recent.as_ref()?;
-        let (last, control) = route.to.as_ref()?;
-        let same = last == to
-            && route.epoch == self.shared.epoch.load(Ordering::Acquire)
-            && !route.link.is_busy();
-        same.then(|| {
-            let sent = route.link.push_again(&self.inner.pid, control, message);
-            sent.map_err(|_| SendError::TooLarge)
-        })
+    /// The connection to a node, if this process has sent by it and need not wait.
+    #[inline]
+    fn known(&self, node: &[u8]) -> Option<&Link> {
+        let epoch = self.shared.epoch.load(Ordering::Acquire);
+        let known = self.recent.known(epoch, node);
+        known.filter(|link| !link.is_busy())
     }
 
     async fn send_alias(&self, alias: &Reference, message: &Term) -> Result<(), SendError> {
@@ -169,13 +150,20 @@ impl Process {
             self.shared.carry_out(then);
             return Ok(());
         }
-        let link = self.link_to(alias.node()).await?;
-        let control = Control::AliasSend {
+        let control = self.to_alias(alias);
+        let push = |link: &Link| sent(link.push(&self.inner.pid, &control, message));
+        match self.known(alias.node().as_bytes()) {
+            Some(link) => push(link),
+            None => push(&*self.link_to(alias.node()).await?),
+        }
+    }
+
+    fn to_alias(&self, alias: &Reference) -> Control {
+        Control::AliasSend {
             from: self.inner.pid.clone(),
             alias: alias.clone(),
             token: None,
-        };
-        push(&link, &self.inner.pid, &control, message)
+        }
     }
 
     /// Answers a call of a `gen_server`'s client: `gen_server:reply(From, Reply)`, where a message
@@ -190,8 +178,16 @@ impl Process {
         let Some(pid) = caller.as_pid() else {
             return Ok(());
         };
-        let answer = Term::tuple([tag.clone(), reply.into()]);
-        match crate::dispatch::alias_in(tag) {
+        let (alias, reply) = (crate::dispatch::alias_in(tag), reply.into());
+        if let Some(link) = self.known(pid.node.as_bytes())
+            && let Some(alias) = alias.filter(|_| link.takes_aliases())
+            && *alias.node() == pid.node
+        {
+            let (from, control) = (&self.inner.pid, self.to_alias(alias));
+            return sent(link.push_pair(from, &control, (tag, &reply)));
+        }
+        let answer = Term::tuple([tag.clone(), reply]);
+        match alias {
             Some(alias) if self.shared.takes_aliases(&pid.node) => {
                 self.send_alias(alias, &answer).await
             }
@@ -200,7 +196,7 @@ impl Process {
     }
 
     /// The connection to a node, as soon as this process may send there.
-    pub(super) async fn link_to(&self, node: &Atom) -> Result<Arc<Link>, SendError> {
+    pub(crate) async fn link_to(&self, node: &Atom) -> Result<Arc<Link>, SendError> {
         let epoch = self.shared.epoch.load(Ordering::Acquire);
         let mut recent = self.recent.get(epoch, node);
         loop {
@@ -221,48 +217,11 @@ impl Process {
     }
 }
 
-impl Recent {
-    fn get(&self, epoch: u64, node: &Atom) -> Option<Arc<Link>> {
-        match &*self.lock() {
-            Some(route) if route.epoch == epoch && route.link.atom == *node => {
-                Some(Arc::clone(&route.link))
-            }
-            _ => None,
-        }
-    }
-
-    fn set(&self, epoch: u64, link: &Arc<Link>) {
-        *self.lock() = Some(Route {
-            epoch,
-            link: Arc::clone(link),
-            to: None,
-        });
-    }
-
-    /// What goes before a message to this process, for the next one. (SEND says not who sends.)
-    fn sends(&self, link: &Arc<Link>, to: &Pid, control: &Control) {
-        if let Some(route) = &mut *self.lock()
-            && Arc::ptr_eq(&route.link, link)
-            && let Control::SendSender { .. } = control
-        {
-            route.to = Some((to.clone(), control.encoded()));
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<Route>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl Link {
     /// SEND_SENDER where the other node knows it.
     pub(crate) fn send_control(&self, from: Pid, to: Pid) -> Control {
         let token = None;
-        if self
-            .info
-            .flags
-            .contains(trunkline_proto::Flags::SEND_SENDER)
-        {
+        if self.info.flags.contains(Flags::SEND_SENDER) {
             Control::SendSender { from, to, token }
         } else {
             Control::Send { to, token }
@@ -317,9 +276,8 @@ impl Shared {
     }
 }
 
-fn push(link: &Link, from: &Pid, control: &Control, message: &Term) -> Result<(), SendError> {
-    link.push(from, control, message)
-        .map_err(|_| SendError::TooLarge)
+fn sent(pushed: Result<(), PushError>) -> Result<(), SendError> {
+    pushed.map_err(|_| SendError::TooLarge)
 }
 
 pub(crate) fn atom_of(node: &NodeName) -> Result<Atom, SendError> {

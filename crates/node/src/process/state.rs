@@ -13,6 +13,7 @@ use trunkline_etf::{Atom, Pid, Reference, Term, atom};
 use trunkline_proto::control::{Control, PidOrName};
 
 use super::alias::AliasMode;
+use super::few::Few;
 use super::{Outgoing, Then};
 use crate::mailbox::{Body, Event, MaxMailbox, Queue, WhenFull};
 
@@ -45,7 +46,7 @@ pub(crate) struct State {
     /// Links that are given up, until the other side has acknowledged it.
     pub(crate) unlinking: HashMap<Pid, u64>,
     pub(crate) monitors: HashMap<Reference, Monitored>,
-    pub(crate) watchers: HashMap<Reference, Watcher>,
+    pub(crate) watchers: Few<Reference, Watcher>,
     /// How often each node is monitored.
     pub(crate) nodes: HashMap<Atom, u32>,
     pub(crate) aliases: HashMap<Reference, AliasMode>,

@@ -22,7 +22,7 @@ pub(crate) struct Processes {
     /// No process lives any more: one that begins ends at once.
     closed: AtomicBool,
     pids: [RwLock<Numbers<Arc<Inner>>>; SHARDS],
-    names: RwLock<HashMap<Atom, Arc<Inner>>>,
+    names: RwLock<HashMap<Atom, Arc<Inner>, BuildHasherDefault<NumberHasher>>>,
     references: [Mutex<References>; SHARDS],
     /// Processes that ended themselves, whose futures run on: nobody finds them any more.
     run_on: Mutex<Numbers<Arc<Inner>>>,
@@ -377,7 +377,7 @@ fn low(n: u64, bits: u32) -> u32 {
     u32::try_from(n & ((1 << bits) - 1)).expect("masked to 32 bits at most")
 }
 
-/// Numbers that this node gave out itself need no defence against those who choose them.
+/// Numbers and names that this node gave out itself need no defence against those who choose them.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct NumberHasher(u64);
 
@@ -387,7 +387,11 @@ impl Hasher for NumberHasher {
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
+        let (words, rest) = bytes.as_chunks::<8>();
+        for word in words {
+            self.write_u64(u64::from_le_bytes(*word));
+        }
+        for byte in rest {
             self.write_u64(u64::from(*byte));
         }
     }

@@ -6,7 +6,7 @@ use trunkline_etf::{Pid, Sink, Term};
 use super::chunks::Chunks;
 use super::frame::VERSION;
 use super::scratch::Scratch;
-use crate::control::Control;
+use crate::control::{Control, SMALL_TUPLE};
 
 /// What goes with a control message.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +18,11 @@ pub enum Payload<'a> {
     /// A term that was encoded before, without a version byte and without cached atoms: one message
     /// for many peers is encoded once.
     Encoded(&'a Bytes),
+    /// A term of which the last part is one, and the bytes before that are there already, encoded as above: what a
+    /// caller says again with each request.
+    Last(&'a [u8], &'a Term),
+    /// `{First, Second}`: an answer and what it answers.
+    Pair(&'a Term, &'a Term),
 }
 
 /// Who sends a message, and whether he waited for his turn.
@@ -76,6 +81,17 @@ pub(super) fn encode(
         Payload::Encoded(bytes) => {
             out.put(version);
             out.put_shared(bytes, || bytes.clone());
+        }
+        Payload::Last(bytes, term) => {
+            out.put(version);
+            out.put(bytes);
+            term.encode_bare(out);
+        }
+        Payload::Pair(first, second) => {
+            out.put(version);
+            out.put(&[SMALL_TUPLE, 2]);
+            first.encode_bare(out);
+            second.encode_bare(out);
         }
     }
     head

@@ -5,7 +5,7 @@ use core::fmt;
 use core::time::Duration;
 
 use bytes::{BufMut, Bytes};
-use trunkline_etf::{Pid, Term};
+use trunkline_etf::Pid;
 
 use super::fragments::FragmentId;
 use super::frame::{HEADER, VERSION};
@@ -140,17 +140,18 @@ impl Outbound {
         self.push_head(now, sender, forced, Head::Control(control), payload)
     }
 
-    /// As [`push`](Self::push), with a control message that `from` sends again: as
-    /// [`Control::encoded`] gave it, one that has a payload.
+    /// As [`push_of`](Self::push_of), with a control message that was encoded before
+    /// ([`Control::encoded`]): whether it has a payload is the caller's to know. `from` sends it.
     pub fn push_again(
         &mut self,
         now: Instant,
         from: &Pid,
+        waited: bool,
         control: &[u8],
-        payload: &Term,
+        payload: Payload<'_>,
     ) -> Result<Queued, PushError> {
-        let (from, payload) = (Sender::Process(from), Payload::Term(payload));
-        self.push_head(now, from, false, Head::Encoded(control), payload)
+        let from = Sender::Process(from);
+        self.push_head(now, from, !waited, Head::Encoded(control), payload)
     }
 
     fn push_head(

@@ -135,7 +135,7 @@ impl Fields for Count {
 pub(super) struct Write<'a, S>(pub(super) &'a mut S);
 
 // `erl_ext_dist`: the tags of what control messages consist of.
-pub(super) const SMALL_TUPLE: u8 = 104;
+pub(crate) const SMALL_TUPLE: u8 = 104;
 pub(super) const SMALL_INTEGER: u8 = 97;
 pub(super) const NEW_PID: u8 = 88;
 pub(super) const NEWER_REFERENCE: u8 = 90;

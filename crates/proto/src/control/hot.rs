@@ -6,7 +6,7 @@ use super::fields::{
     ATOM_CACHE_REF, ATOM_UTF8, NEW_PID, NEWER_REFERENCE, SMALL_ATOM_UTF8, SMALL_INTEGER,
     SMALL_TUPLE,
 };
-use super::{Control, op};
+use super::{Control, PidOrName, op};
 use crate::wire::Reader;
 
 /// Where the atoms of a control message come from.
@@ -19,8 +19,9 @@ pub(crate) struct Names<'a> {
 }
 
 impl Control {
-    /// SEND, SEND_SENDER, REG_SEND and ALIAS_SEND without a trace token, as OTP writes them, at the
-    /// front of `reader`. `None`, and nothing taken, for anything else: sound or not, that is a term.
+    /// SEND, SEND_SENDER, REG_SEND and ALIAS_SEND without a trace token, MONITOR_P and DEMONITOR_P, as OTP
+    /// writes them, at the front of `reader`. `None`, and nothing taken, for anything else: sound or not, that is a
+    /// term.
     #[inline]
     pub(crate) fn hot(reader: &mut Reader<'_>, names: Names<'_>) -> Option<Self> {
         let mut ahead = *reader;
@@ -54,6 +55,16 @@ impl Control {
                 alias: reference(&mut ahead, names)?,
                 token: None,
             },
+            (op::MONITOR_P, 4) => Self::MonitorP {
+                from: pid(&mut ahead, names)?,
+                to: process(&mut ahead, names)?,
+                reference: reference(&mut ahead, names)?,
+            },
+            (op::DEMONITOR_P, 4) => Self::DemonitorP {
+                from: pid(&mut ahead, names)?,
+                to: process(&mut ahead, names)?,
+                reference: reference(&mut ahead, names)?,
+            },
             _ => return None,
         };
         *reader = ahead;
@@ -73,6 +84,13 @@ fn pid(reader: &mut Reader<'_>, names: Names<'_>) -> Option<Pid> {
         serial: reader.u32()?,
         creation: reader.u32()?,
     })
+}
+
+fn process(reader: &mut Reader<'_>, names: Names<'_>) -> Option<PidOrName> {
+    match reader.rest() {
+        [NEW_PID, ..] => pid(reader, names).map(PidOrName::Pid),
+        _ => atom(reader, names).map(PidOrName::Name),
+    }
 }
 
 fn reference(reader: &mut Reader<'_>, names: Names<'_>) -> Option<Reference> {

@@ -8,6 +8,7 @@ mod fit;
 mod hot;
 mod sender;
 
+pub(crate) use fields::SMALL_TUPLE;
 pub use fit::Fitted;
 pub(crate) use hot::Names;
 pub(crate) use sender::Sender;
