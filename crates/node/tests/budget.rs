@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt as _;
 use tokio::time::timeout;
 use trunkline_etf::{Pid, Term, atom, term};
-use trunkline_node::{Message, Node, NodeBuilder, Process, Target};
+use trunkline_node::{Message, Node, NodeBuilder, NodeType, Process, Target};
 use trunkline_proto::Cookie;
 use trunkline_proto::control::Control;
 
@@ -267,6 +268,42 @@ async fn what_a_closed_peer_has_sent() {
     two.shutdown(Duration::from_secs(5)).await;
     until("the end is seen", || one.connected().is_empty()).await;
     assert_eq!(stuck.waiting(), count);
+}
+
+/// A peer is not taken for silent while it is not read, however short the tick time is.
+#[tokio::test]
+async fn a_pause_that_is_longer_than_the_tick_time() {
+    // The first pause is an hour. A second of it is more than the tick time allows, and less than
+    // would say that this whole program stood still.
+    let one = builder("one@127.0.0.1").max_mailboxes(1 << 10);
+    let one = one.tick_time(Duration::from_millis(720)).start().await;
+    let one = one.expect("it starts");
+    // Ticks often, and is patient.
+    let two = builder("two@127.0.0.1").tick_intensity(1000).start().await;
+    let two = two.expect("it starts");
+    connect(&two, &one).await;
+    let mut events = one.monitor_nodes_of(NodeType::All);
+    let (mut slow, sender) = (one.process(), two.process());
+    let binary = Term::binary(vec![7; 8 << 10]);
+    let sent = sender.send(&slow.pid(), binary).await;
+    sent.expect("connected");
+    until("it is slowed down", || slow.waiting() > 0).await;
+    tokio::time::pause();
+    for _ in 0..3 {
+        tokio::time::advance(Duration::from_secs(1)).await;
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+    }
+    tokio::time::resume();
+    let first = timeout(SOON, slow.recv()).await.expect("it is there");
+    first.expect("it lives");
+    let sent = sender.send(&slow.pid(), term!(second)).await;
+    sent.expect("connected");
+    let second = timeout(SOON, slow.recv()).await.expect("it is read");
+    assert_eq!(second, Some(Message::Term(term!(second))));
+    let ended = events.next().now_or_never();
+    assert!(ended.is_none(), "{ended:?}");
 }
 
 /// What a process has taken counts no longer, though it asks for nothing more.

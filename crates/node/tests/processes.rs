@@ -1,7 +1,10 @@
 //! Processes of one node: spawning, receiving, links, exits, monitors, names, aliases.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use proptest::prelude::*;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -460,6 +463,63 @@ async fn who_waits_for_one_message_is_full_of_others() {
         me.send(&late.pid(), Term::from(n)).await.expect("always");
     }
     assert_eq!((late.waiting(), late.dropped()), (6, 2));
+}
+
+/// What a process has in its hand, to say whether it wants it, has its place still.
+#[tokio::test]
+async fn whoever_looks_at_a_message_makes_no_room() {
+    let node = node().await;
+    let me = node.process();
+    let mut full = node.process();
+    full.max_mailbox(Some(MaxMailbox {
+        messages: 10,
+        bytes: 1 << 20,
+        when_full: WhenFull::DropNew,
+    }));
+    let pid = full.pid();
+    let send = || {
+        let sent = me.send(&pid, term!(more)).now_or_never();
+        sent.expect("at once").expect("always");
+    };
+    for _ in 0..10 {
+        send();
+    }
+    let looks = full.recv_matching_timeout(Duration::ZERO, |_| {
+        send();
+        false
+    });
+    assert_eq!(looks.await, Err(RecvError::Timeout));
+    assert_eq!((full.waiting(), full.dropped()), (10, 10));
+}
+
+/// Nor does a mailbox while it is emptied, for whoever sends at the same time.
+#[tokio::test]
+async fn a_limit_holds_all_the_time() {
+    let node = node().await;
+    let mut full = node.process();
+    full.max_mailbox(Some(MaxMailbox {
+        messages: 4,
+        bytes: 1 << 20,
+        when_full: WhenFull::DropNew,
+    }));
+    let (pid, over) = (full.pid(), Arc::new(AtomicBool::new(false)));
+    let sends = std::thread::spawn({
+        let (me, over) = (node.process(), Arc::clone(&over));
+        move || {
+            while !over.load(Ordering::Relaxed) {
+                let sent = me.send(&pid, term!(more)).now_or_never();
+                sent.expect("at once").expect("always");
+            }
+        }
+    });
+    let mut most = 0;
+    for _ in 0..100_000 {
+        full.recv().await.expect("it lives");
+        most = most.max(full.waiting());
+    }
+    over.store(true, Ordering::Relaxed);
+    sends.join().expect("no panic");
+    assert!(most <= 4, "{most}");
 }
 
 #[tokio::test]

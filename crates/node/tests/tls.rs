@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use trunkline_etf::{Term, atom};
 use trunkline_node::epmd::server::Server;
 use trunkline_node::probe::{Depth, Probe, ProbeConfig, probe};
-use trunkline_node::{Message, Node, Process, Target, Tls, TlsBuilder};
+use trunkline_node::{Message, Node, NodeBuilder, Process, Target, Tls, TlsBuilder};
 use trunkline_proto::{Cookie, NodeName, Reason, Step, TlsFault};
 
 use crate::pki::Pki;
@@ -40,14 +40,16 @@ fn epmd() -> Server {
     Server::bind(&[any]).expect("a free port")
 }
 
+fn builder(epmd: &Server, who: &str) -> NodeBuilder<Cookie> {
+    let listen: IpAddr = Ipv4Addr::LOCALHOST.into();
+    let builder = Node::builder(name(who)).cookie(cookie());
+    let builder = builder.epmd_port(epmd.port()).listen([listen], 0);
+    builder.connect_timeout(SOON)
+}
+
 /// A node that listens; without `tls` a plain one.
 async fn node(epmd: &Server, who: &str, tls: Option<Tls>) -> Node {
-    let listen: IpAddr = Ipv4Addr::LOCALHOST.into();
-    let mut builder = Node::builder(name(who))
-        .cookie(cookie())
-        .epmd_port(epmd.port())
-        .listen([listen], 0)
-        .connect_timeout(SOON);
+    let mut builder = builder(epmd, who);
     if let Some(tls) = tls {
         builder = builder.tls(tls);
     }
@@ -108,6 +110,47 @@ async fn large_and_small_messages_both_ways() {
     b.send(&a.pid(), &large).await.expect("connected");
     assert!(matches!(next(&mut b).await, Message::Term(term) if term == Term::atom("end")));
     assert!(matches!(next(&mut a).await, Message::Term(term) if term == large));
+}
+
+/// So much waits here of what a peer sent that it is not read: that it has hung up is seen all the same,
+/// though nothing is written to it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_a_peer_that_is_not_read() {
+    const COUNT: usize = 6;
+    let (pki, epmd) = (Pki::new(), epmd());
+    pki.issue("node", HOST);
+    let tls = options(&pki, "node").build().expect("usable");
+    let quiet = |builder: NodeBuilder<Cookie>| {
+        let builder = builder.tls(tls.clone()).follow_tick_time(false);
+        builder.tick_time(Duration::from_secs(3600))
+    };
+    // The first pause is an hour, and what comes after it has room in the system.
+    let one = quiet(builder(&epmd, "one@127.0.0.1")).max_mailboxes(1 << 10);
+    let one = one.start().await.expect("it starts");
+    let two = quiet(builder(&epmd, "two@127.0.0.1"));
+    let two = two.start().await.expect("it starts");
+    let there = Target::new(one.name().clone());
+    two.connect(&there).await.expect("it connects");
+    let (stuck, sender) = (one.process(), two.process());
+    for _ in 0..COUNT {
+        let binary = Term::binary(vec![7; 8 << 10]);
+        let sent = sender.send(&stuck.pid(), binary).await;
+        sent.expect("connected");
+        until("it is not read", || stuck.waiting() > 0).await;
+    }
+    drop(sender);
+    two.shutdown(Duration::from_secs(5)).await;
+    until("the end is seen", || one.connected().is_empty()).await;
+    assert_eq!(stuck.waiting(), COUNT);
+}
+
+async fn until(what: &str, mut is: impl FnMut() -> bool) {
+    let all = async {
+        while !is() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(SOON, all).await.expect(what);
 }
 
 /// What a probe of a node with `theirs` finds on, by a caller with `ours`.

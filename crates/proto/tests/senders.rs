@@ -354,6 +354,46 @@ fn what_is_held_beside_messages() {
     assert_eq!(inbound.held(), 0);
 }
 
+/// Of a message that is lost nothing is held, so nothing of it is missing in what is.
+#[test]
+fn what_is_held_beside_a_message_that_is_lost() {
+    let (len, flags) = (1 << 20, Flags::hidden_default());
+    let mut limits = Limits::default();
+    limits.message = 2 * len;
+    let mut inbound = Inbound::new(NOW, flags, DEFAULT_TICK_TIME, limits);
+    let kept = half(1, len);
+    assert!(read(&mut inbound, &kept).is_none());
+    let held = inbound.held();
+    assert!(held >= len, "{held}");
+    // The rest of its second fragment is still to come when it is known to be lost.
+    let lost = half(2, 10);
+    let mut second = next_head(2, 8 << 20);
+    second.extend(vec![5; 100 << 10]);
+    assert!(read(&mut inbound, &[lost, second].concat()).is_none());
+    let now = inbound.held();
+    assert!(now >= held && now < held + (64 << 10), "{now} of {held}");
+}
+
+/// The first of two fragments of a message, with so many bytes of its payload.
+fn half(sequence: u64, len: usize) -> Vec<u8> {
+    let mut frame = vec![131, 69];
+    frame.extend(sequence.to_be_bytes());
+    frame.extend(2_u64.to_be_bytes());
+    frame.push(0);
+    send(1).to_term().encode_bare(&mut frame);
+    frame.extend(vec![5; len]);
+    let length = u32::try_from(frame.len()).unwrap();
+    [&length.to_be_bytes(), frame.as_slice()].concat()
+}
+
+/// The head of the second of two fragments, which says that it has so many bytes.
+fn next_head(sequence: u64, len: usize) -> Vec<u8> {
+    let head = [131, 70];
+    let numbers = [sequence.to_be_bytes(), 1_u64.to_be_bytes()].concat();
+    let length = u32::try_from(head.len() + numbers.len() + len).unwrap();
+    [&length.to_be_bytes(), &head[..], &numbers].concat()
+}
+
 /// A message that says it will be large gets the memory of one before it, and does not keep that when it
 /// is not.
 #[test]

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
 use trunkline_etf::{Atom, Pid, RawTerm, Reference, Term};
@@ -312,15 +312,20 @@ impl Batch<'_> {
 
 impl Drop for Batch<'_> {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        let panics = std::thread::panicking();
+        let flushed = if panics {
+            Ok(())
+        } else {
+            catch_unwind(AssertUnwindSafe(|| self.flush()))
+        };
+        if panics || flushed.is_err() {
             // The connection ends, and what was not handed over is lost with it. Who was to be woken
             // before, by nobody else, is woken.
             drop(self.open.take());
             let then = &mut self.then;
             let _a_second_panic = catch_unwind(AssertUnwindSafe(|| then.wake_all()));
-            return;
+            return flushed.unwrap_or_else(|panic| resume_unwind(panic));
         }
-        self.flush();
         let mut memory = std::mem::take(&mut self.memory);
         memory.places.clear();
         (memory.last, memory.last_name) = (None, None);

@@ -451,11 +451,12 @@ mod tests {
     use std::pin::pin;
     use std::task::{Context, Wake, Waker};
 
-    use trunkline_etf::{atom, term};
+    use trunkline_etf::{Reference, atom, term};
     use trunkline_proto::{Cookie, Creation, Flags};
 
     use super::*;
-    use crate::{Message, Node, NodeEvent, NodeType, Target};
+    use crate::process::state::Watcher;
+    use crate::{MaxMailbox, Message, Node, NodeEvent, NodeType, Target, WhenFull};
 
     async fn node(name: &str) -> Node {
         let node = Node::builder(name.parse().unwrap()).epmd(None);
@@ -528,9 +529,8 @@ mod tests {
         }
     }
 
-    /// Panics at the third signal that a reader takes.
-    #[derive(Default)]
-    struct Log(AtomicU64);
+    /// Panics at the event of this module that so many went before.
+    struct Log(&'static str, AtomicU64);
 
     impl tracing::Subscriber for Log {
         fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
@@ -538,8 +538,9 @@ mod tests {
         }
 
         fn event(&self, event: &tracing::Event<'_>) {
-            let is_signal = event.metadata().target().ends_with("dispatch::batch");
-            if is_signal && self.0.fetch_add(1, Ordering::Relaxed) == 2 {
+            let Self(module, left) = self;
+            let is_meant = event.metadata().target().ends_with(module);
+            if is_meant && left.fetch_sub(1, Ordering::Relaxed) == 0 {
                 panic!("somebody's own log");
             }
         }
@@ -565,7 +566,8 @@ mod tests {
         let pid = receiver.pid();
         let received = tokio::spawn(async move { (receiver.recv().await, receiver) });
         tokio::task::yield_now().await;
-        let _log = tracing::subscriber::set_default(Log::default());
+        let third = Log("::dispatch::batch", AtomicU64::new(2));
+        let _log = tracing::subscriber::set_default(third);
         // In one read: nothing waits in between.
         sender.send(&pid, term!(first)).await.unwrap();
         sender.link(&pid);
@@ -577,6 +579,47 @@ mod tests {
         let next = timeout(soon, receiver.recv()).await.expect("it is told");
         assert!(matches!(next, Some(Message::Exit { .. })), "{next:?}");
         assert!(two.connected().is_empty());
+    }
+
+    /// The same where the last delivery of a read panics, which is that of its messages.
+    #[tokio::test]
+    async fn a_last_delivery_that_panics_leaves_nobody_asleep() {
+        let (one, two) = (node("one@127.0.0.1").await, node("two@127.0.0.1").await);
+        let there = Target::new(two.name().clone()).on_port(two.port().unwrap());
+        one.connect(&there).await.unwrap();
+        let (sender, mut receiver, full) = (one.process(), two.process(), two.process());
+        full.max_mailbox(Some(MaxMailbox {
+            messages: 0,
+            bytes: 0,
+            when_full: WhenFull::Kill,
+        }));
+        // That it has ended is to be told to a node that is not there: that is said in the log.
+        let watcher = Watcher {
+            pid: Pid {
+                node: atom!("three@127.0.0.1"),
+                ..full.pid()
+            },
+            named: full.pid().into(),
+        };
+        let reference = Reference::new(atom!("three@127.0.0.1"), 1, &[1, 2, 3]).unwrap();
+        let inner = two.shared.processes.find(&full.pid()).unwrap();
+        inner.watched(reference, watcher).unwrap();
+        let pid = receiver.pid();
+        let received = tokio::spawn(async move { receiver.recv().await });
+        tokio::task::yield_now().await;
+        let first = Log("::dispatch", AtomicU64::new(0));
+        let _log = tracing::subscriber::set_default(first);
+        // In one read: nothing waits in between.
+        sender.send(&pid, term!(first)).await.unwrap();
+        sender.send(&full.pid(), term!(second)).await.unwrap();
+        let soon = Duration::from_secs(60);
+        let received = timeout(soon, received).await.expect("it is woken");
+        assert_eq!(received.unwrap(), Some(Message::Term(term!(first))));
+        let begun = Instant::now();
+        while !two.connected().is_empty() {
+            assert!(begun.elapsed() < soon, "it stays");
+            tokio::task::yield_now().await;
+        }
     }
 
     /// A process that has sent much, and nothing since the connection was lost, still knows the link.

@@ -114,8 +114,7 @@ async fn pause(
     let mut pause = pin!(link.closing.run_until_cancelled(pause));
     while timeout(MEMORY_LOOK, &mut pause).await.is_err() {
         // Memory that is kept for what comes next is given back meanwhile.
-        inbound.handle_timeout(link.now());
-        inbound.lives(link.now());
+        inbound.give_back(link.now());
         unfinished.set(inbound.held());
         if stream.is_read_closed() {
             // No more comes than is here already.

@@ -1,6 +1,7 @@
 //! How much may wait for one process.
 
-/// How much may wait for a process. Default of a process: any amount, as in Erlang.
+/// How much may wait for a process. Default of a process: any amount, as in Erlang. Messages never exceed it:
+/// what the process has taken out counts until it is received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MaxMailbox {
     /// How many messages.

@@ -195,13 +195,7 @@ impl Queue {
     /// All that it holds, of one read and one node, is charged to that. What is too little to keep a
     /// read buffer for is copied before.
     pub(crate) fn charge(&mut self, account: &Arc<Account>) {
-        if (1..MANY).contains(&self.kept) {
-            for place in &mut self.places {
-                if let Place::Large(raw) = place {
-                    own(raw);
-                }
-            }
-        }
+        own_few(self.places.iter_mut(), self.kept);
         self.charges.clear();
         self.charges.push_back(account.charge(self.size));
     }
@@ -294,9 +288,11 @@ impl Queue {
     }
 
     /// Moves as many of another queue as fit behind this one, and drops the rest; how many those
-    /// were. Events always fit.
+    /// were. Events always fit. What fits may be too little to keep a read buffer for, though all of it
+    /// was not.
     pub(crate) fn append_some(&mut self, other: &mut Self, messages: usize, bytes: usize) -> u64 {
         let (mut left, mut left_bytes, mut dropped) = (messages, bytes, 0);
+        let (before, mut kept) = (self.places.len(), 0);
         while let Some(place) = other.places.pop_front() {
             let size = place.size();
             let fits = left > 0 && size <= left_bytes;
@@ -319,13 +315,17 @@ impl Queue {
                     self.owe(charge);
                 }
             }
-            if stays {
-                self.place(place);
-            } else {
+            if !stays {
                 dropped += 1;
+                continue;
             }
+            if let Place::Large(raw) = &place {
+                kept += raw.bytes().len();
+            }
+            self.place(place);
         }
         other.clear();
+        own_few(self.places.range_mut(before..), kept);
         dropped
     }
 
@@ -396,6 +396,19 @@ fn size_of_raw(raw: &RawTerm) -> usize {
 fn size_of_atoms(atoms: &[Atom]) -> usize {
     let texts: usize = atoms.iter().map(|atom| atom.as_str().len()).sum();
     size_of_val(atoms) + texts
+}
+
+/// Copies what has come in one read out of the read buffer, where it is too little to keep that for: `kept`
+/// bytes of messages that lie by themselves.
+fn own_few<'a>(places: impl Iterator<Item = &'a mut Place>, kept: usize) {
+    if !(1..MANY).contains(&kept) {
+        return;
+    }
+    for place in places {
+        if let Place::Large(raw) = place {
+            own(raw);
+        }
+    }
 }
 
 /// Copies a term out of the read buffer, unless it is a good part of that.

@@ -146,6 +146,31 @@ fn slices_of_read_buffers() {
     );
 }
 
+/// Many came and few of them fit: those do not keep the buffer, which many would have.
+#[test]
+fn slices_of_read_buffers_in_a_mailbox_with_a_limit() {
+    let budget = Budget::new(1 << 20);
+    let account = budget.account(&atom!("a@h"));
+    let buffer = Bytes::from(vec![1; 256 << 10]);
+    for (fit, stays) in [(1, false), (2, false), (3, true)] {
+        let (mut batch, mut mailbox) = (Queue::default(), Queue::default());
+        for n in 0..4 {
+            let at = n * 60_000;
+            batch.push_raw(RawTerm::new(buffer.slice(at..at + 60_000)));
+        }
+        batch.charge(&account);
+        assert_eq!(
+            mailbox.append_some(&mut batch, fit, 1 << 20),
+            4 - fit as u64
+        );
+        assert_eq!(mailbox.len(), fit);
+        while let Some(Incoming::Large(raw)) = mailbox.pop() {
+            let inside = buffer.as_ptr_range().contains(&raw.bytes().as_ptr());
+            assert_eq!((inside, raw.bytes().len()), (stays, 60_000));
+        }
+    }
+}
+
 /// What a process takes out and keeps unreceived is charged until it is received, with what each node
 /// sent, whatever was received in between.
 #[test]

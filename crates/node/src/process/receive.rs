@@ -78,7 +78,7 @@ impl Process {
             return Some(first);
         }
         let fresh = self.fresh().await;
-        self.received.settle();
+        self.settle();
         fresh
     }
 
@@ -142,9 +142,10 @@ impl Process {
             let message = self.fresh().await?;
             let (number, size) = self.received.last;
             if number >= mark.0 && wanted(&message) {
-                self.received.settle();
+                self.settle();
                 return Some(message);
             }
+            // It is one that waits all the time, there or here: nobody finds room in between.
             let skipped = Skipped {
                 number,
                 size,
@@ -153,7 +154,6 @@ impl Process {
             };
             self.received.skipped_bytes += size;
             self.received.skipped.push_back(skipped);
-            self.count();
         }
     }
 
@@ -199,7 +199,7 @@ impl Process {
         received.skipped.len() + received.queue.len() + self.inner.state().queue.len()
     }
 
-    /// What nobody has looked at yet. It is to be settled, or kept.
+    /// What nobody has looked at yet. It is to be [settled](Self::settle), or kept.
     async fn fresh(&mut self) -> Option<Message> {
         std::future::poll_fn(|cx| self.poll_fresh(cx)).await
     }
@@ -208,14 +208,14 @@ impl Process {
         loop {
             let received = &mut self.received;
             match received.take() {
-                Some(Ok(message)) => {
-                    self.count();
-                    return Poll::Ready(Some(message));
+                Some(Ok(message)) => return Poll::Ready(Some(message)),
+                Some(Err(why)) => {
+                    tracing::warn!(
+                        "a message is dropped: {why} · to {} · look at what its sender sends",
+                        self.inner.pid
+                    );
+                    self.settle();
                 }
-                Some(Err(why)) => tracing::warn!(
-                    "a message is dropped: {why} · to {} · look at what its sender sends",
-                    self.inner.pid
-                ),
                 None => match self.poll_refill(cx) {
                     Poll::Ready(true) => {}
                     Poll::Ready(false) => return Poll::Ready(None),
@@ -248,14 +248,23 @@ impl Process {
             return Poll::Pending;
         }
         std::mem::swap(&mut state.queue, &mut received.queue);
+        // Under the lock: what moves from there to here counts all the time.
+        self.count();
         drop(state);
+        let received = &mut self.received;
         let came = u32::try_from(received.queue.len()).unwrap_or(TURN);
         received.turn = received.turn.saturating_add(came);
-        self.count();
         Poll::Ready(true)
     }
 
-    /// Says what is left, where there is a limit.
+    /// What came out last is received: it waits no longer.
+    fn settle(&mut self) {
+        self.received.settle();
+        self.count();
+    }
+
+    /// Says what is left, where there is a limit. Never too little: what is taken out counts until it is
+    /// received.
     pub(super) fn count(&self) {
         let received = &self.received;
         if self.inner.is_limited() {

@@ -162,12 +162,18 @@ impl ReadHalf {
         }
     }
 
-    /// Whether the peer is known to send nothing any more: what can be read yet is here. Where that is
-    /// not known, as under TLS, it is no.
+    /// Whether the peer is known to send nothing any more: what can be read yet is here.
     pub(crate) fn is_read_closed(&self) -> bool {
-        let ready = self.tcp().map(|stream| stream.ready(Interest::READABLE));
-        let ready = ready.and_then(FutureExt::now_or_never);
+        let ready = self.socket().ready(Interest::READABLE).now_or_never();
         ready.is_some_and(|ready| ready.is_ok_and(|ready| ready.is_read_closed()))
+    }
+
+    /// The socket, whatever is between it and what is read.
+    fn socket(&self) -> &TcpStream {
+        match self {
+            Self::Tcp(half) => half.as_ref(),
+            Self::Tls(session) => session.socket(),
+        }
     }
 
     /// Waits until there may be something to read, or the end. Safe to drop.

@@ -228,6 +228,11 @@ impl Session {
         self.state().flush(&self.tcp)
     }
 
+    /// What its records travel through.
+    pub(super) fn socket(&self) -> &TcpStream {
+        &self.tcp
+    }
+
     /// Bytes of ciphertext that the system has taken, and how many of these the peer's has not.
     pub(super) fn backlog(&self) -> (u64, Option<u64>) {
         (self.state().written, unacknowledged(&self.tcp))

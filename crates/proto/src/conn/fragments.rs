@@ -170,6 +170,12 @@ impl Fragments {
         Ok(())
     }
 
+    /// Whether what comes of a message is kept, and counted: not of one that is lost.
+    pub(super) fn keeps(&self, id: FragmentId) -> bool {
+        let payload = self.open.get(&id.sequence).map(|message| &message.payload);
+        matches!(payload, Some(Payload::Kept(_)))
+    }
+
     /// What has come of a message; none of one that is lost.
     pub(super) fn payload(&mut self, id: FragmentId) -> Option<&mut BytesMut> {
         match &mut self.open.get_mut(&id.sequence)?.payload {

@@ -142,10 +142,11 @@ impl Inbound {
     /// message and is in nobody's hands. All of it becomes signals, or is given back, only by reading
     /// on or by [`handle_timeout`](Self::handle_timeout).
     pub fn held(&self) -> usize {
-        // A fragment counts as all of what it says it has, as far as limits go.
-        let due = self.reassembly.as_ref().map_or(0, Reassembly::missing);
-        let fragments = self.messages.fragments.bytes();
-        let there = fragments.saturating_sub(due);
+        let fragments = &self.messages.fragments;
+        // A fragment counts there as all of what it says it has, unless nobody keeps it.
+        let due = |reading: &Reassembly| reading.due(fragments);
+        let due = self.reassembly.as_ref().map_or(0, due);
+        let there = fragments.bytes().saturating_sub(due);
         self.buffer.len().saturating_add(there)
     }
 
@@ -171,14 +172,29 @@ impl Inbound {
         })
     }
 
-    /// Looks whether the peer was silent for too long; [`next`](Iterator::next) says so then. After
-    /// a second of silence it gives the buffer back, and after one or two without a large message the
-    /// memory that is kept for the next.
+    /// Looks whether the peer was silent for too long; [`next`](Iterator::next) says so then. Memory that is
+    /// not used is [given back](Self::give_back).
     ///
     /// A call that comes a whole tick late says that the caller was stopped, and perhaps the peer
     /// with it, as all processes of a host are: silence counts anew then. OTP, which counts ticks
     /// and not time, does the same.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.give_back(now);
+        let due = self.silence();
+        if self.state != State::Open || now < due {
+            return;
+        }
+        if now >= due.saturating_add(tick_interval(self.tick_time, self.intensity)) {
+            self.heard = now;
+        } else {
+            self.state = State::Failing(ConnectionError::TickTimeout);
+        }
+    }
+
+    /// After a second of silence gives the buffer back, and after one or two without a large message the
+    /// memory that is kept for the next. For whoever does not read for a while, and so cannot say
+    /// whether the peer was silent.
+    pub fn give_back(&mut self, now: Instant) {
         if now >= self.heard.saturating_add(IDLE) {
             self.buffer.release();
         }
@@ -189,15 +205,6 @@ impl Inbound {
                 fragments.release();
             }
             self.looked = (now, fragments.remembered());
-        }
-        let due = self.silence();
-        if self.state != State::Open || now < due {
-            return;
-        }
-        if now >= due.saturating_add(tick_interval(self.tick_time, self.intensity)) {
-            self.heard = now;
-        } else {
-            self.state = State::Failing(ConnectionError::TickTimeout);
         }
     }
 

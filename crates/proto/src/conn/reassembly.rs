@@ -31,6 +31,15 @@ impl Reassembly {
         self.missing.saturating_sub(self.window.len())
     }
 
+    /// How many of its bytes count as held and have not come yet: none of a message that is lost.
+    pub(super) fn due(&self, fragments: &Fragments) -> usize {
+        if fragments.keeps(self.id) {
+            self.missing()
+        } else {
+            0
+        }
+    }
+
     /// Where to read into, at most `max` bytes.
     pub(super) fn read_buf(&mut self, fragments: &mut Fragments, max: usize) -> &mut BytesMut {
         let missing = self.missing();
