@@ -12,7 +12,7 @@ use trunkline_etf::{Pid, Term, atom, term};
 use trunkline_interop::otp::{Epmd, Otp, Release};
 use trunkline_interop::process::Process as Program;
 use trunkline_interop::{wait, workspace};
-use trunkline_node::{AliasMode, CallError, Message, Node, Process};
+use trunkline_node::{AliasMode, CallError, Message, Node, NodeType, Process};
 use trunkline_proto::{Cookie, NodeName};
 
 const SOON: Duration = Duration::from_secs(60);
@@ -326,4 +326,59 @@ fn the_example_that_erlang_links_to() -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// OTP takes UNLINK_ID of a process of its former incarnation for an invalid message, and closes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_to_a_former_incarnation_is_ended_in_peace() -> Result<()> {
+    both(async |pair| {
+        let rex = || {
+            let args = vec![Term::atom("rex")];
+            pair.node.erpc(&pair.app, "erlang", "whereis", args, SOON)
+        };
+        let now = rex().await?.as_pid().context("a pid")?.clone();
+        let creation = now.creation.wrapping_add(1);
+        let former = Pid { creation, ..now };
+        let mut events = pair.node.monitor_nodes_of(NodeType::All);
+        let mut me = trapping(&pair.node);
+        me.link(&former);
+        me.unlink(&former);
+        me.link(&former);
+        // Of one of the two: the other is none by then, or comes for nothing.
+        let exit = next(&mut me).await;
+        ensure!(matches!(exit, Message::Exit { from, reason } if from == former && reason.is_atom("noproc")));
+        // All of it has been read there.
+        rex().await?;
+        let lost = timeout(Duration::ZERO, events.next()).await;
+        ensure!(lost.is_err(), "{lost:?}");
+        Ok(())
+    })
+    .await
+}
+
+/// The loss of the connection has ended the call. A reply to it, given when there is none and sent by a new one, goes where nobody is any
+/// more: to the alias, not into the caller's mailbox.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reply_after_the_connection_was_lost_is_nobodys() -> Result<()> {
+    both(async |pair| {
+        let mut server = pair.node.process();
+        server.register(&atom!("late"));
+        pair.otp.eval(
+            "register(caller, spawn(fun() -> catch gen_server:call({late, 'rust@127.0.0.1'}, question, infinity), \
+             receive last -> ok end, receive {tell, To} -> To ! {has, process_info(self(), messages)} end end)), ok",
+        )?;
+        let Message::Term(call) = next(&mut server).await else {
+            panic!("no call");
+        };
+        pair.node.disconnect(&pair.app);
+        wait::until("apart", SOON, || pair.node.connection(&pair.app).is_none().then_some(()));
+        let from = &call.as_tuple().context("a call")?[1];
+        server.reply(from, term!(late)).await?;
+        server.send((atom!("caller"), &pair.app), term!(last)).await?;
+        let told = "caller ! {tell, self()}, receive {has, Has} -> Has after 50000 -> late end";
+        let told = tokio::task::block_in_place(|| pair.otp.eval(told))?;
+        ensure!(told == "{messages,[]}", "{told}");
+        Ok(())
+    })
+    .await
 }

@@ -123,9 +123,11 @@ impl Shared {
         }
     }
 
-    /// Whether replies may go to aliases there.
+    /// Whether replies may go to aliases there. A node that is not connected may be soon: the reply to a call that the loss of the
+    /// connection ended must not find the caller itself then.
     pub(crate) fn takes_aliases(&self, node: &trunkline_etf::Atom) -> bool {
-        *node == self.atom || self.agreed(node, Flags::ALIAS)
+        self.link(node.as_str())
+            .is_none_or(|link| link.info.flags.contains(Flags::ALIAS))
     }
 }
 
