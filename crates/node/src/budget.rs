@@ -24,8 +24,8 @@
 //! **Nothing is stopped altogether**, because nobody can know what a message behind the flood is for.
 //! Mailboxes have no limit in Erlang, and programs rely on it: a process that floods another and waits
 //! for its answer, while that one floods it, goes on in OTP. Ticks go on: they are written by
-//! another task, and what is not read is no silence of the peer. That it is gone is seen by what is
-//! written to it.
+//! another task, and what is not read is no silence of the peer. That it is gone the system says, which is
+//! asked meanwhile.
 
 use std::collections::HashMap;
 use std::pin::pin;

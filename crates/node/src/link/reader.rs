@@ -116,8 +116,10 @@ async fn pause(
         // Memory that is kept for what comes next is given back meanwhile.
         inbound.give_back(link.now());
         unfinished.set(inbound.held());
-        if stream.is_read_closed() {
-            // No more comes than is here already.
+        let patience = link.tick_time().saturating_add(link.tick_interval());
+        let is_gone = || stream.heard().is_some_and(|heard| heard.is_gone(patience));
+        if stream.is_read_closed() || is_gone() {
+            // No more comes than is here already. Who is gone is silent then.
             link.closing.cancel();
         }
     }

@@ -7,6 +7,7 @@
 //! that says no.
 
 mod backlog;
+mod heard;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ use tokio::io::{AsyncReadExt as _, Interest};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
+pub(crate) use self::heard::Heard;
 pub(crate) use self::session::{HandshakeFailed, Session};
 use crate::tls::Names;
 
@@ -166,6 +168,11 @@ impl ReadHalf {
     pub(crate) fn is_read_closed(&self) -> bool {
         let ready = self.socket().ready(Interest::READABLE).now_or_never();
         ready.is_some_and(|ready| ready.is_ok_and(|ready| ready.is_read_closed()))
+    }
+
+    /// What the system has heard of the peer's. `None` where it does not say.
+    pub(crate) fn heard(&self) -> Option<Heard> {
+        heard::heard(self.socket())
     }
 
     /// The socket, whatever is between it and what is read.
