@@ -31,7 +31,7 @@ pub(crate) fn spawn(listener: TcpListener, shared: Arc<Shared>) {
         loop {
             match listener.accept().await {
                 Ok((stream, from)) => {
-                    socket::set_options(&stream);
+                    socket::set_up_accepted(&stream, from);
                     let shared = Arc::clone(&shared);
                     let stranger = shared.strangers.admit(from.ip());
                     let work = Work::Welcoming(from);
@@ -88,7 +88,7 @@ async fn welcome(shared: Arc<Shared>, stream: TcpStream, from: SocketAddr) {
     let done = acceptor::accept(&mut framed, me, &visit, step_limit).await;
     match done {
         Ok(connected) => {
-            shared.install(connected, framed, Visited::Called(visit.number()));
+            drop(shared.install(connected, framed, Visited::Called(visit.number())));
         }
         Err(why) => tracing::info!("an incoming connection failed: {why} · from {from}"),
     }

@@ -10,11 +10,11 @@ use trunkline_proto::handshake::{Connected, Local};
 use trunkline_proto::{NodeName, Reason, Step};
 
 use crate::Target;
-use crate::handshake::initiator::{self, OnAlive};
+use crate::handshake::initiator::{self, Hello, OnAlive};
 use crate::lifetime::Work;
 use crate::probe::Steps;
 use crate::reach::{deadline, left};
-use crate::shared::{Settings, Shared, Visited};
+use crate::shared::{Begun, Settings, Shared, Visited};
 
 /// A peer that dials us has said so (`nok`, or its call), and nothing has come of it yet: so long is waited
 /// for its connection before it is dialled again, twice as long each time. Its attempt may fail, or we may
@@ -41,8 +41,18 @@ pub(crate) type Outcome = Result<Connected, Reason>;
 struct Dialling {
     shared: Arc<Shared>,
     target: Target,
+    tries: Tries,
     result: Option<Outcome>,
     done: watch::Sender<Option<Outcome>>,
+}
+
+/// What has come of it so far.
+#[derive(Default)]
+struct Tries {
+    /// How often it has dropped a dial for a call of the peer's.
+    yields: u32,
+    /// Its connection, as long as nothing of that runs.
+    begun: Option<Begun>,
 }
 
 impl Shared {
@@ -76,16 +86,15 @@ impl Shared {
         }
     }
 
-    async fn attempt(self: &Arc<Self>, target: &Target) -> Outcome {
+    async fn attempt(self: &Arc<Self>, target: &Target, tries: &mut Tries) -> Outcome {
         let deadline = deadline(self.settings.connect_timeout);
         let peer = &target.name;
-        let mut yields = 0;
-        let mut result = self.reach(target, &mut yields, deadline).await;
+        let mut result = self.reach(target, tries, deadline).await;
         let mut pause = NOK_PAUSE;
         while matches!(result, Err(Reason::LostRace)) && left(deadline) > pause {
             // All of it, whoever calls and comes to nothing meanwhile.
             self.await_link(peer, Instant::now() + pause).await;
-            let again = self.reach(target, &mut yields, deadline).await;
+            let again = self.reach(target, tries, deadline).await;
             // One that there was no time for changes nothing.
             if again.is_ok() || !left(deadline).is_zero() {
                 result = again;
@@ -110,27 +119,28 @@ impl Shared {
     async fn reach(
         self: &Arc<Self>,
         target: &Target,
-        yields: &mut u32,
+        tries: &mut Tries,
         deadline: Instant,
     ) -> Outcome {
         let peer = &target.name;
         // Before the wait: whoever calls during it counts.
         let yielded = self.yields_anew(peer);
         // Whoever is on the way to us needs no dial.
-        if self.gives_way(*yields, deadline)
+        if self.gives_way(tries.yields, deadline)
             && let Ok(there) = self.await_incoming(peer, deadline).await
         {
             return Ok(there);
         }
-        let dial = self.dial(target, deadline);
         // The wait took time, perhaps for somebody who is silent.
-        if !self.gives_way(*yields, deadline) {
+        let gives_way = self.gives_way(tries.yields, deadline);
+        let dial = self.dial(target, &mut tries.begun, deadline);
+        if !gives_way {
             return dial.await;
         }
         if let Some(result) = yielded.run_until_cancelled(dial).await {
             return result;
         }
-        *yields += 1;
+        tries.yields += 1;
         self.await_incoming(peer, deadline).await
     }
 
@@ -149,7 +159,12 @@ impl Shared {
         yielded
     }
 
-    async fn dial(self: &Arc<Self>, target: &Target, deadline: Instant) -> Outcome {
+    async fn dial(
+        self: &Arc<Self>,
+        target: &Target,
+        begun: &mut Option<Begun>,
+        deadline: Instant,
+    ) -> Outcome {
         let Settings {
             route,
             flags,
@@ -165,9 +180,10 @@ impl Shared {
             admission.cookie_of(&target.name).clone()
         };
         // A dial keeps no record of its steps: who wants them probes.
-        let transport = route.walk(target, deadline, &mut Steps::default()).await?;
-        let me = Local::new(route.me.clone(), *flags, *creation);
         let peer = &target.name;
+        let hello = Hello::new(Local::new(route.me.clone(), *flags, *creation), peer);
+        let steps = &mut Steps::default();
+        let there = route.walk(target, &hello.bytes(), deadline, steps).await?;
         let mut comes = false;
         let on_alive = || {
             let state = self.state();
@@ -179,17 +195,18 @@ impl Shared {
                 *on_alive
             }
         };
-        let connected = initiator::connect(transport, me, peer, on_alive, &cookie, deadline).await;
-        let (connected, framed) = match connected {
+        let connected = initiator::connect(there, hello, on_alive, &cookie, deadline).await;
+        let (connected, framed, over) = match connected {
             // It is about to be ours too.
             Err(Reason::AlreadyConnected) if comes => return Err(Reason::LostRace),
             connected => connected?,
         };
-        if self.install(connected.clone(), framed, Visited::Dialled) {
-            Ok(connected)
-        } else {
-            Err(closed())
+        *begun = self.install(connected.clone(), framed, Visited::Dialled);
+        match begun {
+            Some(begun) => begun.over = over,
+            None => return Err(closed()),
         }
+        Ok(connected)
     }
 
     /// Waits until there is a connection.
@@ -234,6 +251,7 @@ impl Dialling {
         let dialling = Self {
             shared,
             target,
+            tries: Tries::default(),
             result: None,
             done,
         };
@@ -241,8 +259,8 @@ impl Dialling {
     }
 
     async fn run(mut self) {
-        let result = self.shared.attempt(&self.target).await;
-        self.result = Some(result);
+        let attempt = self.shared.attempt(&self.target, &mut self.tries);
+        self.result = Some(attempt.await);
     }
 }
 
@@ -254,6 +272,7 @@ impl Drop for Dialling {
         if let Some(result) = self.result.take() {
             self.done.send_replace(Some(result));
         }
+        // The connection begins now: whoever waits for it is woken first.
     }
 }
 
@@ -302,8 +321,9 @@ mod tests {
         let number = shared.state().caller_begins(&peer);
         shared.state().caller_proved(&peer, number);
         let silent = shared.state().caller_begins(&peer);
+        let mut begun = None;
         let limit = Instant::now() + Duration::from_secs(30);
-        let (dialled, answer) = tokio::join!(shared.dial(&target, limit), answer);
+        let (dialled, answer) = tokio::join!(shared.dial(&target, &mut begun, limit), answer);
         assert_eq!(answer, b"sfalse");
         assert_eq!(dialled.unwrap_err(), Reason::LostRace);
         // One that is over means nothing: what the peer thinks it has is gone.

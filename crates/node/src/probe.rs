@@ -10,7 +10,7 @@ use trunkline_proto::handshake::Local;
 use trunkline_proto::{Cookie, Creation, Flags, NodeName, Reason, Step};
 
 use crate::handshake::Framed;
-use crate::handshake::initiator::{self, OnAlive};
+use crate::handshake::initiator::{self, Hello, OnAlive};
 use crate::reach::{Route, deadline, left};
 use crate::{Family, Resolve, SystemResolver, Target, Tls, epmd};
 
@@ -216,7 +216,8 @@ async fn shake(
     steps: &mut Steps,
 ) -> Result<Greeting, Reason> {
     let me = Local::new(config.me.clone(), Flags::hidden_default(), PROBE_CREATION);
-    let greet = initiator::greet(framed, me, &target.name, || OnAlive::GiveUp);
+    let hello = Hello::new(me, &target.name);
+    let greet = initiator::greet(framed, hello, || OnAlive::GiveUp);
     let greeted = steps.watch(Step::Greeting, greet).await?;
     let greeting = greeted.greeting().clone();
     if let (Some(cookie), Depth::Handshake) = (&config.cookie, config.depth) {

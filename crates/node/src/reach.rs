@@ -1,7 +1,10 @@
 //! The way to a node up to its open port: resolve, EPMD, port, TLS. Probes and dials walk it alike.
 
+use std::future::poll_fn;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -83,23 +86,37 @@ impl Route {
         deadline: Instant,
         steps: &mut Steps,
     ) -> Result<Location, Reason> {
+        let (location, _over) = self.find(target, addresses, deadline, steps).await?;
+        Ok(location)
+    }
+
+    /// The same, and the connection to EPMD, which is over.
+    async fn find(
+        &self,
+        target: &Target,
+        addresses: Addresses,
+        deadline: Instant,
+        steps: &mut Steps,
+    ) -> Result<(Location, Option<TcpStream>), Reason> {
         if let Some(port) = target.port.or(self.peer_port) {
-            return Ok(Location {
+            let location = Location {
                 addresses,
                 port,
                 registered: None,
-            });
+            };
+            return Ok((location, None));
         }
         let asked = self.ask_epmd(target.name.alive(), &addresses.usable, deadline);
-        let port = steps.watch(Step::Epmd, asked).await?;
-        Ok(Location {
+        let (port, over) = steps.watch(Step::Epmd, asked).await?;
+        let location = Location {
             addresses,
             port,
             registered: Some(Registered {
                 alive: target.name.alive().to_owned(),
                 epmd_port: self.epmd_port,
             }),
-        })
+        };
+        Ok((location, over))
     }
 
     /// A connection to the node's port, on the first address that takes it.
@@ -109,7 +126,8 @@ impl Route {
         deadline: Instant,
         steps: &mut Steps,
     ) -> Result<(TcpStream, SocketAddr), Reason> {
-        steps.watch(Step::Port, location.open(deadline)).await
+        let opened = steps.watch(Step::Port, location.open(&[], deadline)).await;
+        opened.map(|Opened { stream, addr, .. }| (stream, addr))
     }
 
     /// What the node speaks over: TLS, where this side is set up for it.
@@ -129,45 +147,60 @@ impl Route {
         }
     }
 
-    /// The whole way.
+    /// The whole way. `first` is what is said first there, as soon as there is a connection.
     pub(crate) async fn walk(
         &self,
         target: &Target,
+        first: &[u8],
         deadline: Instant,
         steps: &mut Steps,
-    ) -> Result<Transport, Reason> {
+    ) -> Result<Way, Reason> {
         let addresses = self.resolve(target, deadline, steps).await?;
-        let location = self.locate(target, addresses, deadline, steps).await?;
-        let (stream, _) = self.open(&location, deadline, steps).await?;
-        self.secure(stream, target, deadline, steps).await
+        let (location, over) = self.find(target, addresses, deadline, steps).await?;
+        let first = if self.tls.is_some() { &[] } else { first };
+        let open = steps.watch(Step::Port, location.open(first, deadline));
+        let (opened, over) = unless_waiting(open, over).await;
+        let Opened { stream, said, .. } = opened?;
+        let transport = self.secure(stream, target, deadline, steps).await?;
+        Ok(Way {
+            transport,
+            said,
+            over,
+        })
     }
 
-    /// All addresses side by side: a dead family must not delay the live one.
+    /// All addresses side by side: a dead family must not delay the live one. With the port comes the connection to
+    /// EPMD, which is over.
     async fn ask_epmd(
         &self,
         alive: &str,
         ips: &[IpAddr],
         deadline: Instant,
-    ) -> Result<u16, Reason> {
-        let mut questions: FuturesUnordered<_> = ips
-            .iter()
-            .map(|ip| {
-                let addr = SocketAddr::new(*ip, self.epmd_port);
-                async move { (addr, client::port_please(addr, alive, left(deadline)).await) }
-            })
-            .collect();
+    ) -> Result<(u16, Option<TcpStream>), Reason> {
+        let ask = |ip: IpAddr| {
+            let addr = SocketAddr::new(ip, self.epmd_port);
+            async move { (addr, client::ask_port(addr, alive, left(deadline)).await) }
+        };
         let mut worst: Option<(SocketAddr, QueryError)> = None;
-        while let Some((addr, answer)) = questions.next().await {
-            match answer {
-                Ok(registration) => return Ok(registration.port),
-                Err(why) if worst.is_none_or(|(_, w)| telling(why) > telling(w)) => {
-                    worst = Some((addr, why));
+        if let [ip] = ips {
+            match ask(*ip).await {
+                (_, Ok((registration, over))) => return Ok((registration.port, Some(over))),
+                (addr, Err(why)) => worst = Some((addr, why)),
+            }
+        } else {
+            let mut questions: FuturesUnordered<_> = ips.iter().copied().map(ask).collect();
+            while let Some((addr, answer)) = questions.next().await {
+                match answer {
+                    Ok((registration, over)) => return Ok((registration.port, Some(over))),
+                    Err(why) if worst.is_none_or(|(_, w)| telling(why) > telling(w)) => {
+                        worst = Some((addr, why));
+                    }
+                    Err(_) => {}
                 }
-                Err(_) => {}
             }
         }
         match worst {
-            Some((addr, QueryError::NotRegistered)) => ask_again(addr, alive).await,
+            Some((addr, QueryError::NotRegistered)) => Ok((ask_again(addr, alive).await?, None)),
             Some((addr, why)) => Err(why.to_reason(addr, alive)),
             None => Err(Reason::Timeout {
                 step: Step::Resolve,
@@ -176,11 +209,59 @@ impl Route {
     }
 }
 
+/// The end of a way.
+pub(crate) struct Way {
+    pub(crate) transport: Transport,
+    /// What was to be said first has been said.
+    pub(crate) said: bool,
+    /// A connection to EPMD, which is over, if it is still open: closing it takes as long as a tenth of all this, and whoever
+    /// is in a hurry does it later.
+    pub(crate) over: Option<TcpStream>,
+}
+
+/// An open connection.
+struct Opened {
+    stream: TcpStream,
+    addr: SocketAddr,
+    /// What was to be said first has been said.
+    said: bool,
+}
+
+/// What `work` comes to, and `over`; where `work` has to wait that is not kept open so long.
+async fn unless_waiting<T>(
+    work: impl Future<Output = T>,
+    over: Option<TcpStream>,
+) -> (T, Option<TcpStream>) {
+    let mut work = pin!(work);
+    match poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx))).await {
+        Poll::Ready(done) => (done, over),
+        Poll::Pending => {
+            drop(over);
+            (work.await, None)
+        }
+    }
+}
+
 impl Location {
-    async fn open(&self, deadline: Instant) -> Result<(TcpStream, SocketAddr), Reason> {
-        let (addr, why) = match first_open(&self.addresses.usable, self.port, left(deadline)).await
-        {
-            Ok(open) => return Ok(open),
+    /// On the first address that takes it. Where there is but one it is told `first` at once: two of one node would take
+    /// that for two callers.
+    async fn open(&self, first: &[u8], deadline: Instant) -> Result<Opened, Reason> {
+        let limit = left(deadline);
+        let opened = match self.addresses.usable.as_slice() {
+            [ip] => {
+                let addr = SocketAddr::new(*ip, self.port);
+                let opened = socket::dial_saying(addr, first, limit).await;
+                opened
+                    .map(|stream| (stream, addr))
+                    .map_err(|why| (addr, why))
+            }
+            ips => first_open(ips, self.port, limit).await,
+        };
+        let (addr, why) = match opened {
+            Ok((stream, addr)) => {
+                let said = !first.is_empty() && self.addresses.usable.len() == 1;
+                return Ok(Opened { stream, addr, said });
+            }
             Err(failed) => failed,
         };
         let refused = why == DialError::Refused;
@@ -331,19 +412,23 @@ mod tests {
     #[tokio::test]
     async fn a_node_that_lives_and_refuses_on_ipv6_is_one_of_ipv4() {
         let (_epmd, _held, location) = closed_port().await;
-        let why = location.open(Instant::now() + LIMIT).await.unwrap_err();
+        let why = location
+            .open(&[], Instant::now() + LIMIT)
+            .await
+            .err()
+            .unwrap();
         assert_eq!(why.code(), "family_mismatch", "{why}");
     }
 
     #[tokio::test]
     async fn a_node_that_ends_is_not_blamed_for_its_family() {
         let (_epmd, held, location) = closed_port().await;
-        let open = location.open(Instant::now() + LIMIT);
+        let open = location.open(&[], Instant::now() + LIMIT);
         let end = async {
             tokio::time::sleep(ENDING / 4).await;
             drop(held);
         };
         let (result, ()) = tokio::join!(open, end);
-        assert_eq!(result.unwrap_err().code(), "port_unreachable");
+        assert_eq!(result.err().unwrap().code(), "port_unreachable");
     }
 }

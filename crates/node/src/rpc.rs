@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use trunkline_etf::{Atom, Pid, Reference, Term, atom};
 use trunkline_proto::control::{Control, PidOrName};
 use trunkline_proto::{Flags, NodeName};
@@ -62,6 +62,8 @@ async fn call(
 /// connection only: a peer that has gone is not dialled for it.
 pub(crate) async fn follow_tick_time(shared: Arc<Shared>, link: Arc<Link>) {
     let peer = &link.info.peer;
+    // Ended meanwhile, it is not asked.
+    let _ends_either_way = link.stop.run_until_cancelled(sleep(ASKED_AFTER)).await;
     let call = Call::new(&shared, "net_kernel", "get_net_ticktime", Vec::new());
     let answer = async { call?.by_spawn(&link).await };
     let answer = timeout(TICK_TIME_LIMIT, answer).await;
@@ -77,6 +79,9 @@ pub(crate) async fn follow_tick_time(shared: Arc<Shared>, link: Arc<Link>) {
         Err(why) => tracing::debug!(%peer, %why, "its tick time is not known"),
     }
 }
+
+/// Whoever has waited for the connection has more urgent questions. No tick is due so soon: the shortest tick time is a second.
+const ASKED_AFTER: Duration = Duration::from_millis(100);
 
 /// The peer has its tick time in memory.
 const TICK_TIME_LIMIT: Duration = Duration::from_secs(10);

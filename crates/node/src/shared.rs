@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
+use bytes::BytesMut;
+use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -24,7 +26,9 @@ use crate::process::Then;
 use crate::process::table::Processes;
 use crate::reach::{Route, left};
 use crate::sending::Unsent;
+use crate::shutdown::guarded;
 use crate::strangers::Strangers;
+use crate::transport::Transport;
 use crate::{DownReason, NodeEvent, rpc};
 
 /// What does not change while the node runs.
@@ -223,15 +227,15 @@ impl Shared {
         self.changed.send_modify(|n| *n = n.wrapping_add(1));
     }
 
-    /// The handshake is through: the connection lives. `false` when the node makes none any more, or
-    /// a later `visit` of the same peer has one.
+    /// The handshake is through: the connection is there, and lives as soon as what this gives back is dropped. `None` when
+    /// the node makes none any more, or a later `visit` of the same peer has one.
     pub(crate) fn install(
         self: &Arc<Self>,
         connected: Connected,
         framed: Framed,
         visit: Visited,
-    ) -> bool {
-        let (transport, rest) = framed.into_parts();
+    ) -> Option<Begun> {
+        let transport = framed.into_parts();
         let peer = connected.peer.clone();
         let up = NodeEvent::Up {
             peer: peer.clone(),
@@ -252,26 +256,22 @@ impl Shared {
         let link = Link::new(connected, ticks, sending, stop, visit, &self.budget);
         let mut then = Then::default();
         {
-            let Some(mut state) = self.state_without(&peer, visit) else {
-                return false;
-            };
+            let mut state = self.state_without(&peer, visit)?;
             if self.life.closing.is_cancelled() {
-                return false;
+                return None;
             }
             state.links.insert(peer, Arc::clone(&link));
             self.unsent.flush(&link);
             self.events.publish(&up, &mut then);
         }
         self.state_changed();
-        link::spawn(Arc::clone(self), Arc::clone(&link), transport, rest);
-        if self.settings.follow_tick_time && link.info.flags.contains(Flags::SPAWN) {
-            let work = Work::AskingTickTime(link.info.peer.clone());
-            let follow = rpc::follow_tick_time(Arc::clone(self), link);
-            self.life.spawn(work, follow);
-        }
-        // Last: a waker that panics leaves no connection that nobody runs.
-        self.carry_out(then);
-        true
+        Some(Begun {
+            shared: Arc::clone(self),
+            link,
+            transport: Some(transport),
+            over: None,
+            then,
+        })
     }
 
     /// The state, in which this peer has no connection: one that it has is replaced. `None` when
@@ -340,6 +340,37 @@ impl Shared {
         for link in self.links() {
             self.end(&link, DownReason::Disconnected);
         }
+    }
+}
+
+/// A connection whose tasks do not run yet: they begin when this is dropped. Whoever waits for the connection has his turn
+/// before them that way.
+#[derive(Debug)]
+pub(crate) struct Begun {
+    shared: Arc<Shared>,
+    link: Arc<Link>,
+    transport: Option<(Transport, BytesMut)>,
+    /// What is to be closed when there is time.
+    pub(crate) over: Option<TcpStream>,
+    then: Then,
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        let (shared, link) = (&self.shared, &self.link);
+        let Some((transport, rest)) = self.transport.take() else {
+            return;
+        };
+        let over = self.over.take();
+        link::spawn(Arc::clone(shared), Arc::clone(link), transport, rest, over);
+        if shared.settings.follow_tick_time && link.info.flags.contains(Flags::SPAWN) {
+            let work = Work::AskingTickTime(link.info.peer.clone());
+            let follow = rpc::follow_tick_time(Arc::clone(shared), Arc::clone(link));
+            shared.life.spawn(work, follow);
+        }
+        // Last: a waker that panics leaves no connection that nobody runs.
+        let then = std::mem::take(&mut self.then);
+        guarded(|| shared.carry_out(then));
     }
 }
 

@@ -112,7 +112,9 @@ async fn end(shared: Arc<Shared>, limit: Instant) -> Shutdown {
 pub(crate) fn guarded(call: impl FnOnce()) -> bool {
     let called = catch_unwind(AssertUnwindSafe(call)).is_ok();
     if !called {
-        tracing::error!("a waker panicked while the node ended · look at what waits for the node");
+        tracing::error!(
+            "a waker panicked · look at what waits for the node, or for its connections"
+        );
     }
     called
 }

@@ -13,7 +13,7 @@ use trunkline_proto::{Cookie, Creation, Flags, NodeName, Reason};
 
 use crate::builder::{Listen, Nameless, Options};
 use crate::epmd::client::QueryError;
-use crate::handshake::initiator::{self, OnAlive};
+use crate::handshake::initiator::{self, Hello, OnAlive};
 use crate::lifetime::Lifetime;
 use crate::probe::Steps;
 use crate::reach::{Route, deadline};
@@ -102,7 +102,7 @@ impl NodeBuilder<Cookie, Nameless> {
             name_giver: Some(connected.peer.clone()),
         };
         let shared = Shared::new(settings(identity, options), admission, life);
-        shared.install(connected, framed, Visited::Dialled);
+        drop(shared.install(connected, framed, Visited::Dialled));
         Ok(Node::new(shared, guard))
     }
 }
@@ -123,11 +123,13 @@ async fn ask(
 > {
     let deadline = deadline(options.connect_timeout);
     let route = route(asker, options);
-    let transport = route.walk(giver, deadline, &mut Steps::default()).await?;
-    let me = Local::dynamic(host, options.flags);
+    let hello = Hello::new(Local::dynamic(host, options.flags), &giver.name);
+    let steps = &mut Steps::default();
+    let there = route.walk(giver, &hello.bytes(), deadline, steps).await?;
     let cookie = admission.cookie_of(&giver.name);
     let give_up = || OnAlive::GiveUp;
-    initiator::connect(transport, me, &giver.name, give_up, cookie, deadline).await
+    let connected = initiator::connect(there, hello, give_up, cookie, deadline).await;
+    connected.map(|(connected, framed, _)| (connected, framed))
 }
 
 /// What ends with the guard. What was begun ends when a later step fails.

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use trunkline_proto::epmd::{
@@ -15,7 +15,7 @@ use trunkline_proto::epmd::{
 };
 use trunkline_proto::{Creation, Reason, Step};
 
-use crate::socket::{self, DialError};
+use crate::socket::{self, DialError, Use};
 
 /// More than any answer has: 64 KiB of registration, or the lines of some ten thousand nodes.
 const MAX_ANSWER: usize = 1024 * 1024;
@@ -29,14 +29,21 @@ pub async fn port_please(
     alive: &str,
     limit: Duration,
 ) -> Result<Registration, QueryError> {
+    Ok(ask_port(addr, alive, limit).await?.0)
+}
+
+/// The same, and the connection that is over: closing it takes its time, which whoever is in a hurry has later.
+pub(crate) async fn ask_port(
+    addr: SocketAddr,
+    alive: &str,
+    limit: Duration,
+) -> Result<(Registration, TcpStream), QueryError> {
     let request = Request::PortPlease2 {
         alive: alive.to_owned(),
     };
-    match exchange(addr, &request, limit, PortResponse::decode_prefix)
-        .await?
-        .0
-    {
-        PortResponse::Found(registration) => Ok(registration),
+    let (answer, over) = exchange(addr, &request, limit, PortResponse::decode_prefix).await?;
+    match answer {
+        PortResponse::Found(registration) => Ok((registration, over)),
         PortResponse::Unknown { .. } => Err(QueryError::NotRegistered),
     }
 }
@@ -168,12 +175,11 @@ async fn exchange<T>(
 
 async fn ask(addr: SocketAddr, request: &Request) -> Result<TcpStream, QueryError> {
     let bytes = request.encode()?;
-    let mut stream = socket::connect(addr).await.map_err(|why| match why {
+    let asked = socket::connect(addr, &bytes, Use::Question).await;
+    asked.map_err(|why| match why {
         DialError::Refused => QueryError::Refused,
         DialError::Silent => QueryError::Silent,
-    })?;
-    stream.write_all(&bytes).await.map_err(broken)?;
-    Ok(stream)
+    })
 }
 
 async fn within<T>(

@@ -1,11 +1,13 @@
 //! The side that dials.
 
-use trunkline_proto::handshake::initiator::{AfterStatus, Greeted, Start};
-use trunkline_proto::handshake::{Connected, Local};
+use trunkline_proto::handshake::initiator::{AfterStatus, AwaitStatus, Greeted, Start};
+use trunkline_proto::handshake::{Connected, HandshakeFramer, Local, Prefix};
 use trunkline_proto::{Cookie, NodeName, Reason, Step};
 
+use tokio::net::TcpStream;
+
 use super::Framed;
-use crate::transport::Transport;
+use crate::reach::Way;
 
 /// What to do when the acceptor still has a connection to our name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,17 +18,41 @@ pub(crate) enum OnAlive {
     GiveUp,
 }
 
+/// Our name, and what comes after it.
+pub(crate) struct Hello {
+    message: Vec<u8>,
+    state: AwaitStatus,
+}
+
+impl Hello {
+    pub(crate) fn new(me: Local, peer: &NodeName) -> Self {
+        let (message, state) = Start::new(me, Some(peer.clone())).send_name();
+        Self { message, state }
+    }
+
+    /// As it goes over plain TCP.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        HandshakeFramer::new(Prefix::U16).frame(&self.message)
+    }
+}
+
 /// Steps 1 to 3: shows our name, and hears who answers. `on_alive` is asked when the question comes.
 pub(crate) async fn greet(
     framed: &mut Framed,
-    me: Local,
-    peer: &NodeName,
+    hello: Hello,
+    on_alive: impl FnOnce() -> OnAlive,
+) -> Result<Greeted, Reason> {
+    framed.write(&hello.message).await;
+    greeted(framed, hello.state, on_alive).await
+}
+
+/// The same, where our name has been shown.
+async fn greeted(
+    framed: &mut Framed,
+    state: AwaitStatus,
     on_alive: impl FnOnce() -> OnAlive,
 ) -> Result<Greeted, Reason> {
     let step = Step::Greeting;
-    let (frame, state) = Start::new(me, Some(peer.clone())).send_name();
-    framed.write(&frame).await;
-
     let frame = framed.read().await;
     let frame = frame.map_err(|missing| missing.reason(state.closed(), step))?;
     let state = match state.status(&frame).map_err(|why| why.reason())? {
@@ -61,17 +87,23 @@ pub(crate) async fn prove(
     state.ack(&frame).map_err(|why| why.reason())
 }
 
-/// The whole handshake, for a connection that is to live.
+/// The whole handshake, for a connection that is to live. Our name may have been shown on the way.
 pub(crate) async fn connect(
-    transport: impl Into<Transport>,
-    me: Local,
-    peer: &NodeName,
+    Way {
+        transport,
+        said,
+        over,
+    }: Way,
+    hello: Hello,
     on_alive: impl FnOnce() -> OnAlive,
     cookie: &Cookie,
     deadline: tokio::time::Instant,
-) -> Result<(Connected, Framed), Reason> {
+) -> Result<(Connected, Framed, Option<TcpStream>), Reason> {
     let mut framed = Framed::new(transport, deadline);
-    let greeted = greet(&mut framed, me, peer, on_alive).await?;
+    if !said {
+        framed.write(&hello.message).await;
+    }
+    let greeted = greeted(&mut framed, hello.state, on_alive).await?;
     let connected = prove(&mut framed, greeted, cookie).await?;
-    Ok((connected, framed))
+    Ok((connected, framed, over))
 }

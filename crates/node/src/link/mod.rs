@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use futures_util::FutureExt as _;
+use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout};
@@ -376,8 +377,14 @@ pub(crate) struct Ticks {
     pub(crate) intensity: u32,
 }
 
-/// Runs the connection until it ends. Neither half waits for the other.
-pub(crate) fn spawn(shared: Arc<Shared>, link: Arc<Link>, transport: Transport, rest: BytesMut) {
+/// Runs the connection until it ends. Neither half waits for the other. `over` is closed when there is time.
+pub(crate) fn spawn(
+    shared: Arc<Shared>,
+    link: Arc<Link>,
+    transport: Transport,
+    rest: BytesMut,
+    over: Option<TcpStream>,
+) {
     let (read, write) = transport.split();
     let tasks = shared.life.tasks.clone();
     let writer = {
@@ -400,6 +407,7 @@ pub(crate) fn spawn(shared: Arc<Shared>, link: Arc<Link>, transport: Transport, 
     let connected = link.account.connected();
     tasks.spawn(async move {
         let _doing = doing;
+        drop(over);
         let received = unless_panics(reader::run(&shared, &link, read, rest));
         let received = link.stop.run_until_cancelled(received).await;
         let reason = received.unwrap_or(DownReason::Disconnected);
