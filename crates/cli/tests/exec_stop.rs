@@ -1,4 +1,4 @@
-//! `trunkline exec` at a stop: what CMD gets, when, and how long the agent's own part lasts whatever
+//! `trunkline exec` at a stop: what CMD gets, when, and that the agent's own part waits for nothing that
 //! hangs around it.
 
 #![allow(clippy::unwrap_used, reason = "a test's helper fails by panicking")]
@@ -9,36 +9,42 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::UnixStream;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use util::free_port;
 use util::host::Host;
 
-/// What is promised: platforms give ten seconds or five, and CMD's draining has the rest.
-const OWN_PART: Duration = Duration::from_secs(2);
+/// The shortest that any of what hangs here would last if somebody waited for it: an attempt of the agent's. (Promised are two
+/// seconds, which a busy machine may need for less.)
+const HANGS: Duration = Duration::from_secs(5);
 
-/// Says when it gets the signal, takes a while, and says when it ends.
-const DRAINS: &str = "trap 'echo term; sleep 0.3; date +%s%N; exit 3' TERM; echo ready; \
+/// Says when it gets the signal, goes on until it is let go, and says when it ends.
+const DRAINS: &str = "trap 'echo term; while ! test -e go; do sleep 0.02; done; date +%s%N; exit 3' TERM; echo ready; \
                       while :; do sleep 0.02; done";
 
-/// Stops `exec` once `around` has happened; CMD must have the signal before the agent's end is waited
-/// for, and `exec` must be gone two seconds after CMD.
+/// Stops `exec` once `around` has happened: CMD gets the signal while the agent is still there, and `exec` waits after CMD's end for
+/// nothing that hangs.
 fn stopped(what: &str, host: &Host, around: impl FnOnce(&Host)) {
     let running = host.started("", DRAINS);
     around(host);
-    let from = Instant::now();
     running.signal("TERM");
     assert_eq!(running.next_line(), "term", "{what}");
-    let told = from.elapsed();
+    let agent = UnixStream::connect(socket(host));
+    assert!(agent.is_ok(), "{what}: CMD was told after the agent's end");
+    drop(agent);
+    fs::write(host.path("go"), "").unwrap();
     let (status, rest) = running.end();
     let end = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     assert_eq!(status.code(), Some(3), "{what}");
     let ended = Duration::from_nanos(rest.trim().parse().unwrap());
     let own = end.saturating_sub(ended);
-    println!("{what}: CMD told after {told:?}, our own part {own:?}");
-    assert!(own < OWN_PART, "{what}: {own:?}");
-    // Half of what our own part may last: CMD does not wait for that.
-    assert!(told < OWN_PART / 2, "{what}: CMD was told after {told:?}");
+    println!("{what}: our own part {own:?}");
+    assert!(own < HANGS, "{what}: {own:?}");
+}
+
+fn socket(host: &Host) -> PathBuf {
+    host.path(&format!("trunkline/{}.sock", host.node))
 }
 
 /// A server that takes connections and says nothing. How many it took is in the second.
@@ -69,7 +75,7 @@ fn mute_dns(addr: &str) -> String {
 
 /// Half a request, a whole one whose answer nobody reads, and none at all, each held open.
 fn held(host: &Host) -> Vec<UnixStream> {
-    let path = host.path(&format!("trunkline/{}.sock", host.node));
+    let path = socket(host);
     let connect = |request: &[u8]| {
         let mut stream = UnixStream::connect(&path).unwrap();
         stream.write_all(request).unwrap();

@@ -6,12 +6,15 @@ mod support;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use support::{cookie, name, peer};
+use support::{Conn, cookie, name, peer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
+use tokio::time::timeout;
+use trunkline_etf::{Term, atom, term};
 use trunkline_node::epmd::server::Server;
 use trunkline_node::probe::{Depth, ProbeConfig, probe};
-use trunkline_node::{Node, NodeEvent, NodeType, Target};
+use trunkline_node::{AliasMode, Message, Node, NodeEvent, NodeType, Process, Target};
+use trunkline_proto::control::{AltactTo, Control};
 use trunkline_proto::epmd::{NameEntry, NamesResponse, PortResponse};
 use trunkline_proto::{Flags, Reason, Step};
 
@@ -122,7 +125,7 @@ async fn two_nodes_of_ours_through_our_own_epmd() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(PATIENT, again)
+    timeout(PATIENT, again)
         .await
         .expect("the name is given back");
 }
@@ -174,4 +177,165 @@ async fn a_node_that_registers_between_two_questions() {
             step: Step::Greeting
         }
     );
+}
+
+/// ALTACT_SIG_SEND in all its forms, from one that has the flag as we do: no OTP before 28 has it.
+#[tokio::test(flavor = "multi_thread")]
+async fn signals_in_the_form_of_otp_28() {
+    let flags = Flags::hidden_default().with(Flags::ALTACT_SIG);
+    let node = Node::builder(name("me@127.0.0.1"))
+        .cookie(cookie("monster"))
+        .flags(flags);
+    let node = node
+        .follow_tick_time(false)
+        .connect_timeout(PATIENT)
+        .start()
+        .await
+        .expect("it starts");
+    let mut me = node.process();
+    me.trap_exit(true);
+    assert!(me.register(&atom!("me")));
+    let (pid, alias) = (me.pid(), me.alias(AliasMode::Explicit));
+    let token = Some(term!({1, 2, 3, (support::pid(9)), 4}));
+    let sent: Vec<(u32, AltactTo, Option<Term>, Term)> = vec![
+        (0, AltactTo::Pid(pid.clone()), None, term!(by_pid)),
+        (
+            Control::ALTACT_PRIO,
+            AltactTo::Pid(pid.clone()),
+            None,
+            term!(first),
+        ),
+        (
+            Control::ALTACT_NAME,
+            AltactTo::Name(atom!("me")),
+            None,
+            term!(by_name),
+        ),
+        (
+            Control::ALTACT_ALIAS,
+            AltactTo::Alias(alias),
+            None,
+            term!(by_alias),
+        ),
+        (
+            Control::ALTACT_TOKEN,
+            AltactTo::Pid(pid.clone()),
+            token,
+            term!(traced),
+        ),
+        (
+            Control::ALTACT_EXIT,
+            AltactTo::Pid(pid),
+            None,
+            term!(enough),
+        ),
+    ];
+    let (answered, answer) = std::sync::mpsc::channel();
+    let there = peer(move |wire| {
+        let mut conn = Conn::with(wire.connect_with(flags).expect("it connects"), flags);
+        for (flags, to, token, what) in sent.clone() {
+            let from = support::pid(1);
+            conn.send(
+                &Control::AltactSend {
+                    flags,
+                    from,
+                    to,
+                    token,
+                },
+                Some(&what),
+            );
+        }
+        answered.send(conn.next().map(|signal| signal.control)).ok();
+    });
+    let agreed = node.connect(&there).await.expect("it connects").flags;
+    assert!(agreed.contains(Flags::ALTACT_SIG));
+    for what in ["by_pid", "first", "by_name", "by_alias", "traced"] {
+        let came = timeout(PATIENT, me.recv()).await.expect("in time");
+        assert!(
+            matches!(&came, Some(Message::Term(came)) if came.is_atom(what)),
+            "{what}: {came:?}"
+        );
+    }
+    let came = timeout(PATIENT, me.recv()).await.expect("in time");
+    let (from, reason) = (support::pid(1), term!(enough));
+    assert_eq!(came, Some(Message::Exit { from, reason }));
+    // Ours go to it in the forms that every OTP has.
+    me.send(&support::pid(2), term!(hello))
+        .await
+        .expect("connected");
+    let answer = answer.recv_timeout(PATIENT).expect("in time");
+    assert!(
+        matches!(answer, Some(Control::SendSender { .. })),
+        "{answer:?}"
+    );
+}
+
+/// Two of ours that both have it.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_that_have_the_form_of_otp_28() {
+    let start = async |text: &str| {
+        let flags = Flags::hidden_default().with(Flags::ALTACT_SIG);
+        let node = Node::builder(name(text))
+            .cookie(cookie("monster"))
+            .flags(flags);
+        let node = node.listen([Ipv4Addr::LOCALHOST.into()], 0).epmd(None);
+        node.connect_timeout(PATIENT)
+            .start()
+            .await
+            .expect("it starts")
+    };
+    let (one, two) = (start("one@127.0.0.1").await, start("two@127.0.0.1").await);
+    let there = Target::new(two.name().clone()).on_port(two.port().expect("it listens"));
+    let agreed = one.connect(&there).await.expect("it connects").flags;
+    assert!(agreed.contains(Flags::ALTACT_SIG));
+    let doubles = two.spawn(async |mut process: Process| {
+        while let Some(Message::Term(call)) = process.recv().await {
+            let Some([_, from, number]) = call.as_tuple() else {
+                return number_of(&call);
+            };
+            let double = number.as_i64().expect("a number") * 2;
+            process.reply(from, double).await.expect("connected");
+        }
+        term!(nothing)
+    });
+    let mut me = one.process();
+    me.trap_exit(true);
+    me.link(&doubles);
+    let monitor = me.monitor(&doubles);
+    assert_eq!(one.call(&doubles, term!(21), PATIENT).await, Ok(term!(42)));
+    assert_eq!(me.call(&doubles, term!(4), PATIENT).await, Ok(term!(8)));
+    me.send(&doubles, term!(7)).await.expect("connected");
+    let mut came = Vec::new();
+    for _ in 0..2 {
+        came.push(
+            timeout(PATIENT, me.recv())
+                .await
+                .expect("in time")
+                .expect("it lives"),
+        );
+    }
+    came.sort_by_key(|message| matches!(message, Message::Down { .. }));
+    let reason = term!({ended_by, 7});
+    let (from, node) = (doubles.clone(), doubles.node.clone());
+    let exit = Message::Exit {
+        from,
+        reason: reason.clone(),
+    };
+    let (reference, from) = (monitor, doubles.into());
+    assert_eq!(
+        came,
+        [
+            exit,
+            Message::Down {
+                reference,
+                node,
+                from,
+                reason
+            }
+        ]
+    );
+}
+
+fn number_of(message: &Term) -> Term {
+    term!({ended_by, (message.clone())})
 }

@@ -7,13 +7,14 @@ mod support;
 use std::net::Ipv4Addr;
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use support::{cookie, name};
-use trunkline_etf::{atom, term};
-use trunkline_node::{Message, Node, NodeEvent, NodeKind, NodeType, Target};
+use trunkline_etf::{Term, atom, term};
+use trunkline_node::{Message, Node, NodeEvent, NodeKind, NodeType, Process, Target};
+use trunkline_proto::control::Control;
 
 const PATIENT: Duration = Duration::from_secs(30);
 
@@ -193,5 +194,88 @@ fn whoever_hears_of_nodes_may_ask_which_there_are() {
             let event = event.await.expect("the node lives");
             assert_eq!(matches!(event, NodeEvent::Up { .. }), round == 0);
         }
+    });
+}
+
+/// One that is woken while the reader delivers keeps it waiting until he has taken all that is there and waits again: whoever is woken
+/// for each message would be woken as often as there are messages.
+#[test]
+fn one_read_wakes_each_of_its_receivers_once() {
+    const EACH: u64 = 200;
+    const RECEIVERS: usize = 3;
+    in_time(async || {
+        let node = node("one@127.0.0.1").await;
+        let mut receivers: Vec<_> = (0..RECEIVERS).map(|_| node.process()).collect();
+        let pids: Vec<_> = receivers.iter().map(Process::pid).collect();
+        let (go, may_go) = mpsc::channel::<()>();
+        let may_go = Mutex::new(may_go);
+        let peer = support::peer(move |wire| {
+            let mut conn = support::Conn::new(wire.connect().expect("it connects"));
+            may_go
+                .lock()
+                .expect("nobody panics")
+                .recv()
+                .expect("the test goes on");
+            for number in 0..EACH {
+                for to in &pids {
+                    let (from, to) = (support::pid(1), to.clone());
+                    let token = None;
+                    conn.push(
+                        &Control::SendSender { from, to, token },
+                        Some(&Term::from(number)),
+                    );
+                }
+            }
+            conn.flush();
+            while conn.next().is_some() {}
+        });
+        node.connect(&peer).await.expect("it connects");
+        let (woken, wakes) = mpsc::channel();
+        let (taken, goes_on) = mpsc::channel();
+        let goes_on = Arc::new(Mutex::new(goes_on));
+        let wakers: Vec<Waker> = (0..RECEIVERS)
+            .map(|who| {
+                let (woken, goes_on) = (woken.clone(), Arc::clone(&goes_on));
+                calls(move || {
+                    woken.send(who).ok();
+                    goes_on.lock().expect("nobody panics").recv().ok();
+                })
+                .0
+            })
+            .collect();
+        // What is there, and who waits then.
+        let mut take = |who: usize| {
+            let mut numbers = Vec::new();
+            let mut context = Context::from_waker(&wakers[who]);
+            while let Poll::Ready(message) = pin!(receivers[who].recv()).poll(&mut context) {
+                let message = message.expect("it lives").into_term();
+                numbers.push(message.as_u64().expect("a number"));
+            }
+            numbers
+        };
+        let mut came = [const { Vec::new() }; RECEIVERS];
+        let mut counts = [0; RECEIVERS];
+        for who in 0..RECEIVERS {
+            assert!(take(who).is_empty());
+        }
+        go.send(()).expect("the peer waits");
+        while came
+            .iter()
+            .any(|numbers: &Vec<u64>| numbers.len() < EACH as usize)
+        {
+            let who = wakes.recv_timeout(PATIENT).expect("somebody is woken");
+            counts[who] += 1;
+            came[who].extend(take(who));
+            taken.send(()).expect("the reader waits");
+        }
+        assert!(
+            came.iter()
+                .all(|numbers| numbers.iter().copied().eq(0..EACH))
+        );
+        // The system may cut what was written into a few reads, not into hundreds.
+        assert!(
+            counts.iter().all(|count| (1..=4).contains(count)),
+            "{counts:?}"
+        );
     });
 }

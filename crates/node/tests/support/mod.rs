@@ -60,8 +60,13 @@ impl Wire {
     }
 
     /// The whole handshake; what is left is the connection.
-    pub(crate) fn connect(mut self) -> Option<TcpStream> {
-        let (state, reply) = self.greet(Flags::hidden_default())?;
+    pub(crate) fn connect(self) -> Option<TcpStream> {
+        self.connect_with(Flags::hidden_default())
+    }
+
+    /// The same of a peer with these flags.
+    pub(crate) fn connect_with(mut self, flags: Flags) -> Option<TcpStream> {
+        let (state, reply) = self.greet(flags)?;
         let (ack, _) = state.reply(&reply, &cookie("monster")).ok()?;
         self.write(&ack);
         Some(self.stream)
@@ -90,7 +95,11 @@ pub(crate) struct Conn {
 
 impl Conn {
     pub(crate) fn new(stream: TcpStream) -> Self {
-        let flags = Flags::hidden_default();
+        Self::with(stream, Flags::hidden_default())
+    }
+
+    /// The connection of two that have agreed on these.
+    pub(crate) fn with(stream: TcpStream, flags: Flags) -> Self {
         let (now, time) = (Instant::ZERO, DEFAULT_TICK_TIME);
         Self {
             stream,
@@ -114,9 +123,19 @@ impl Conn {
     }
 
     pub(crate) fn send(&mut self, control: &Control, payload: Option<&Term>) {
+        self.push(control, payload);
+        self.flush();
+    }
+
+    /// Behind what is to be sent.
+    pub(crate) fn push(&mut self, control: &Control, payload: Option<&Term>) {
         let payload = payload.map_or(Payload::None, Payload::Term);
         let pushed = self.outbound.push(Instant::ZERO, control, payload);
         pushed.expect("a control message that fits");
+    }
+
+    /// All of that at once.
+    pub(crate) fn flush(&mut self) {
         let bytes = self.outbound.segments().collect::<Vec<_>>().concat();
         self.outbound.sent(bytes.len());
         self.stream.write_all(&bytes).ok();
