@@ -34,6 +34,7 @@ fn spin(operation: &str, shape: &str, times: usize) -> Result<()> {
     let raw = RawTerm::new(bytes.slice(1..));
     let term = Term::decode(&bytes, &limits)?;
     let checked = raw.walk(&limits)?;
+    let theirs = eetf::Term::decode(&*bytes)?;
     let mut buffer = Vec::with_capacity(1 << 20);
     for _ in 0..times {
         match operation {
@@ -46,7 +47,19 @@ fn spin(operation: &str, shape: &str, times: usize) -> Result<()> {
                 black_box(&term).encode(black_box(&mut buffer));
             }
             "vec" => drop(black_box(black_box(&term).to_vec())),
-            other => bail!("no operation {other}: check, visit, walk, decode, encode, vec"),
+            "eetf-decode" => drop(black_box(eetf::Term::decode(black_box(&*bytes))?)),
+            "eetf-encode" => {
+                buffer.clear();
+                black_box(&theirs).encode(black_box(&mut buffer))?;
+            }
+            "eetf-vec" => {
+                let mut out = Vec::with_capacity(128);
+                black_box(&theirs).encode(&mut out)?;
+                drop(black_box(out));
+            }
+            other => bail!(
+                "no operation {other}: check, visit, walk, decode, encode, vec, eetf-decode, eetf-encode, eetf-vec"
+            ),
         }
     }
     Ok(())

@@ -1,13 +1,16 @@
 //! Encoding.
 
 mod block;
+mod copy;
+mod out;
 mod parts;
+mod straight;
 
 use alloc::vec::Vec;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use self::parts::write;
+use self::parts::{measure, write};
 use crate::{Atom, Term, tag};
 
 /// Where encoded bytes go.
@@ -15,12 +18,10 @@ pub trait Sink {
     /// Appends bytes.
     fn put(&mut self, bytes: &[u8]);
 
-    /// Where [`put`](Self::put) appends, if that is all it does: small pieces are written there at once then. While a term is
-    /// being encoded, zeros may follow what is there, except when `put`, [`put_shared`](Self::put_shared) or
-    /// [`measured`](Self::measured) is called.
+    /// Where [`put`](Self::put) appends, if that is all it does. Default `None`.
     ///
-    /// Once there is one, there must be one until the term has been written: what is written straight to it is lost
-    /// otherwise. Default `None`.
+    /// While a term is being encoded the buffer is with the encoder, and an empty one in its place; it is back whenever `put` or
+    /// [`put_shared`](Self::put_shared) is called, and after the term. A sink that has none by then is given all of it by `put`.
     #[inline]
     fn buffer(&mut self) -> Option<&mut Vec<u8>> {
         None
@@ -33,16 +34,11 @@ pub trait Sink {
     }
 
     /// The place of this atom in a table that goes before the term, to which the term refers then
-    /// (`ATOM_CACHE_REF`). A sink without such a table gives `None`: the atom is written out.
+    /// (`ATOM_CACHE_REF`). A sink without such a table gives `None`: the atom is written out. Not asked inside of a closure,
+    /// which says how long it is with its atoms written out.
     fn place_of(&mut self, atom: &Atom) -> Option<u8> {
         let _ = atom;
         None
-    }
-
-    /// The next `len` bytes were measured with their atoms written out: there must be no
-    /// [`place_of`](Self::place_of) them until then.
-    fn measured(&mut self, len: usize) {
-        let _ = len;
     }
 }
 
@@ -95,9 +91,7 @@ impl Term {
     /// How many bytes [`encode_bare`](Self::encode_bare) appends.
     #[must_use]
     pub fn encoded_len(&self) -> usize {
-        let mut length = 0_usize;
-        self.encode_bare(&mut length);
-        length
+        measure(self)
     }
 }
 

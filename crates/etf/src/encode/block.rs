@@ -1,295 +1,135 @@
-//! Where pieces of a term go: most have a few bytes, and a `Vec` would look at its capacity for each of them.
-//!
-//! How much is used goes through the functions by value, so that loops keep it in a register: a number in memory would have
-//! each piece wait until the one before has stored it.
+//! Many pieces on their way to a sink.
 
-use alloc::vec::Vec;
+use bytes::Bytes;
 
-use super::Sink;
+use super::{
+    Sink,
+    copy::{SHORT, copy},
+    out::{At, Out, piece},
+    parts::near,
+};
+use crate::{Atom, Term};
 
-/// How many bytes of the [`place`](Out::place) are used.
-pub(super) type Used = usize;
-
-/// A place to write to that always has room for the next piece.
-pub(super) trait Out {
-    type To: Sink;
-
-    /// Whether pieces go to their sink one by one.
-    const STRAIGHT: bool;
-
-    /// All of the place.
-    fn place(&mut self) -> &mut [u8];
-
-    /// Makes room for so many bytes.
-    fn make_room(&mut self, used: Used, length: usize) -> Used;
-
-    /// Whether there is no room for a piece of this length.
-    fn lacks(&mut self, used: Used, length: usize) -> bool;
-
-    /// The sink, which has everything that came before, and how much is used then.
-    fn sink(&mut self, used: Used) -> (&mut Self::To, Used);
-
-    /// The sink, which may not yet have what came before.
-    fn sink_aside(&mut self) -> &mut Self::To;
-
-    /// How many of the next bytes the sink counts: none wait then where it asks for atoms.
-    fn counted(&mut self) -> &mut usize;
-
-    /// How much is used after the sink was given so many bytes.
-    fn begun(&mut self, given: usize) -> Used;
-
-    #[inline(always)]
-    fn fitting(&mut self, used: Used, length: usize) -> Used {
-        if self.lacks(used, length) {
-            return self.make_room(used, length);
-        }
-        used
-    }
-
-    #[inline(always)]
-    fn put<const N: usize>(&mut self, used: Used, bytes: [u8; N]) -> Used {
-        self.short(used, [], &bytes, 0).wrapping_add(N)
-    }
-
-    /// Appends a head and the first `count` of the bytes; all of them are written, and the next piece covers the others.
-    #[inline(always)]
-    fn short<const H: usize, const N: usize>(
-        &mut self,
-        used: Used,
-        head: [u8; H],
-        bytes: &[u8; N],
-        count: u8,
-    ) -> Used {
-        let used = self.fitting(used, const { H + N });
-        if let Some(place) = self.place().get_mut(used..)
-            && let Some((place, rest)) = place.split_first_chunk_mut()
-            && let Some(rest) = rest.first_chunk_mut()
-        {
-            *place = head;
-            *rest = *bytes;
-        }
-        used.wrapping_add(H).wrapping_add(count.into())
-    }
-
-    /// Appends the first `count` of these numbers.
-    #[inline(always)]
-    fn words<const N: usize>(&mut self, used: Used, words: [u32; N], count: u8) -> Used {
-        let used = self.fitting(used, const { N * 4 });
-        let place = self.place().get_mut(used..).unwrap_or_default();
-        for (place, word) in place.as_chunks_mut().0.iter_mut().zip(words) {
-            *place = word.to_be_bytes();
-        }
-        used.wrapping_add(usize::from(count).wrapping_mul(4))
-    }
-
-    /// Appends any number of bytes.
-    #[inline(always)]
-    fn slice(&mut self, used: Used, bytes: &[u8]) -> Used {
-        if bytes.len() > LENGTH {
-            return self.long_slice(used, bytes);
-        }
-        let used = self.fitting(used, bytes.len());
-        let end = used.wrapping_add(bytes.len());
-        if let Some(place) = self.place().get_mut(used..end) {
-            place.copy_from_slice(bytes);
-        }
-        end
-    }
-
-    #[inline(never)]
-    fn long_slice(&mut self, used: Used, bytes: &[u8]) -> Used {
-        self.sink(used).0.put(bytes);
-        self.begun(bytes.len())
-    }
-
-    /// The sink for the question where an atom is in its table.
-    #[inline(always)]
-    fn sink_of_atoms(&mut self, used: Used) -> (&mut Self::To, Used) {
-        match *self.counted() {
-            0 => (self.sink_aside(), used),
-            _ => self.sink(used),
-        }
-    }
-
-    /// As [`Sink::measured`].
-    fn measured(&mut self, used: Used, length: usize) -> Used {
-        let (sink, _) = self.sink(used);
-        sink.measured(length);
-        let counted = self.counted();
-        *counted = length.max(*counted);
-        self.begun(0)
-    }
-}
-
-/// Pieces wait in a block of their own, and go to the sink together.
+/// Pieces wait in a block, and go to the sink together. How long it is is known when this is compiled, so a piece costs one
+/// comparison; what it holds costs a copy in the end.
 pub(super) struct Block<'s, S: Sink> {
     sink: &'s mut S,
     bytes: [u8; LENGTH],
-    /// How many of the next bytes, those that wait included, the sink counts.
-    counted: usize,
+    /// Of the bytes from the beginning of the block on, so many are written with their atoms in full.
+    in_full: usize,
 }
 
 impl<'s, S: Sink> Block<'s, S> {
     #[inline(always)]
-    pub(super) fn new(sink: &'s mut S, counted: usize) -> Self {
+    pub(super) fn new(sink: &'s mut S, in_full: usize) -> Self {
         Self {
             sink,
             bytes: [0; LENGTH],
-            counted,
+            in_full,
         }
     }
 
-    /// The last of it; gives how many of the next bytes the sink counts.
-    #[inline(always)]
-    pub(super) fn end(self, used: Used) -> usize {
-        self.sink.put(self.bytes.get(..used).unwrap_or_default());
-        self.counted.saturating_sub(used)
+    /// The last of it; gives how many of the next bytes are written with their atoms in full.
+    pub(super) fn end(mut self, at: At) -> usize {
+        self.flush(at);
+        self.in_full
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn flush(&mut self, at: At) -> At {
+        self.sink.put(self.bytes.get(..at).unwrap_or_default());
+        self.given(at)
+    }
+
+    fn given(&mut self, bytes: usize) -> At {
+        self.in_full = self.in_full.saturating_sub(bytes);
+        0
+    }
+
+    #[inline(never)]
+    fn long(&mut self, at: At, bytes: &[u8]) -> At {
+        if bytes.len() > COPIED {
+            self.flush(at);
+            self.sink.put(bytes);
+            return self.given(bytes.len());
+        }
+        let at = match at {
+            at if at > LENGTH.saturating_sub(bytes.len()) => self.flush(at),
+            at => at,
+        };
+        let end = at.wrapping_add(bytes.len());
+        if let Some(place) = self.bytes.get_mut(at..end) {
+            place.copy_from_slice(bytes);
+        }
+        end
     }
 }
 
 impl<S: Sink> Out for Block<'_, S> {
-    type To = S;
-    const STRAIGHT: bool = false;
+    const COUNTS: bool = false;
+    const SMALL: bool = false;
 
     #[inline(always)]
-    fn place(&mut self) -> &mut [u8] {
-        &mut self.bytes
-    }
-
-    #[inline(never)]
-    fn make_room(&mut self, used: Used, _: usize) -> Used {
-        self.sink(used).1
+    fn short<const H: usize, const N: usize>(
+        &mut self,
+        at: At,
+        head: [u8; H],
+        begun: u8,
+        content: &[u8; N],
+        count: u8,
+    ) -> At {
+        let longest = usize::from(begun).wrapping_add(N).max(H);
+        let at = match at {
+            at if at > LENGTH.saturating_sub(longest) => self.flush(at),
+            at => at,
+        };
+        let _there_is_room = piece(&mut self.bytes, at, head, begun, content);
+        at.wrapping_add(begun.into()).wrapping_add(count.into())
     }
 
     #[inline(always)]
-    fn lacks(&mut self, used: Used, length: usize) -> bool {
-        used > LENGTH.saturating_sub(length)
-    }
-
-    #[inline]
-    fn sink(&mut self, used: Used) -> (&mut S, Used) {
-        let bytes = self.bytes.get(..used).unwrap_or_default();
-        if !bytes.is_empty() {
-            self.sink.put(bytes);
-            self.counted = self.counted.saturating_sub(used);
+    fn slice(&mut self, at: At, bytes: &[u8]) -> At {
+        if bytes.len() > SHORT {
+            return self.long(at, bytes);
         }
-        (self.sink, 0)
+        let at = match at {
+            at if at > LENGTH.saturating_sub(SHORT) => self.flush(at),
+            at => at,
+        };
+        let place = self.bytes.get_mut(at..).and_then(<[u8]>::first_chunk_mut);
+        if let Some(place) = place {
+            copy(bytes, place);
+        }
+        at.wrapping_add(bytes.len())
+    }
+
+    fn shared(&mut self, at: At, bytes: &[u8], shared: impl FnOnce() -> Bytes) -> At {
+        self.flush(at);
+        self.sink.put_shared(bytes, shared);
+        self.given(bytes.len())
     }
 
     #[inline(always)]
-    fn sink_aside(&mut self) -> &mut S {
-        self.sink
-    }
-
-    #[inline(always)]
-    fn counted(&mut self) -> &mut usize {
-        &mut self.counted
-    }
-
-    #[inline(always)]
-    fn begun(&mut self, given: usize) -> Used {
-        self.counted = self.counted.saturating_sub(given);
-        0
-    }
-}
-
-/// Pieces go straight to where the sink collects them: what was written a moment ago need not be read again to be moved.
-pub(super) struct Straight<'s, S: Sink> {
-    sink: &'s mut S,
-    counted: usize,
-    /// How much was used when `counted` was right.
-    since: Used,
-}
-
-impl<'s, S: Sink> Straight<'s, S> {
-    /// When the sink has such a place, and room there: a new `Vec` is better asked for what the whole term takes.
-    #[inline(always)]
-    pub(super) fn new(sink: &'s mut S) -> Option<(Self, Used)> {
-        let buffer = sink.buffer()?;
-        let used = buffer.len();
-        if buffer.capacity().saturating_sub(used) < ROOM {
+    fn place_of(&mut self, at: At, atom: &Atom) -> Option<u8> {
+        if at < self.in_full {
             return None;
         }
-        let straight = Self {
-            sink,
-            counted: 0,
-            since: used,
-        };
-        Some((straight, used))
+        self.sink.place_of(atom)
     }
 
-    /// The last of it.
     #[inline(always)]
-    pub(super) fn end(mut self, used: Used) {
-        self.sink(used);
+    fn measured(&mut self, at: At, length: usize) {
+        self.in_full = self.in_full.max(at.saturating_add(length));
+    }
+
+    fn many(&mut self, at: At, terms: &[Term]) -> At {
+        near(terms, self, at)
     }
 }
 
-impl<S: Sink> Out for Straight<'_, S> {
-    type To = S;
-    const STRAIGHT: bool = true;
+/// Few flushes, and little to clear for those who have enough to write.
+const LENGTH: usize = 1024;
 
-    #[inline(always)]
-    fn place(&mut self) -> &mut [u8] {
-        self.sink.buffer().map_or(&mut [], Vec::as_mut_slice)
-    }
-
-    #[inline(never)]
-    fn make_room(&mut self, used: Used, length: usize) -> Used {
-        if let Some(buffer) = self.sink.buffer() {
-            // What is there, else as much again, as far as clearing it costs less than asking once more.
-            let spare = buffer.capacity().saturating_sub(used);
-            let more = match spare.min(LENGTH) {
-                enough if enough >= length => enough,
-                _ => used.clamp(LENGTH, MOST).max(length),
-            };
-            buffer.resize(used.saturating_add(more), 0);
-        }
-        used
-    }
-
-    #[inline(always)]
-    fn lacks(&mut self, used: Used, length: usize) -> bool {
-        let left = self.place().len().checked_sub(used);
-        left.is_none_or(|left| left < length)
-    }
-
-    #[inline]
-    fn sink(&mut self, used: Used) -> (&mut S, Used) {
-        if let Some(buffer) = self.sink.buffer() {
-            buffer.truncate(used);
-        }
-        if self.counted > 0 {
-            let given = used.saturating_sub(self.since);
-            self.counted = self.counted.saturating_sub(given);
-            self.since = used;
-        }
-        (self.sink, used)
-    }
-
-    #[inline(always)]
-    fn sink_aside(&mut self) -> &mut S {
-        self.sink
-    }
-
-    #[inline(always)]
-    fn counted(&mut self) -> &mut usize {
-        &mut self.counted
-    }
-
-    #[inline(always)]
-    fn begun(&mut self, given: usize) -> Used {
-        self.counted = self.counted.saturating_sub(given);
-        self.since = self.sink.buffer().map_or(0, |buffer| buffer.len());
-        self.since
-    }
-}
-
-/// Longer than any head of a term, short enough to be cleared at little cost.
-const LENGTH: usize = 256;
-
-/// Room for most small messages: with less a buffer grows anyway.
-const ROOM: usize = 64;
-
-/// What is cleared at once at most.
-const MOST: usize = 4096;
+/// What is longer goes to the sink at once.
+const COPIED: usize = LENGTH.wrapping_shr(1);

@@ -4,11 +4,13 @@ use core::slice;
 
 use super::{
     Sink,
-    block::{Block, Out, Straight, Used},
+    out::{At, Count, Out},
+    straight::Straight,
 };
 use crate::{
     Atom, Pid, Port, Reference, Term,
     big::BigInt,
+    binary::Binary,
     fun::{Export, Fun, Record},
     tag,
     term::Repr,
@@ -17,221 +19,204 @@ use crate::{
 /// Writes a term after these bytes.
 #[inline]
 pub(super) fn write<const N: usize>(before: [u8; N], term: &Term, sink: &mut impl Sink) {
-    let term = slice::from_ref(term);
-    if let Some((mut out, used)) = Straight::new(sink) {
-        let used = out.put(used, before);
-        let used = near(term, &mut out, used);
-        return out.end(used);
-    }
-    let mut out = Block::new(sink, 0);
-    let used = out.put(0, before);
-    let used = near(term, &mut out, used);
-    let _ = out.end(used);
+    let mut out = Straight::new(sink);
+    let at = out.begin();
+    let at = out.put(at, before);
+    let at = near(slice::from_ref(term), &mut out, at);
+    out.end(at);
 }
 
-/// Parts that nest a few levels deep: what is still to be written waits in a few places on the thread's stack, which costs
-/// less than a call for each level. All kinds stand in one `match`: a second one would be a second jump that the processor has to guess.
-fn near<O: Out>(parts: &[Term], out: &mut O, mut used: Used) -> Used {
+/// How many bytes a term takes.
+pub(super) fn measure(term: &Term) -> usize {
+    near(slice::from_ref(term), &mut Count, 0)
+}
+
+/// Terms one after another. Of those that nest a few levels deep, what is still to be written waits in a few places on the
+/// thread's stack, which costs less than a call for each level. Most kinds stand in one `match`: each more would be a jump
+/// more that the processor has to guess.
+pub(super) fn near<O: Out>(terms: &[Term], out: &mut O, mut at: At) -> At {
     let mut waiting: [slice::Iter<'_, Term>; NEAR] = Default::default();
     let mut level = 0_usize;
-    let mut parts = parts.iter();
-    // A bit for each level, the lowest for the innermost: whether `[]` comes after its parts.
-    let mut nils = 0_u32;
+    let mut terms = terms.iter();
     loop {
-        let Some(term) = parts.next() else {
-            if nils & 1 == 1 {
-                used = out.put(used, [tag::NIL]);
-            }
-            nils >>= 1;
+        let Some(term) = terms.next() else {
             level = level.wrapping_sub(1);
             let Some(outer) = waiting.get(level) else {
-                return used;
+                return at;
             };
-            parts = outer.clone();
+            terms = outer.clone();
             continue;
         };
-        let (inner, nil) = match &term.0 {
+        let parts: &[Term] = match &term.0 {
             Repr::Int(value) => {
-                used = int(*value, out, used);
+                at = int(*value, out, at);
+                // Seldom alone, and a comparison is guessed more often than a jump.
+                while let [Term(Repr::Int(value)), rest @ ..] = terms.as_slice() {
+                    terms = rest.iter();
+                    at = int(*value, out, at);
+                }
                 continue;
             }
             Repr::Nil => {
-                used = out.put(used, [tag::NIL]);
+                at = out.put(at, [tag::NIL]);
                 continue;
             }
             Repr::Atom(value) => {
-                used = atom(value, out, used);
+                at = atom(value, out, at);
                 continue;
             }
             Repr::Float(value) => {
-                let [a, b, c, d, e, f, g, h] = value.to_be_bytes();
-                used = out.put(used, [tag::NEW_FLOAT, a, b, c, d, e, f, g, h]);
+                at = out.short(at, [tag::NEW_FLOAT], 1, &value.to_be_bytes(), 8);
                 continue;
             }
             Repr::ShortBinary(binary) => {
                 let (content, length) = binary.padded();
-                used = out.short(used, [tag::BINARY, 0, 0, 0, length], content, length);
+                let head = [tag::BINARY, 0, 0, 0, length, 0, 0, 0];
+                at = out.short(at, head, 5, content, length);
+                continue;
+            }
+            Repr::Binary(value) => {
+                at = binary(value, out, at);
                 continue;
             }
             Repr::ShortBig(value) => {
                 let (negative, magnitude, length) = value.padded();
-                let head = [tag::SMALL_BIG, length, negative.into()];
-                used = out.short(used, head, magnitude, length);
+                let head = [tag::SMALL_BIG, length, negative.into(), 0];
+                at = out.short(at, head, 3, magnitude, length);
                 continue;
             }
             Repr::String(list) => {
-                used = string(list.bytes(), out, used);
+                at = string(list.bytes(), out, at);
                 continue;
             }
             Repr::Pid(value) => {
-                used = pid(value, out, used);
+                at = pid(value, out, at);
                 continue;
             }
             Repr::Reference(value) => {
-                used = reference(value, out, used);
+                at = reference(value, out, at);
                 continue;
             }
             Repr::Tuple(items) => {
-                used = tuple(items.len(), out, used);
-                (items, false)
-            }
-            Repr::List(items) => {
-                used = counted(tag::LIST, items.len(), out, used);
-                (items, true)
+                at = tuple(items.len(), out, at);
+                items
             }
             Repr::Map(map) => {
-                used = counted(tag::MAP, map.len(), out, used);
-                (map.items(), false)
+                at = counted(tag::MAP, map.len(), out, at);
+                map.items()
             }
             Repr::Improper(items) => {
-                used = seldom(term, out, used);
-                (items, false)
+                at = counted(tag::LIST, items.len().saturating_sub(1), out, at);
+                items
             }
-            Repr::Fun(fun) => {
-                used = seldom(term, out, used);
-                (&fun.free, false)
+            Repr::List(items) => {
+                if !terms.as_slice().is_empty() {
+                    let Some(place) = waiting.get_mut(level) else {
+                        at = far(slice::from_ref(term), out, at);
+                        continue;
+                    };
+                    *place = terms;
+                    level = level.wrapping_add(1);
+                }
+                // Its end comes after its elements.
+                terms = END.iter();
+                at = counted(tag::LIST, items.len(), out, at);
+                items
             }
-            Repr::Record(record) => {
-                used = seldom(term, out, used);
-                (&record.values, false)
-            }
-            _ => {
-                used = seldom(term, out, used);
+            Repr::Big(_)
+            | Repr::Bits(_)
+            | Repr::Port(_)
+            | Repr::Export(_)
+            | Repr::Opaque(_)
+            | Repr::Fun(_)
+            | Repr::Record(_) => {
+                at = seldom(term, out, at);
                 continue;
             }
         };
-        match waiting.get_mut(level) {
-            Some(place) if !O::STRAIGHT || inner.len() < MANY => {
-                *place = parts;
-                level = level.wrapping_add(1);
-                parts = inner.iter();
-                nils = (nils << 1) | u32::from(nil);
-            }
-            _ => {
-                used = many(inner, level < NEAR, out, used);
-                if nil {
-                    used = out.put(used, [tag::NIL]);
-                }
-            }
+        if O::SMALL && parts.len() >= MANY {
+            at = out.many(at, parts);
+            continue;
         }
+        // After the parts of the last one nothing is left.
+        if !terms.as_slice().is_empty() {
+            let Some(place) = waiting.get_mut(level) else {
+                at = far(parts, out, at);
+                continue;
+            };
+            *place = terms;
+            level = level.wrapping_add(1);
+        }
+        terms = parts.iter();
     }
 }
 
-/// Many parts in blocks, which cost more by themselves and less for each piece; or parts that nest deep.
+/// What comes after the elements of a list.
+static END: [Term; 1] = [Term::nil()];
+
+/// Terms that nest at any depth: what is still to be written waits on the heap.
 #[inline(never)]
-fn many<O: Out>(parts: &[Term], near_by: bool, out: &mut O, used: Used) -> Used {
-    if !near_by {
-        return far(parts, out, used);
+fn far<O: Out>(terms: &[Term], out: &mut O, mut at: At) -> At {
+    let mut waiting = alloc::vec![terms.iter()];
+    while let Some(parts) = waiting.last_mut() {
+        let Some(term) = parts.next() else {
+            waiting.pop();
+            continue;
+        };
+        at = match &term.0 {
+            Repr::Tuple(items) => tuple(items.len(), out, at),
+            Repr::List(items) => counted(tag::LIST, items.len(), out, at),
+            Repr::Map(map) => counted(tag::MAP, map.len(), out, at),
+            Repr::Improper(items) => counted(tag::LIST, items.len().saturating_sub(1), out, at),
+            Repr::Record(value) => record(value, out, at),
+            Repr::Fun(value) if O::COUNTS => {
+                at = at.saturating_add(value.len());
+                continue;
+            }
+            Repr::Fun(value) => fun(value, out, at),
+            _ => near(slice::from_ref(term), out, at),
+        };
+        if let Repr::List(_) = term.0 {
+            waiting.push(END.iter());
+        }
+        waiting.push(term.parts().iter());
     }
-    out.sink(used);
-    let counted = *out.counted();
-    let mut block = Block::new(out.sink_aside(), counted);
-    let used = near(parts, &mut block, 0);
-    *out.counted() = block.end(used);
-    out.begun(0)
+    at
 }
 
-/// So many parts pay for a block.
+/// So many parts pay for more room.
 const MANY: usize = 32;
-
-/// Parts that nest at any depth: what is still to be written waits on the heap.
-#[inline(never)]
-fn far<O: Out>(parts: &[Term], out: &mut O, mut used: Used) -> Used {
-    let mut waiting = alloc::vec![(parts.iter(), false)];
-    while let Some((parts, nil)) = waiting.last_mut() {
-        match parts.next() {
-            Some(term) => {
-                used = head(term, out, used);
-                let parts = term.parts();
-                if !parts.is_empty() {
-                    waiting.push((parts.iter(), term.ends_with_nil()));
-                }
-            }
-            None => {
-                if *nil {
-                    used = out.put(used, [tag::NIL]);
-                }
-                waiting.pop();
-            }
-        }
-    }
-    used
-}
 
 /// How many levels may use the thread's stack.
 const NEAR: usize = 8;
 
-/// Writes all of a term that has no parts, else what comes before them.
-fn head<O: Out>(term: &Term, out: &mut O, used: Used) -> Used {
-    match &term.0 {
-        Repr::Tuple(items) => tuple(items.len(), out, used),
-        Repr::List(items) => counted(tag::LIST, items.len(), out, used),
-        Repr::Map(map) => counted(tag::MAP, map.len(), out, used),
-        Repr::Improper(_) | Repr::Fun(_) | Repr::Record(_) => seldom(term, out, used),
-        _ => near(slice::from_ref(term), out, used),
-    }
-}
-
-impl Term {
-    /// Whether `[]` comes after its parts.
-    fn ends_with_nil(&self) -> bool {
-        matches!(self.0, Repr::List(_))
-    }
-}
-
-/// Everything else but its parts.
+/// Everything else.
 #[inline(never)]
-fn seldom<O: Out>(term: &Term, out: &mut O, used: Used) -> Used {
+fn seldom<O: Out>(term: &Term, out: &mut O, at: At) -> At {
     match &term.0 {
-        Repr::Big(value) => big(value.view(), out, used),
-        Repr::Improper(items) => counted(tag::LIST, items.len().saturating_sub(1), out, used),
-        Repr::Binary(binary) => {
-            let bytes = binary.as_slice();
-            let used = counted(tag::BINARY, bytes.len(), out, used);
-            if bytes.len() < KEPT_FROM {
-                return out.slice(used, bytes);
-            }
-            let (sink, _) = out.sink(used);
-            sink.put_shared(bytes, || binary.to_bytes());
-            out.begun(bytes.len())
-        }
+        Repr::Big(value) => big(value.view(), out, at),
         Repr::Bits(bits) => {
-            let used = counted(tag::BIT_BINARY, bits.bytes().len(), out, used);
-            let used = out.put(used, [bits.bits_of_last()]);
-            let (sink, _) = out.sink(used);
-            sink.put_shared(bits.bytes(), || bits.bytes().clone());
-            out.begun(bits.bytes().len())
+            let at = counted(tag::BIT_BINARY, bits.bytes().len(), out, at);
+            let at = out.put(at, [bits.bits_of_last()]);
+            out.shared(at, bits.bytes(), || bits.bytes().clone())
         }
-        Repr::Port(value) => port(value, out, used),
-        Repr::Fun(value) => fun(value, out, used),
-        Repr::Export(value) => export(value, out, used),
-        Repr::Record(value) => record(value, out, used),
+        Repr::Port(value) => port(value, out, at),
+        Repr::Export(value) => export(value, out, at),
         Repr::Opaque(bytes) => {
-            let used = out.put(used, [tag::LOCAL]);
-            out.slice(used, bytes)
+            let at = out.put(at, [tag::LOCAL]);
+            out.slice(at, bytes)
         }
-        // All others are common ones.
-        _ => used,
+        _ => far(slice::from_ref(term), out, at),
+    }
+}
+
+#[inline(always)]
+fn binary<O: Out>(binary: &Binary, out: &mut O, at: At) -> At {
+    let bytes = binary.as_slice();
+    let at = counted(tag::BINARY, bytes.len(), out, at);
+    match bytes.len() {
+        ..KEPT_FROM => out.slice(at, bytes),
+        _ => out.shared(at, bytes, || binary.to_bytes()),
     }
 }
 
@@ -239,166 +224,168 @@ fn seldom<O: Out>(term: &Term, out: &mut O, used: Used) -> Used {
 const KEPT_FROM: usize = 64;
 
 #[inline(always)]
-fn tuple<O: Out>(arity: usize, out: &mut O, used: Used) -> Used {
+fn tuple<O: Out>(arity: usize, out: &mut O, at: At) -> At {
     match u8::try_from(arity) {
-        Ok(arity) => out.put(used, [tag::SMALL_TUPLE, arity]),
-        Err(_) => counted(tag::LARGE_TUPLE, arity, out, used),
+        Ok(arity) => out.put(at, [tag::SMALL_TUPLE, arity]),
+        Err(_) => counted(tag::LARGE_TUPLE, arity, out, at),
     }
 }
 
 #[inline(always)]
-fn atom<O: Out>(atom: &Atom, out: &mut O, used: Used) -> Used {
-    let (sink, used) = out.sink_of_atoms(used);
-    if let Some(place) = sink.place_of(atom) {
-        return out.put(used, [tag::ATOM_CACHE_REF, place]);
+fn atom<O: Out>(atom: &Atom, out: &mut O, at: At) -> At {
+    if let Some(place) = out.place_of(at, atom) {
+        return out.put(at, [tag::ATOM_CACHE_REF, place]);
     }
-    let Some((bytes, length)) = atom.padded() else {
-        return long_atom(atom, out, used);
+    let Some((text, length)) = atom.padded() else {
+        return long_atom(atom, out, at);
     };
-    out.short(used, [tag::SMALL_ATOM_UTF8, length], bytes, length)
+    out.short(at, [tag::SMALL_ATOM_UTF8, length], 2, text, length)
+}
+
+/// A tag and an atom.
+#[inline(always)]
+fn tagged<O: Out>(tag: u8, atom: &Atom, out: &mut O, at: At) -> At {
+    if let Some(place) = out.place_of(at, atom) {
+        return out.put(at, [tag, tag::ATOM_CACHE_REF, place]);
+    }
+    let Some((text, length)) = atom.padded() else {
+        let at = out.put(at, [tag]);
+        return long_atom(atom, out, at);
+    };
+    let head = [tag, tag::SMALL_ATOM_UTF8, length, 0];
+    out.short(at, head, 3, text, length)
 }
 
 #[inline(never)]
-fn long_atom<O: Out>(atom: &Atom, out: &mut O, used: Used) -> Used {
+fn long_atom<O: Out>(atom: &Atom, out: &mut O, at: At) -> At {
     let text = atom.as_bytes();
-    let used = match u8::try_from(text.len()) {
-        Ok(length) => out.put(used, [tag::SMALL_ATOM_UTF8, length]),
+    let at = match u8::try_from(text.len()) {
+        Ok(length) => out.put(at, [tag::SMALL_ATOM_UTF8, length]),
         Err(_) => {
             // At most 255 characters, 1,020 bytes.
             let [high, low] = u16::try_from(text.len()).unwrap_or(u16::MAX).to_be_bytes();
-            out.put(used, [tag::ATOM_UTF8, high, low])
+            out.put(at, [tag::ATOM_UTF8, high, low])
         }
     };
-    out.slice(used, text)
+    out.slice(at, text)
 }
 
 #[inline(always)]
-fn int<O: Out>(value: i64, out: &mut O, used: Used) -> Used {
+fn int<O: Out>(value: i64, out: &mut O, at: At) -> At {
     if let Ok(byte) = u8::try_from(value) {
-        return out.put(used, [tag::SMALL_INTEGER, byte]);
+        return out.put(at, [tag::SMALL_INTEGER, byte]);
     }
     if let Ok(value) = i32::try_from(value) {
         let [a, b, c, d] = value.to_be_bytes();
-        return out.put(used, [tag::INTEGER, a, b, c, d]);
+        return out.put(at, [tag::INTEGER, a, b, c, d]);
     }
     let magnitude = value.unsigned_abs();
     let zeros = magnitude.leading_zeros().wrapping_shr(3);
     let length = 8_u8.saturating_sub(u8::try_from(zeros).unwrap_or(0));
-    let head = [tag::SMALL_BIG, length, u8::from(value < 0)];
-    out.short(used, head, &magnitude.to_le_bytes(), length)
+    let head = [tag::SMALL_BIG, length, u8::from(value < 0), 0];
+    out.short(at, head, 3, &magnitude.to_le_bytes(), length)
 }
 
-fn big<O: Out>(value: BigInt<'_>, out: &mut O, used: Used) -> Used {
+fn big<O: Out>(value: BigInt<'_>, out: &mut O, at: At) -> At {
     let magnitude = value.magnitude();
-    let used = match u8::try_from(magnitude.len()) {
-        Ok(length) => out.put(used, [tag::SMALL_BIG, length]),
-        Err(_) => counted(tag::LARGE_BIG, magnitude.len(), out, used),
+    let at = match u8::try_from(magnitude.len()) {
+        Ok(length) => out.put(at, [tag::SMALL_BIG, length]),
+        Err(_) => counted(tag::LARGE_BIG, magnitude.len(), out, at),
     };
-    let used = out.put(used, [u8::from(value.is_negative())]);
-    out.slice(used, magnitude)
+    let at = out.put(at, [u8::from(value.is_negative())]);
+    out.slice(at, magnitude)
 }
 
 #[inline(always)]
-fn string<O: Out>(bytes: &[u8], out: &mut O, used: Used) -> Used {
-    // A list of bytes has no more of them.
-    let [high, low] = u16::try_from(bytes.len()).unwrap_or(u16::MAX).to_be_bytes();
-    let used = out.put(used, [tag::STRING, high, low]);
-    out.slice(used, bytes)
+fn string<O: Out>(bytes: &[u8], out: &mut O, at: At) -> At {
+    // A list of bytes has no more than two bytes say.
+    let [.., high, low] = bytes.len().to_be_bytes();
+    let at = out.short(at, [tag::STRING, high, low, 0], 3, &[], 0);
+    out.slice(at, bytes)
+}
+
+#[inline(always)]
+fn pid<O: Out>(pid: &Pid, out: &mut O, at: At) -> At {
+    let at = tagged(tag::NEW_PID, &pid.node, out, at);
+    let number = u64::from(pid.id).wrapping_shl(32) | u64::from(pid.serial);
+    let creation = pid.creation.to_be_bytes();
+    out.short(at, number.to_be_bytes(), 8, &creation, 4)
+}
+
+fn port<O: Out>(port: &Port, out: &mut O, at: At) -> At {
+    let at = tagged(tag::V4_PORT, &port.node, out, at);
+    let at = out.put(at, port.id.to_be_bytes());
+    out.put(at, port.creation.to_be_bytes())
 }
 
 #[inline(never)]
-fn pid<O: Out>(pid: &Pid, out: &mut O, used: Used) -> Used {
-    let used = out.put(used, [tag::NEW_PID]);
-    let used = atom(&pid.node, out, used);
-    out.words(used, [pid.id, pid.serial, pid.creation], 3)
-}
-
-fn port<O: Out>(port: &Port, out: &mut O, used: Used) -> Used {
-    let used = out.put(used, [tag::V4_PORT]);
-    let used = atom(&port.node, out, used);
-    let used = out.put(used, port.id.to_be_bytes());
-    out.put(used, port.creation.to_be_bytes())
-}
-
-#[inline(never)]
-fn reference<O: Out>(reference: &Reference, out: &mut O, used: Used) -> Used {
+fn reference<O: Out>(reference: &Reference, out: &mut O, at: At) -> At {
     // One to five words.
     let words = u8::try_from(reference.words().len()).unwrap_or(0);
-    let used = out.put(used, [tag::NEWER_REFERENCE, 0, words]);
-    let used = atom(reference.node(), out, used);
-    let used = out.put(used, reference.creation().to_be_bytes());
-    out.words(used, *reference.padded(), words)
+    let at = out.put(at, [tag::NEWER_REFERENCE, 0, words]);
+    let at = atom(reference.node(), out, at);
+    let at = out.put(at, reference.creation().to_be_bytes());
+    let mut bytes = [0; Reference::MAX_WORDS * 4];
+    for (to, from) in bytes.as_chunks_mut().0.iter_mut().zip(reference.padded()) {
+        *to = from.to_be_bytes();
+    }
+    out.short(at, [], 0, &bytes, words.wrapping_mul(4))
 }
 
-fn export<O: Out>(export: &Export, out: &mut O, used: Used) -> Used {
-    let used = out.put(used, [tag::EXPORT]);
-    let used = atom(&export.module, out, used);
-    let used = atom(&export.function, out, used);
-    out.put(used, [tag::SMALL_INTEGER, export.arity])
+fn export<O: Out>(export: &Export, out: &mut O, at: At) -> At {
+    let at = out.put(at, [tag::EXPORT]);
+    let at = atom(&export.module, out, at);
+    let at = atom(&export.function, out, at);
+    out.put(at, [tag::SMALL_INTEGER, export.arity])
 }
 
-fn fun<O: Out>(fun: &Fun, out: &mut O, used: Used) -> Used {
-    // Its size does not count the tag.
-    let used = out.measured(used, fun.size.saturating_add(1));
-    let used = counted(tag::NEW_FUN, fun.size, out, used);
-    fun_head(fun, out, used)
+fn fun<O: Out>(fun: &Fun, out: &mut O, at: At) -> At {
+    out.measured(at, fun.len());
+    let at = counted(tag::NEW_FUN, fun.size, out, at);
+    fun_head(fun, out, at)
 }
 
 /// From the arity up to the variables.
-fn fun_head<O: Out>(fun: &Fun, out: &mut O, used: Used) -> Used {
-    let used = out.put(used, [fun.arity]);
-    let used = out.put(used, fun.uniq);
-    let used = out.put(used, fun.index.to_be_bytes());
-    let used = out.put(used, saturated(fun.free.len()).to_be_bytes());
-    let used = atom(&fun.module, out, used);
-    let used = int(fun.old_index, out, used);
-    let used = int(fun.old_uniq, out, used);
-    pid(&fun.pid, out, used)
+fn fun_head<O: Out>(fun: &Fun, out: &mut O, at: At) -> At {
+    let at = out.put(at, [fun.arity]);
+    let at = out.put(at, fun.uniq);
+    let at = out.put(at, fun.index.to_be_bytes());
+    let at = out.put(at, saturated(fun.free.len()).to_be_bytes());
+    let at = atom(&fun.module, out, at);
+    let at = int(fun.old_index, out, at);
+    let at = int(fun.old_uniq, out, at);
+    pid(&fun.pid, out, at)
 }
 
 impl Fun {
-    /// What the size field says: itself, the head and the variables. A fun inside has its own size
-    /// already, so this looks at each part once however deep they nest.
+    /// What the size field says: itself, the head and the variables. A fun inside was measured already, so this looks at
+    /// each part once however deep they nest.
     pub(crate) fn measure(&self) -> usize {
-        let mut written = 0;
-        let mut inner = size_of::<u32>();
-        let mut out = Block::new(&mut written, 0);
-        let mut used = fun_head(self, &mut out, 0);
-        let mut waiting = alloc::vec![self.free.iter()];
-        while let Some(parts) = waiting.last_mut() {
-            let Some(term) = parts.next() else {
-                waiting.pop();
-                continue;
-            };
-            match &term.0 {
-                Repr::Fun(fun) => inner = inner.saturating_add(fun.size).saturating_add(1),
-                _ => {
-                    used = head(term, &mut out, used);
-                    inner = inner.saturating_add(usize::from(term.ends_with_nil()));
-                    waiting.push(term.parts().iter());
-                }
-            }
-        }
-        let _ = out.end(used);
-        inner.saturating_add(written)
+        let at = fun_head(self, &mut Count, size_of::<u32>());
+        near(&self.free, &mut Count, at)
+    }
+
+    /// What all of it takes: the size does not count the tag.
+    fn len(&self) -> usize {
+        self.size.saturating_add(1)
     }
 }
 
-fn record<O: Out>(record: &Record, out: &mut O, used: Used) -> Used {
-    let used = counted(tag::RECORD, record.values.len(), out, used);
-    let mut used = out.put(used, [record.flags]);
-    used = atom(&record.module, out, used);
-    used = atom(&record.name, out, used);
+fn record<O: Out>(record: &Record, out: &mut O, at: At) -> At {
+    let at = counted(tag::RECORD, record.values.len(), out, at);
+    let mut at = out.put(at, [record.flags]);
+    at = atom(&record.module, out, at);
+    at = atom(&record.name, out, at);
     for field in record.fields.iter() {
-        used = atom(field, out, used);
+        at = atom(field, out, at);
     }
-    used
+    at
 }
 
 #[inline(always)]
-fn counted<O: Out>(tag: u8, count: usize, out: &mut O, used: Used) -> Used {
+fn counted<O: Out>(tag: u8, count: usize, out: &mut O, at: At) -> At {
     let [a, b, c, d] = saturated(count).to_be_bytes();
-    out.put(used, [tag, a, b, c, d])
+    out.put(at, [tag, a, b, c, d])
 }
 
 /// Counts that do not fit would need 100 GB of terms; binaries are checked when they are made.

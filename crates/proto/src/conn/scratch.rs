@@ -16,8 +16,6 @@ pub(super) struct Scratch {
     /// Whether atoms become references to a table.
     pub(super) refer: bool,
     pub(super) atoms: FrameAtoms,
-    /// Up to this length no atom becomes one: a fun says how long it is, atoms in full.
-    in_full: usize,
 }
 
 /// What is kept for the next message.
@@ -27,7 +25,6 @@ impl Scratch {
     pub(super) fn clear(&mut self) {
         self.chunks.clear(KEPT_CAPACITY);
         self.atoms.clear();
-        self.in_full = 0;
     }
 
     pub(super) fn len(&self) -> usize {
@@ -50,13 +47,9 @@ impl Sink for Scratch {
     }
 
     fn place_of(&mut self, atom: &Atom) -> Option<u8> {
-        if !self.refer || self.len() < self.in_full {
+        if !self.refer {
             return None;
         }
         self.atoms.place(atom)
-    }
-
-    fn measured(&mut self, len: usize) {
-        self.in_full = self.in_full.max(self.len().saturating_add(len));
     }
 }
