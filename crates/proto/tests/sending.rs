@@ -17,7 +17,8 @@ use counting::measured;
 use mutate::Random;
 use trunkline_etf::{Atom, Limits as TermLimits, Pid, Term, atom};
 use trunkline_proto::conn::{
-    ConnectionError, DEFAULT_TICK_TIME, Inbound, Limits, Origin, Outbound, Payload, Sending, Signal,
+    ConnectionError, DEFAULT_TICK_TIME, Inbound, Limits, Origin, Outbound, Payload, Portion,
+    Sending, Signal,
 };
 use trunkline_proto::control::{Control, PidOrName};
 use trunkline_proto::{Flags, Instant};
@@ -154,6 +155,57 @@ fn a_large_binary_is_cut_and_not_copied() {
         assert!(shared + 4096 > large.len(), "the very same memory");
     });
     assert!(peak < 64 << 10, "{peak}");
+}
+
+/// Frames of a message of `len` bytes, and how much was ready at once at the most. A message of another sender goes between,
+/// or not.
+fn frames_of(outbound: &mut Outbound, len: usize, between: bool) -> (usize, usize) {
+    let now = Instant::ZERO;
+    let (large, small) = (Term::binary(vec![1; len]), Term::atom("between"));
+    outbound
+        .push(now, &send(1, 2), Payload::Term(&large))
+        .unwrap();
+    if between {
+        let small = Payload::Term(&small);
+        outbound.push(now, &send(3, 2), small).unwrap();
+    }
+    let (mut wire, mut most) = (Vec::new(), 0);
+    let mut portion = Portion::default();
+    loop {
+        outbound.take(&mut portion);
+        if portion.is_empty() {
+            break;
+        }
+        most = most.max(portion.len());
+        for segment in portion.segments() {
+            wire.extend_from_slice(segment);
+        }
+        portion.sent(portion.len());
+    }
+    let frames = frames(&wire);
+    let fragments = frames.iter().filter(|(kind, _)| *kind != WHOLE);
+    (fragments.count(), most)
+}
+
+/// Pieces are small while others go between, and leave several at a time when none has for long.
+#[test]
+fn pieces_follow_what_passes() {
+    let mut outbound = outbound(Sending::default());
+    let mib = 1 << 20;
+    let len = (8 << 20) - 100;
+    // A head is some bytes.
+    let about = |(fragments, most): (usize, usize)| (fragments, most / 4096 * 4096);
+    let mut next = |between| about(frames_of(&mut outbound, len, between));
+    assert_eq!(next(false), (32, mib / 4));
+    // The pieces of this one are chosen already, and so is its first portion.
+    let (fragments, most) = next(true);
+    assert!(fragments == 32 && most <= mib / 4 + 8192, "{most}");
+    // One frame is the rest of the turn of whoever had it.
+    assert_eq!(next(false), (128, mib / 16));
+    for _ in 0..4 {
+        next(false);
+    }
+    assert_eq!(next(false), (32, mib));
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod again;
 mod clock;
 mod queue;
 mod reader;
+mod unsent;
 mod window;
 mod wire;
 mod writer;
@@ -677,6 +678,34 @@ mod tests {
             tokio::task::yield_now().await;
         }
         drop(process);
+    }
+
+    /// Large messages of one process, then small ones of another between their fragments.
+    #[tokio::test]
+    async fn little_lies_in_the_system_while_others_go_between() {
+        let (one, two) = (node("one@127.0.0.1").await, node("two@127.0.0.1").await);
+        let there = Target::new(two.name().clone()).on_port(two.port().unwrap());
+        one.connect(&there).await.unwrap();
+        let link = one.shared.link(two.name().as_str()).unwrap();
+        let mut receiver = two.process();
+        let to = receiver.pid();
+        tokio::spawn(async move { while receiver.recv().await.is_some() {} });
+        let (bulk, small) = (one.process(), one.process());
+        let large = Term::binary(vec![7; 8 << 20]);
+        let (near, own) = (crate::socket::UNSENT_NEAR, crate::socket::SYSTEMS);
+        let begun = Instant::now();
+        let late = || begun.elapsed() > Duration::from_secs(120);
+        small.send(&to, term!(first)).await.unwrap();
+        assert_eq!(link.wire.unsent_limit(), Some(near));
+        while link.wire.unsent_limit() != Some(own) {
+            assert!(!late(), "large messages are alone");
+            bulk.send(&to, &large).await.unwrap();
+        }
+        while link.wire.unsent_limit() != Some(near) {
+            assert!(!late(), "somebody goes between");
+            bulk.send(&to, &large).await.unwrap();
+            small.send(&to, term!(between)).await.unwrap();
+        }
     }
 
     #[test]

@@ -9,11 +9,15 @@ use trunkline_proto::conn::Portion;
 
 use super::broken;
 use super::queue::Queue;
+use super::unsent::Unsent;
 use crate::DownReason;
 use crate::transport::{Progress, WriteHalf};
 
 /// How much is written before others get a turn: those before all whose messages go between two fragments.
 const WRITE_TURN: usize = 256 << 10;
+
+/// The same where nobody goes between: one portion, which is one system call if there is room.
+const WRITE_TURN_ALONE: usize = 1 << 20;
 
 /// How many segments one system call takes; `IOV_MAX` is 1024. With a large binary in each message
 /// that is enough for 2 MiB in pieces of 64 KiB.
@@ -29,6 +33,7 @@ struct State {
     /// `None` before the task begins and after it has ended.
     stream: Option<Arc<WriteHalf>>,
     portion: Portion,
+    unsent: Unsent,
     /// Bytes that the stream has taken.
     written: u64,
     /// Half a frame may have left: nothing may follow it.
@@ -87,6 +92,14 @@ impl Wire {
         self.lock().failure.clone()
     }
 
+    /// What the socket says may lie unsent in the system.
+    #[cfg(test)]
+    pub(super) fn unsent_limit(&self) -> Option<u32> {
+        let state = self.lock();
+        let socket = state.stream.as_ref()?.socket();
+        socket2::SockRef::from(socket).tcp_notsent_lowat().ok()
+    }
+
     /// Gives memory back that is kept for the next portion.
     pub(super) fn release(&self) {
         self.lock().portion.release();
@@ -130,11 +143,18 @@ impl State {
         let portion = &mut self.portion;
         let mut written = 0;
         loop {
-            if portion.is_empty() && !queue.take(portion) {
-                let flushed = stream.try_flush()?;
-                return Ok(if flushed { Flushed::All } else { Flushed::Full });
+            if portion.is_empty() {
+                if !queue.take(portion) {
+                    let flushed = stream.try_flush()?;
+                    return Ok(if flushed { Flushed::All } else { Flushed::Full });
+                }
+                self.unsent.follow(portion.is_alone(), stream.socket());
             }
-            if written >= WRITE_TURN {
+            let turn = match portion.is_alone() {
+                true => WRITE_TURN_ALONE,
+                false => WRITE_TURN,
+            };
+            if written >= turn {
                 return Ok(Flushed::Turn);
             }
             match write(stream, portion) {

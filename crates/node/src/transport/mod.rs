@@ -204,6 +204,14 @@ impl ReadHalf {
 }
 
 impl WriteHalf {
+    /// The socket below.
+    pub(crate) fn socket(&self) -> &TcpStream {
+        match self {
+            Self::Tcp(half) => half.as_ref(),
+            Self::Tls(Closing(session)) => session.socket(),
+        }
+    }
+
     /// As [`try_write_vectored`](Self::try_write_vectored) for one slice.
     pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         match self {

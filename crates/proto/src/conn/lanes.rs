@@ -48,6 +48,8 @@ pub(super) struct Waiting {
     pub(super) control: usize,
     /// Present when it goes in fragments.
     pub(super) cut: Option<FragmentId>,
+    /// Bytes of payload in each of these.
+    pub(super) piece: usize,
     /// Its sender did not wait for room.
     pub(super) forced: bool,
 }
@@ -88,20 +90,19 @@ impl Lanes {
         lane.messages.push_back(message);
     }
 
-    /// Moves one frame of whose turn it is; a turn is worth `piece` bytes. False when nothing waits.
+    /// Moves one frame of whose turn it is; a turn is worth `piece` bytes. How many bytes; `None` when nothing waits.
     pub(super) fn advance(
         &mut self,
         piece: usize,
         atoms: &mut OwnAtoms,
         ready: &mut Ready,
-    ) -> bool {
-        let Some(key) = self.turns.front() else {
-            return false;
-        };
+    ) -> Option<usize> {
+        let key = self.turns.front()?;
         let Some(lane) = self.by_sender.get_mut(key) else {
             self.turns.pop_front();
-            return true;
+            return Some(0);
         };
+        let mut moved = 0;
         if lane.credit <= 0 {
             lane.credit = lane.credit.saturating_add(signed(piece));
         }
@@ -109,9 +110,9 @@ impl Lanes {
             && let Some(open) = lane.messages.front_mut()
         {
             let before = open.len;
-            open.next_frame(piece, atoms, ready);
+            open.next_frame(atoms, ready);
             let left = open.len;
-            let moved = before.saturating_sub(left);
+            moved = before.saturating_sub(left);
             if open.forced {
                 self.forced = self.forced.saturating_sub(moved);
                 ready.forced = ready.forced.saturating_add(moved);
@@ -129,13 +130,13 @@ impl Lanes {
         } else if lane.credit <= 0 {
             self.turns.rotate_left(1);
         }
-        true
+        Some(moved)
     }
 }
 
 impl Waiting {
     /// Moves the next frame: the whole message, or the next of its fragments.
-    fn next_frame(&mut self, piece: usize, atoms: &mut OwnAtoms, ready: &mut Ready) {
+    fn next_frame(&mut self, atoms: &mut OwnAtoms, ready: &mut Ready) {
         let Some(id) = self.cut else {
             let mark = ready.begin_with(|out| {
                 out.put_slice(&[VERSION, HEADER]);
@@ -144,7 +145,7 @@ impl Waiting {
             return self.move_parts(self.len, mark, ready);
         };
         // The control message goes with the first piece; header and control message are never cut.
-        let len = piece.saturating_add(self.control).min(self.len);
+        let len = self.piece.saturating_add(self.control).min(self.len);
         let first = self.control > 0;
         let mark = ready.begin_with(|out| {
             out.put_slice(&[VERSION, if first { FIRST_FRAGMENT } else { NEXT_FRAGMENT }]);

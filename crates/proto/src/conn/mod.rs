@@ -11,6 +11,7 @@
 
 mod atom_cache;
 mod buffer;
+mod bulk;
 mod chunks;
 mod error;
 mod fragments;

@@ -7,6 +7,7 @@ use core::time::Duration;
 use bytes::{BufMut, Bytes};
 use trunkline_etf::Pid;
 
+use super::bulk::Bulk;
 use super::fragments::FragmentId;
 use super::frame::{HEADER, VERSION};
 use super::lanes::{Lanes, Waiting};
@@ -62,6 +63,7 @@ pub struct Outbound {
     lanes: Lanes,
     /// Bytes that went past the lanes since one of them had a turn.
     past: usize,
+    bulk: Bulk,
     atoms: OwnAtoms,
     scratch: Scratch,
     tick_time: Duration,
@@ -87,6 +89,7 @@ impl Outbound {
             going_forced: 0,
             lanes: Lanes::default(),
             past: 0,
+            bulk: Bulk::default(),
             atoms: OwnAtoms::default(),
             scratch: Scratch::default(),
             tick_time,
@@ -164,7 +167,7 @@ impl Outbound {
     ) -> Result<Queued, PushError> {
         let (before, before_forced) = (self.before_of(sender), self.forced());
         if sender == Sender::Unknown {
-            while self.advance() {}
+            while self.advance().is_some() {}
         }
         if self.refers() || self.lanes.has(sender.pid()) {
             let placed = self.place(sender, forced, control, payload);
@@ -190,7 +193,8 @@ impl Outbound {
     pub fn segments(&mut self) -> impl Iterator<Item = &[u8]> {
         if self.portion.is_empty() {
             self.refill();
-            self.portion.fill(&mut self.ready.chunks);
+            self.portion
+                .fill(&mut self.ready.chunks, self.bulk.is_alone());
             self.going_forced = core::mem::take(&mut self.ready.forced);
         }
         self.portion.segments()
@@ -206,7 +210,7 @@ impl Outbound {
     pub fn take(&mut self, portion: &mut Portion) {
         if self.portion.is_empty() {
             self.refill();
-            portion.fill(&mut self.ready.chunks);
+            portion.fill(&mut self.ready.chunks, self.bulk.is_alone());
             self.going_forced = core::mem::take(&mut self.ready.forced);
         } else {
             core::mem::swap(&mut self.portion, portion);
@@ -379,11 +383,12 @@ impl Outbound {
         if forced {
             self.ready.forced = self.ready.forced.saturating_add(len);
         }
+        self.bulk.whole(!self.lanes.is_empty());
         if self.lanes.is_empty() {
             return;
         }
         self.past = self.past.saturating_add(len);
-        if self.past >= self.sending.piece {
+        if self.past >= self.bulk.piece(&self.sending) {
             self.past = 0;
             self.advance();
         }
@@ -397,7 +402,7 @@ impl Outbound {
         head: usize,
         cut: bool,
     ) -> Result<Waiting, PushError> {
-        let piece = self.sending.piece.max(1);
+        let piece = self.bulk.piece(&self.sending);
         // What one frame has to hold.
         Ready::check(if cut { head.saturating_add(piece) } else { len })?;
         let payload = len.saturating_sub(head);
@@ -411,18 +416,24 @@ impl Outbound {
             len,
             control: head,
             cut,
+            piece,
             forced: false,
         })
     }
 
     /// Gives as many turns as it takes to keep a writer busy.
     fn refill(&mut self) {
-        while self.ready.chunks.len() < self.sending.piece && self.advance() {}
+        let portion = self.bulk.portion(&self.sending);
+        while self.ready.chunks.len() < portion && self.advance().is_some() {}
     }
 
-    fn advance(&mut self) -> bool {
-        let piece = self.sending.piece.max(1);
-        self.lanes.advance(piece, &mut self.atoms, &mut self.ready)
+    /// Moves one frame that waits; how many bytes of it. `None` when none does.
+    fn advance(&mut self) -> Option<usize> {
+        let piece = self.bulk.piece(&self.sending);
+        let (atoms, ready) = (&mut self.atoms, &mut self.ready);
+        let moved = self.lanes.advance(piece, atoms, ready)?;
+        self.bulk.moved(moved);
+        Some(moved)
     }
 }
 

@@ -19,6 +19,8 @@ pub struct Portion {
     chunks: Chunks,
     /// Bytes that were sent.
     sent: usize,
+    /// Nobody goes between the large messages of which this is.
+    alone: bool,
 }
 
 impl Portion {
@@ -46,6 +48,12 @@ impl Portion {
         self.chunks.len().saturating_sub(self.sent)
     }
 
+    /// Whether it is of large messages, between whose fragments nothing of others has gone for long: whoever writes
+    /// need not keep the system's queue short for others' sake.
+    pub fn is_alone(&self) -> bool {
+        self.alone
+    }
+
     /// Gives back what it held for the next one, when it is empty.
     pub fn release(&mut self) {
         if self.is_empty() {
@@ -54,7 +62,8 @@ impl Portion {
     }
 
     /// Takes all of `ready`, which gets the memory of this one, which is empty.
-    pub(super) fn fill(&mut self, ready: &mut Chunks) {
+    pub(super) fn fill(&mut self, ready: &mut Chunks, alone: bool) {
+        self.alone = alone;
         core::mem::swap(&mut self.chunks, ready);
     }
 }

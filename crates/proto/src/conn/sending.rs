@@ -10,6 +10,9 @@ pub struct Sending {
     pub whole: usize,
     /// Bytes of payload in one fragment, and what one sender's turn is worth. Default 256 KiB.
     pub piece: usize,
+    /// The same while messages of others are about, which go between fragments, if that is less. Default 64 KiB, what OTP
+    /// takes always: a small message waits for no more than that, and a large one has four times as many frames.
+    pub shared_piece: usize,
     /// Whether atoms go through the cache, where `DIST_HDR_ATOM_CACHE` holds. Default no. No peer
     /// needs it, and messages are sent 1.4 to 1.5 times as slow with it, though half as long
     /// (`tests/atom_cache_cost.rs`: 304 ns and 213 bytes for a `gen_server` call without, 459 ns and
@@ -31,6 +34,16 @@ impl Sending {
         Self { piece, ..self }
     }
 
+    /// With another [`shared_piece`](Self::shared_piece); 0 is taken for 1.
+    #[must_use]
+    pub const fn with_shared_piece(self, shared_piece: usize) -> Self {
+        let shared_piece = if shared_piece == 0 { 1 } else { shared_piece };
+        Self {
+            shared_piece,
+            ..self
+        }
+    }
+
     /// With another [`atom_cache`](Self::atom_cache).
     #[must_use]
     pub const fn with_atom_cache(self, atom_cache: bool) -> Self {
@@ -43,6 +56,7 @@ impl Default for Sending {
         Self {
             whole: 256 << 10,
             piece: 256 << 10,
+            shared_piece: 64 << 10,
             atom_cache: false,
         }
     }
