@@ -306,6 +306,53 @@ async fn a_pause_that_is_longer_than_the_tick_time() {
     assert!(ended.is_none(), "{ended:?}");
 }
 
+/// So does one that hangs up without a word, of which whoever writes to it hears first.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_peer_that_hung_up_has_sent() {
+    const COUNT: usize = 6;
+    let (tell, pids) = std::sync::mpsc::channel::<Pid>();
+    let pids = std::sync::Mutex::new(pids);
+    let (slow, is_slow) = std::sync::mpsc::channel::<()>();
+    let is_slow = std::sync::Mutex::new(is_slow);
+    let (hung_up, has_hung_up) = std::sync::mpsc::channel();
+    let target = support::peer(move |wire: support::Wire| {
+        let mut conn = support::Conn::new(wire.connect().expect("a connection"));
+        let to = pids.lock().expect("one caller").recv().expect("a pid");
+        let mut send = || {
+            let control = Control::SendSender {
+                from: support::pid(1),
+                to: to.clone(),
+                token: None,
+            };
+            conn.send(&control, Some(&Term::binary(vec![7; 8 << 10])));
+        };
+        send();
+        is_slow.lock().expect("one caller").recv().ok();
+        for _ in 1..COUNT {
+            send();
+        }
+        // A reset, as when a process is killed while something lies unread.
+        let socket = socket2::SockRef::from(&conn.stream);
+        socket.set_linger(Some(Duration::ZERO)).expect("a limit");
+        drop(conn);
+        hung_up.send(()).ok();
+    });
+    // The first pause is an hour, and so is the time to the first tick.
+    let one = builder("one@127.0.0.1").max_mailboxes(1 << 10);
+    let one = one.tick_time(Duration::from_secs(4 * 3600)).start().await;
+    let one = one.expect("it starts");
+    one.connect(&target).await.expect("it connects");
+    let stuck = one.process();
+    tell.send(stuck.pid()).expect("the peer waits");
+    until("it is slowed down", || stuck.waiting() > 0).await;
+    slow.send(()).expect("the peer waits");
+    let has_hung_up = tokio::task::spawn_blocking(move || has_hung_up.recv_timeout(SOON));
+    has_hung_up.await.expect("it ends").expect("in time");
+    stuck.send(&support::pid(1), term!(late)).await.ok();
+    until("the end is seen", || one.connected().is_empty()).await;
+    assert_eq!(stuck.waiting(), COUNT);
+}
+
 /// What a process has taken counts no longer, though it asks for nothing more.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_emptied_mailbox_is_empty() {

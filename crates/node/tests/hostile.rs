@@ -420,3 +420,94 @@ async fn ticks_come_as_often_as_they_are_to() {
     });
     assert_eq!(ticks.await.expect("no panic"), [[0; 4]; 3]);
 }
+
+/// A peer that links, monitors or ends in the name of another node's process breaks the protocol, as OTP has
+/// it: nothing of that happens.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_that_speaks_for_anothers_process() {
+    let (says, said) = mpsc::channel::<(Control, Option<Term>)>();
+    let said = std::sync::Mutex::new(said);
+    let forger = peer(move |wire| {
+        let Some(stream) = wire.connect() else {
+            return;
+        };
+        let mut conn = Conn::new(stream);
+        let Ok((control, payload)) = said.lock().expect("one caller").recv() else {
+            return;
+        };
+        conn.send(&control, payload.as_ref());
+        while conn.next().is_some() {}
+    });
+    let node = node(false).await;
+    let victim = node.process();
+    victim.trap_exit(true);
+    let to = victim.pid();
+    let from = Pid {
+        node: atom!("two@127.0.0.1"),
+        ..pid(9)
+    };
+    let reference = Reference::new(from.node.clone(), 7, &[1, 2, 3]).expect("three words");
+    let forged = || (from.clone(), to.clone());
+    let (reason, token) = (atom!("forged"), None::<Term>);
+    let (from, to) = forged();
+    let link = Control::Link { from, to };
+    let (from, to) = forged();
+    let unlink = Control::UnlinkId { id: 1, from, to };
+    let (from, to) = forged();
+    let acknowledged = Control::UnlinkIdAck { id: 1, from, to };
+    let (from, to) = forged();
+    let exit = Control::PayloadExit { from, to, token };
+    let (from, to) = forged();
+    let exit2 = Control::PayloadExit2 {
+        from,
+        to,
+        token: None,
+    };
+    let (from, to) = forged();
+    let old_exit2 = Control::Exit2 {
+        from,
+        to,
+        reason: reason.clone().into(),
+        token: None,
+    };
+    let (from, to) = forged();
+    let monitor = Control::MonitorP {
+        from,
+        to: to.into(),
+        reference: reference.clone(),
+    };
+    let (from, to) = forged();
+    let demonitor = Control::DemonitorP {
+        from,
+        to: to.into(),
+        reference,
+    };
+    for control in [
+        link,
+        unlink,
+        acknowledged,
+        exit,
+        exit2,
+        old_exit2,
+        monitor,
+        demonitor,
+    ] {
+        node.connect(&forger).await.expect("it connects");
+        let mut events = node.monitor_nodes_of(NodeType::All);
+        let what = format!("{control:?}");
+        let payload = control.has_payload().then(|| reason.clone().into());
+        says.send((control, payload)).expect("it listens");
+        let ended = timeout(PATIENT, events.next()).await.expect(&what);
+        assert!(
+            matches!(
+                ended,
+                Some(NodeEvent::Down {
+                    reason: DownReason::Protocol(_),
+                    ..
+                })
+            ),
+            "{what}: {ended:?}"
+        );
+        assert_eq!(victim.waiting(), 0, "{what}");
+    }
+}

@@ -103,10 +103,12 @@ impl Shared {
 }
 
 impl Batch<'_> {
-    /// A message came in.
-    pub(crate) fn signal(&mut self, signal: Signal) {
+    /// A message came in. `false` where the peer says something in the name of a process that is another
+    /// node's, as OTP looks at it: it breaks the protocol, and nothing is done.
+    #[must_use]
+    pub(crate) fn signal(&mut self, signal: Signal) -> bool {
         if self.open.is_none() {
-            return;
+            return true;
         }
         tracing::trace!(peer = %self.link.info.peer, control = ?signal.control, "in");
         let Signal {
@@ -127,18 +129,34 @@ impl Batch<'_> {
                 },
                 None,
             ) => {
+                if from.node != self.link.atom {
+                    return false;
+                }
                 let shared = self.shared;
                 let found = self.find(&to);
                 let refused = shared.watched(found, from, to, reference);
                 self.then.extend(refused);
                 self.shared.settle(&mut self.then);
             }
-            (Control::DemonitorP { to, reference, .. }, None) => {
+            (
+                Control::DemonitorP {
+                    from,
+                    to,
+                    reference,
+                },
+                None,
+            ) => {
+                if from.node != self.link.atom {
+                    return false;
+                }
                 let shared = self.shared;
                 let found = self.find(&to);
                 shared.unwatched(found, &to, &reference);
             }
             (control, payload) => {
+                if sender(&control).is_some_and(|from| from.node != self.link.atom) {
+                    return false;
+                }
                 // It must not overtake what came before it.
                 if let Some(to) = receiver(&control) {
                     self.flush_of(to);
@@ -150,6 +168,7 @@ impl Batch<'_> {
                 self.shared.settle(&mut self.then);
             }
         }
+        true
     }
 
     /// The last message of the read before was for this process: as if it had come now.
@@ -352,6 +371,21 @@ fn with_payload(control: Control, payload: Option<RawTerm>) -> (Control, Option<
     }
     let fitted = control.fit(Flags::EXIT_PAYLOAD);
     (fitted.control, fitted.payload.as_ref().map(RawTerm::from))
+}
+
+/// Whose signal it is, where it has to be one of the node that sends it: what makes and breaks links, as
+/// monitors, and what ends a process (`erts_net_message` in OTP's `dist.c`; messages are not looked at).
+const fn sender(control: &Control) -> Option<&Pid> {
+    match control {
+        Control::Link { from, .. }
+        | Control::UnlinkId { from, .. }
+        | Control::UnlinkIdAck { from, .. }
+        | Control::Exit { from, .. }
+        | Control::PayloadExit { from, .. }
+        | Control::Exit2 { from, .. }
+        | Control::PayloadExit2 { from, .. } => Some(from),
+        _ => None,
+    }
 }
 
 /// Whose mailbox it concerns.

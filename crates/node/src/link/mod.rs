@@ -631,6 +631,43 @@ mod tests {
         }
     }
 
+    /// A call waits for what comes by the connection to its node, for as long as it does, and for nothing else.
+    #[tokio::test]
+    async fn who_is_awaited() {
+        let (one, two) = (node("one@127.0.0.1").await, node("two@127.0.0.1").await);
+        let there = Target::new(two.name().clone()).on_port(two.port().unwrap());
+        one.connect(&there).await.unwrap();
+        let link = one.shared.link(two.name().as_str()).unwrap();
+        let back = two.shared.link(one.name().as_str()).unwrap();
+        assert!(!link.is_awaited(&one.shared));
+        let silent = two.process();
+        let call = |node: &Node| {
+            let (node, to) = (node.clone(), silent.pid());
+            let soon = Duration::from_secs(600);
+            tokio::spawn(async move { node.call(&to, term!(question), soon).await })
+        };
+        let until = async |awaited: bool| {
+            let begun = Instant::now();
+            while link.is_awaited(&one.shared) != awaited {
+                assert!(begun.elapsed() < Duration::from_secs(60), "{awaited}");
+                tokio::task::yield_now().await;
+            }
+        };
+        let calls = [call(&one), call(&one)];
+        until(true).await;
+        while silent.waiting() < 2 {
+            tokio::task::yield_now().await;
+        }
+        assert!(!back.is_awaited(&two.shared), "the other way nobody waits");
+        calls[0].abort();
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        assert!(link.is_awaited(&one.shared), "the other call waits");
+        calls[1].abort();
+        until(false).await;
+    }
+
     /// A process that has sent much, and nothing since the connection was lost, still knows the link.
     #[tokio::test]
     async fn what_did_not_leave_a_connection_is_not_kept() {

@@ -252,6 +252,37 @@ mod tests {
         assert!(!queue.is_busy() && queue.lock().is_empty());
     }
 
+    /// Whoever waits for room is counted for as long as he does, also where he gives up.
+    #[tokio::test]
+    async fn who_waits_for_room_is_counted() {
+        let flags = Flags::hidden_default();
+        let out = Outbound::new(Instant::ZERO, flags, flags, DEFAULT_TICK_TIME);
+        let queue = Queue::new(out);
+        let control = Control::SendSender {
+            from: pid(1),
+            to: pid(9),
+            token: None,
+        };
+        let much = Term::binary(vec![0; 2 * BUSY]);
+        let push = |out: &mut Sends, now| out.push(now, &control, Payload::Term(&much));
+        queue
+            .push(|| Instant::ZERO, push, |_| false)
+            .expect("small");
+        assert!(!queue.is_awaited());
+        let sender = pid(1);
+        {
+            let mut two = [Box::pin(queue.room(&sender)), Box::pin(queue.room(&sender))];
+            for room in &mut two {
+                assert!(futures_util::poll!(room).is_pending());
+            }
+            let [one, other] = two;
+            drop(one);
+            assert!(queue.is_awaited(), "the other one waits");
+            drop(other);
+        }
+        assert!(!queue.is_awaited());
+    }
+
     /// The first message of many wakes the writer, who takes them all for one system call.
     #[tokio::test]
     async fn many_messages_are_one_wake_and_one_write() {

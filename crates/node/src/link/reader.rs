@@ -161,9 +161,14 @@ fn deliver(
                     messages += 1;
                     large += u32::from(payload.bytes().len() > LARGE);
                 }
-                match signal.lost {
+                let is_its_own = match signal.lost {
                     None => batch.signal(signal),
                     Some(lost) => too_long(link, &mut batch, signal, lost),
+                };
+                if !is_its_own {
+                    let why = "a signal of another node's process";
+                    end = Some(DownReason::Protocol(why.to_owned()));
+                    break;
                 }
             }
             Err(ConnectionError::TickTimeout) => end = Some(DownReason::TickTimeout),
@@ -181,8 +186,8 @@ fn deliver(
 
 /// A message whose payload was longer than we are willing to hold. Its receiver is not told, but what
 /// ends a link or a monitor does so, for another reason, and whoever waits for an answer hears that
-/// there is none.
-fn too_long(link: &Link, batch: &mut Batch<'_>, mut signal: Signal, lost: Lost) {
+/// there is none. `false` as [`Batch::signal`].
+fn too_long(link: &Link, batch: &mut Batch<'_>, mut signal: Signal, lost: Lost) -> bool {
     link.count_lost(|| {
         let Lost { len, limit, .. } = lost;
         tracing::warn!(
@@ -211,6 +216,6 @@ fn too_long(link: &Link, batch: &mut Batch<'_>, mut signal: Signal, lost: Lost) 
     };
     if ends {
         signal.payload = Some(RawTerm::from(&reason));
-        batch.signal(signal);
     }
+    !ends || batch.signal(signal)
 }

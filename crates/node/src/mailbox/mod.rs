@@ -8,6 +8,8 @@
 //!
 //! What came from another node is charged to it ([`crate::budget`]) until it is taken or dropped.
 
+mod decoded;
+mod kept;
 mod limit;
 #[cfg(test)]
 mod tests;
@@ -21,8 +23,10 @@ use bytes::Bytes;
 use trunkline_etf::{Atom, Pid, RawTerm, Reference, Term};
 use trunkline_proto::control::PidOrName;
 
+use self::kept::{FREE, Kept, MOST};
 use crate::budget::{Account, Charge};
 
+pub(crate) use decoded::parts;
 pub use limit::{MaxMailbox, WhenFull};
 
 /// Payloads below this are copied out of the read buffer: a page of it must not live on for a few
@@ -35,9 +39,6 @@ const LARGE: usize = 64 << 10;
 /// Between the two it is kept where one read brings so many bytes of them for one mailbox: half of a
 /// buffer. A few of them would hold a whole buffer each, while a copy of a few costs little.
 const MANY: usize = 128 << 10;
-
-/// Memory of a queue that is kept when it is empty: what one read brings at most.
-const KEPT: usize = 256 << 10;
 
 /// What a place in the queue is counted as, beside the bytes of its message.
 const PLACE: usize = 32;
@@ -65,6 +66,8 @@ pub(crate) struct Queue {
     due: usize,
     /// So many bytes of them were taken, and are not paid back yet.
     unpaid: usize,
+    /// What of its memory is kept while it is empty.
+    memory: Kept,
 }
 
 /// How many they are, not what.
@@ -352,18 +355,35 @@ impl Queue {
         self.small.get(start..self.at).unwrap_or_default()
     }
 
-    /// Gives all back; memory of one read stays.
+    /// Gives all back; memory of one read stays, as far as not too many keep some.
     pub(crate) fn clear(&mut self) {
         self.places.clear();
         self.small.clear();
         self.charges.clear();
         (self.at, self.size, self.kept) = (0, 0, 0);
         (self.due, self.unpaid) = (0, 0);
-        if self.small.capacity() > KEPT {
+        let memory = self.memory();
+        if memory > FREE && !self.memory.is(memory) {
+            self.count_memory();
+        }
+    }
+
+    fn memory(&self) -> usize {
+        self.small.capacity() + self.places.capacity() * size_of::<Place>()
+    }
+
+    /// Its memory is more, or less, than when it was empty last.
+    #[cold]
+    fn count_memory(&mut self) {
+        if self.small.capacity() > MOST {
             self.small = Vec::new();
         }
-        if self.places.capacity() * size_of::<Place>() > KEPT {
+        if self.places.capacity() * size_of::<Place>() > MOST {
             self.places = VecDeque::new();
+        }
+        let memory = self.memory();
+        if !self.memory.set(memory) {
+            (self.small, self.places) = (Vec::new(), VecDeque::new());
         }
     }
 }

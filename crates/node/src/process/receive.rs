@@ -15,7 +15,7 @@ use trunkline_etf::{DecodeError, Limits, Reference, Term};
 use super::state::Life;
 use super::{Message, Process};
 use crate::budget::Charge;
-use crate::mailbox::{Incoming, Queue};
+use crate::mailbox::{Incoming, Queue, parts};
 
 /// What a process has taken out of its mailbox: nobody else looks at it, so it needs no lock.
 #[derive(Default)]
@@ -146,11 +146,16 @@ impl Process {
                 return Some(message);
             }
             // It is one that waits all the time, there or here: nobody finds room in between.
+            let mut charge = self.received.keep();
+            if let Some(charge) = &mut charge {
+                // What is decoded takes more, and waits on.
+                charge.resize(charge.bytes() + parts(&message));
+            }
             let skipped = Skipped {
                 number,
                 size,
                 message,
-                _charge: self.received.keep(),
+                _charge: charge,
             };
             self.received.skipped_bytes += size;
             self.received.skipped.push_back(skipped);
@@ -364,6 +369,63 @@ impl Received {
         if let Some(at) = at {
             let number = self.number(at);
             self.is_gone(number);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use trunkline_etf::{atom, term};
+    use trunkline_proto::Cookie;
+
+    use super::*;
+    use crate::{Node, Target};
+
+    async fn node(name: &str) -> Node {
+        let node = Node::builder(name.parse().unwrap()).epmd(None);
+        let node = node.cookie(Cookie::new("monster").unwrap());
+        let node = node.listen([Ipv4Addr::LOCALHOST.into()], 0);
+        node.start().await.unwrap()
+    }
+
+    /// What is decoded and left is counted as what it takes, not as what it came as.
+    #[tokio::test]
+    async fn what_is_left_counts_as_it_is() {
+        const COUNT: usize = 10_000;
+        let (one, two) = (node("one@127.0.0.1").await, node("two@127.0.0.1").await);
+        let there = Target::new(two.name().clone()).on_port(two.port().unwrap());
+        one.connect(&there).await.unwrap();
+        let account = two.shared.budget.account(&atom!("one@127.0.0.1"));
+        let (sender, mut picky) = (one.process(), two.process());
+        let integers = || Term::list((0..COUNT).map(|n| Term::from(n % 500)));
+        let nested = || (0..COUNT).fold(Term::nil(), |inner, _| term!({ (inner) }));
+        let pid = Term::from(sender.pid());
+        let pids = Term::list((0..COUNT / 100).map(|_| pid.clone()));
+        let map = Term::map((0..COUNT).map(|n| (Term::from(n), Term::from(n))));
+        let place = size_of::<Term>();
+        for (message, least) in [
+            (integers(), COUNT * place),
+            (nested(), COUNT * (place + 16)),
+            (term!({(atom!("reply")), (integers())}), COUNT * place),
+            (Term::list([7_u8; COUNT].map(Term::from)), COUNT * place),
+            (
+                pids,
+                COUNT / 100 * (place + size_of::<trunkline_etf::Pid>()),
+            ),
+            (map, COUNT * 2 * place),
+        ] {
+            sender.send(&picky.pid(), &message).await.unwrap();
+            sender.send(&picky.pid(), term!(last)).await.unwrap();
+            let last = |message: &Message| *message == Message::Term(term!(last));
+            let soon = Duration::from_secs(60);
+            let last = picky.recv_matching_timeout(soon, last).await;
+            last.expect("it comes");
+            let held = account.held();
+            assert!((least..4 * least).contains(&held), "{held} of {least}");
+            assert_eq!(picky.recv().await, Some(Message::Term(message)));
+            assert_eq!(account.held(), 0);
         }
     }
 }

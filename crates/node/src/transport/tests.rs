@@ -232,3 +232,44 @@ async fn a_broken_record_ends_it_with_the_reason() {
     let heard = peer.join().unwrap();
     assert!(heard.contains("BadRecordMac"), "{heard}");
 }
+
+/// What the peer's system has taken is known under TLS, too, as far as it goes in ciphertext.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn how_far_a_stream_has_come() {
+    let (go, wait) = std::sync::mpsc::channel();
+    let (read, write, peer) = connect(&version::TLS13, move |mut peer| {
+        wait.recv().unwrap();
+        let mut all = Vec::new();
+        peer.read_to_end(&mut all).unwrap();
+        all.len()
+    })
+    .await;
+    let bytes = noise(300_000);
+    let mut written = 0;
+    let full = loop {
+        match write.try_write_vectored(&[IoSlice::new(&bytes)]) {
+            Ok(count) => written += count,
+            Err(why) => break why,
+        }
+    };
+    assert_eq!(full.kind(), io::ErrorKind::WouldBlock);
+    let progress = || write.progress(0).unwrap();
+    let before = progress();
+    assert!(before.written > before.acknowledged + 10_000, "{before:?}");
+    go.send(()).unwrap();
+    while !write.try_flush().unwrap() {
+        timeout(SOON, write.writable()).await.unwrap().unwrap();
+    }
+    let begun = std::time::Instant::now();
+    while progress().acknowledged < progress().written {
+        assert!(begun.elapsed() < SOON, "{:?}", progress());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // Records, and the handshake, are more than what is in them.
+    let after = progress();
+    let most = written as u64 * 11 / 10 + 10_000;
+    assert!((written as u64..most).contains(&after.written), "{after:?}");
+    drop((read, write));
+    assert_eq!(peer.join().unwrap(), written);
+}
