@@ -73,6 +73,8 @@ fn defaults() {
         whole.then_some(()).ok_or_else(|| fleet.report())
     });
     let requests = fleet.api.requests();
+    // The window is longer where the machine is busy.
+    let looks = usize::try_from(start.elapsed().unwrap().as_secs() / 5).unwrap();
     let recent = &requests[before..];
     assert!(requests.iter().all(|request| request.status == Some(200)));
     for member in fleet.members() {
@@ -81,7 +83,8 @@ fn defaults() {
         };
         let count = recent.iter().filter(mine).count();
         // Every 5 s, with a jitter that no two agents share.
-        assert!((3..=6).contains(&count), "{count} in {:?}", start.elapsed());
+        let about = looks - 1..=looks + 2;
+        assert!(about.contains(&count), "{count}, not {about:?}");
     }
     let first = &requests[0];
     assert_eq!(first.uri, "/v2/droplets?per_page=200&tag_name=web");

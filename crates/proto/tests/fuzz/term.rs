@@ -66,6 +66,7 @@ impl<'a> Visit<'a> for Shown {
 fn check(term: &Term) {
     let bytes = term.to_vec();
     assert_eq!(term.encoded_len() + 1, bytes.len());
+    exactly(term, &bytes);
     let limits = Limits::default().with_size(1 << 30);
     let again = Term::decode(&bytes.clone().into(), &limits).expect("what was encoded");
     assert_eq!(again, *term);
@@ -73,6 +74,22 @@ fn check(term: &Term) {
     assert_eq!(hash(&again), hash(term));
     assert_eq!(again.to_vec(), bytes);
     assert!(!term.to_string().is_empty());
+}
+
+/// Room for exactly this term is enough for it, and what stands before it stays. The room must not grow.
+fn exactly(term: &Term, bytes: &[u8]) {
+    let mut room = Vec::with_capacity(bytes.len());
+    let begins = room.as_ptr();
+    term.encode(&mut room);
+    assert_eq!(room, bytes);
+    assert_eq!((room.as_ptr(), room.capacity()), (begins, bytes.len()));
+    let mut behind = Vec::with_capacity(3 + bytes.len());
+    behind.extend([1, 2, 3]);
+    term.encode(&mut behind);
+    assert_eq!(behind.strip_prefix(&[1, 2, 3]), Some(bytes));
+    let mut bare = Vec::with_capacity(term.encoded_len());
+    term.encode_bare(&mut bare);
+    assert_eq!(Some(&*bare), bytes.get(1..));
 }
 
 fn hash(term: &Term) -> u64 {
