@@ -180,8 +180,7 @@ async fn call_over(
     };
     link.room(&from).await;
     let under = Under::new(shared, Some(link), from, who);
-    link.call(under.called(), request)
-        .map_err(|_| CallError::Unsendable(SendError::TooLarge))?;
+    link.call(under.called(), request)?;
     if link.stop.is_cancelled() {
         // Lost before it was told who waits.
         return Err(CallError::NodeDown);

@@ -213,13 +213,12 @@ impl Link {
             return Ok(());
         }
         let flags = self.info.flags;
-        let pushed = if control.fits(flags) {
+        if control.fits(flags) {
             self.force(from, &control, None)
         } else {
             let fitted = control.fit(flags);
             self.force(from, &fitted.control, fitted.payload.as_ref())
-        };
-        pushed.map_err(|_| SendError::TooLarge)
+        }
     }
 
     /// Whether it ends a link to a process of a former incarnation of the peer: there is none. OTP 25 to 29 take UNLINK_ID of one for
@@ -233,11 +232,10 @@ impl Link {
     pub(crate) fn message(&self, control: Control, message: &Term) -> Result<(), SendError> {
         let from = control.sender_pid().cloned();
         let control = self.fitted(control);
-        let pushed = match from {
+        match from {
             Some(from) => self.push(&from, &control, message),
             None => self.force(None, &control, Some(message)),
-        };
-        pushed.map_err(|_| SendError::TooLarge)
+        }
     }
 
     /// The form that the connection has, of what has no reason in it.
@@ -255,7 +253,6 @@ impl Link {
         let from = control.sender_pid().cloned();
         let control = self.fitted(control);
         self.force(from.as_ref(), &control, Some(message))
-            .map_err(|_| SendError::TooLarge)
     }
 }
 

@@ -299,16 +299,18 @@ impl Shared {
     pub(crate) fn end(&self, link: &Arc<Link>, reason: DownReason) {
         // Before the lock: a delivery takes it.
         link.gate.close();
-        // Before those are told who rely on it: whoever begins to wait for it now finds it so. And
-        // before the lock: somebody may be woken by it.
-        let reason = link.ends_for(reason);
-        let peer = &link.info.peer;
         let mut then = Then::default();
+        // Before those are told who rely on it: whoever begins to wait for it now finds it so.
+        let reason = link.ends_for(reason, &mut then);
+        let peer = &link.info.peer;
         {
             let mut state = self.state();
             match state.links.get(peer) {
                 Some(current) if Arc::ptr_eq(current, link) => state.links.remove(peer),
-                _ => return,
+                _ => {
+                    drop(state);
+                    return self.carry_out(then);
+                }
             };
             self.tell_end(link, reason, &mut then);
         }

@@ -279,3 +279,39 @@ fn one_read_wakes_each_of_its_receivers_once() {
         );
     });
 }
+
+/// Somebody's waker panics who waits for room on a connection: that ends all the same, for everybody.
+#[test]
+fn whoever_waits_for_room_keeps_no_lost_connection() {
+    in_time(async || {
+        let (go, wait) = mpsc::channel::<()>();
+        let wait = Mutex::new(wait);
+        let deaf = support::peer(move |wire| {
+            let stream = wire.connect();
+            wait.lock().expect("no panic").recv().ok();
+            drop(stream);
+        });
+        let one = node("one@127.0.0.1").await;
+        one.connect(&deaf).await.expect("it connects");
+        let (outbox, second, mut watcher) = (one.process(), one.process(), one.process());
+        let to = support::pid(9);
+        watcher.monitor(&to);
+        let large = Term::binary(vec![7; 16 << 20]);
+        for outbox in [&outbox, &second] {
+            outbox.send(&to, &large).await.expect("connected");
+        }
+        let (bomb, _) = calls(|| panic!("somebody's waker"));
+        let mut sends = pin!(outbox.send(&to, &large));
+        let polled = sends.as_mut().poll(&mut Context::from_waker(&bomb));
+        assert!(polled.is_pending());
+        let more = large.clone();
+        let second = tokio::spawn(async move { second.send(&support::pid(9), &more).await });
+        drop(go);
+        let told = watcher.recv().await;
+        assert!(matches!(told, Some(Message::Down { .. })), "{told:?}");
+        assert!(one.connected().is_empty());
+        // Who waited behind it is woken.
+        let second = second.await.expect("no panic");
+        assert_eq!(second, Err(trunkline_node::SendError::NotConnected));
+    });
+}

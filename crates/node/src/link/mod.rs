@@ -31,12 +31,13 @@ use trunkline_proto::handshake::Connected;
 use self::again::Again;
 use self::queue::{Queue, Sends};
 use self::wire::Wire;
-use crate::DownReason;
 use crate::budget::{Account, Budget};
 use crate::gate::Gate;
 use crate::lifetime::Work;
+use crate::process::Then;
 use crate::shared::{Shared, Visited};
 use crate::transport::Transport;
+use crate::{DownReason, SendError};
 
 pub(crate) use self::again::Called;
 
@@ -129,7 +130,7 @@ impl Link {
         from: &Pid,
         control: &Control,
         message: &Term,
-    ) -> Result<(), PushError> {
+    ) -> Result<(), SendError> {
         self.append(waited(Some(from)), |out, now, origin| {
             out.push_of(now, origin, control, Payload::Term(message))
         })
@@ -141,15 +142,15 @@ impl Link {
         from: &Pid,
         control: &Control,
         (first, second): (&Term, &Term),
-    ) -> Result<(), PushError> {
+    ) -> Result<(), SendError> {
         self.append(waited(Some(from)), |out, now, origin| {
             out.push_of(now, origin, control, Payload::Pair(first, second))
         })
     }
 
     /// Queues a message from one process to another, as [`push`](Self::push).
-    pub(crate) fn send(&self, from: &Pid, to: &Pid, message: &Term) -> Result<(), PushError> {
-        self.append(waited(None), |Sends { out, again }, now, _| {
+    pub(crate) fn send(&self, from: &Pid, to: &Pid, message: &Term) -> Result<(), SendError> {
+        self.append(waited(None), |Sends { out, again, .. }, now, _| {
             let control = || self.send_control(from.clone(), to.clone());
             let control = again.send(from, to, control);
             out.push_again(now, from, true, control, Payload::Term(message))
@@ -157,20 +158,20 @@ impl Link {
     }
 
     /// Queues the monitor and the request of a call, as [`push`](Self::push).
-    pub(crate) fn call(&self, called: Called<'_>, request: &Term) -> Result<(), PushError> {
-        self.append(waited(None), |Sends { out, again }, now, _| {
+    pub(crate) fn call(&self, called: Called<'_>, request: &Term) -> Result<(), SendError> {
+        self.append(waited(None), |Sends { out, again, .. }, now, _| {
             let control = || self.fitted(called.control());
             again.call((out, now), called, request, control)
         })
     }
 
     /// Queues that a call is over: its monitor is taken back.
-    pub(crate) fn call_ends(&self, called: Called<'_>) -> Result<(), PushError> {
+    pub(crate) fn call_ends(&self, called: Called<'_>) -> Result<(), SendError> {
         let origin = Origin {
             from: None,
             waited: false,
         };
-        self.append(origin, |Sends { out, again }, now, _| {
+        self.append(origin, |Sends { out, again, .. }, now, _| {
             again.call_ends((out, now), called)
         })
     }
@@ -182,7 +183,7 @@ impl Link {
         from: Option<&Pid>,
         control: &Control,
         payload: Option<&Term>,
-    ) -> Result<(), PushError> {
+    ) -> Result<(), SendError> {
         let payload = payload.map_or(Payload::None, Payload::Term);
         let origin = Origin {
             from,
@@ -201,7 +202,7 @@ impl Link {
             trunkline_proto::Instant,
             Origin<'a>,
         ) -> Result<Queued, PushError>,
-    ) -> Result<(), PushError> {
+    ) -> Result<(), SendError> {
         let now = || self.now();
         let append = |out: &mut Sends, now| append(out, now, origin);
         let at_once = |bytes| origin.waited && self.answers(bytes);
@@ -232,8 +233,7 @@ impl Link {
     /// what others have in fragments does not count, they take turns.
     pub(crate) async fn room(&self, sender: &Pid) {
         if self.queue.is_busy() {
-            let room = self.queue.room(sender);
-            let _ends_either_way = self.stop.run_until_cancelled(room).await.is_some();
+            self.queue.room(sender).await;
         }
     }
 
@@ -243,17 +243,23 @@ impl Link {
         self.queue.is_awaited() || shared.processes.awaits(&self.atom)
     }
 
-    /// It ends: its tasks do, and nobody waits for room any more. For this reason, or the one that was
-    /// there before.
-    pub(crate) fn ends_for(&self, reason: DownReason) -> DownReason {
+    /// It ends: its tasks do, nothing is queued any more, and nobody waits for room. For this reason, or the
+    /// one that was there before.
+    pub(crate) fn ends_for(&self, reason: DownReason, then: &mut Then) -> DownReason {
         let reason = self.ended.get_or_init(|| reason).clone();
+        self.queue.close(then);
         self.stop.cancel();
         reason
     }
 
-    /// Hangs up once everything has left that is queued now; ends when the peer has hung up too.
+    /// Hangs up once everything has left that is queued now; ends when the peer has hung up too. Whoever sends
+    /// from now on hears that nothing was sent.
     pub(crate) fn close(&self) {
+        let mut then = Then::default();
+        // First: the task that writes ends when it finds the queue empty.
+        self.queue.close(&mut then);
         self.closing.cancel();
+        then.wake_guarded();
         self.queue.look();
     }
 
@@ -397,7 +403,7 @@ pub(crate) fn spawn(
             if link.wire.failure().is_some() {
                 // The peer has closed it, as a rule. What it sent before lies here: the reader ends the
                 // connection once it has that, and pauses no more.
-                link.closing.cancel();
+                link.close();
                 let _reads_on = timeout(LAST_READS, link.stop.cancelled()).await;
             }
             shared.end(&link, link.reason(written));

@@ -1,10 +1,14 @@
 //! What waits to be written, and who waits until less does.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::future::Future;
+use std::mem;
 use std::ops::{Deref, DerefMut};
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 use tokio::sync::Notify;
 use trunkline_etf::Pid;
@@ -12,6 +16,8 @@ use trunkline_proto::Instant;
 use trunkline_proto::conn::{Outbound, Portion, PushError, Queued};
 
 use super::again::Again;
+use crate::SendError;
+use crate::process::Then;
 
 /// With so much before its message a sender that can wait waits; OTP's `+zdbbl` is 1 MiB too.
 pub(super) const BUSY: usize = 1 << 20;
@@ -24,9 +30,7 @@ pub(super) struct Queue {
     filled: Notify,
     /// More than [`BUSY`] waits. Whoever wants to send has to look closer.
     busy: AtomicBool,
-    /// Less waits than before.
-    shorter: Notify,
-    /// How many wait for that.
+    /// How many wait until less does.
     waiting: AtomicUsize,
 }
 
@@ -34,6 +38,12 @@ pub(super) struct Queue {
 pub(super) struct Sends {
     pub(super) out: Outbound,
     pub(super) again: Again,
+    /// Nothing follows what is queued.
+    over: bool,
+    /// Those who wait for room, in the order in which they came.
+    waiting: BTreeMap<u64, Waker>,
+    /// How many have waited.
+    came: u64,
 }
 
 impl Deref for Sends {
@@ -58,12 +68,17 @@ impl fmt::Debug for Sends {
 
 impl Queue {
     pub(super) fn new(out: Outbound) -> Self {
-        let again = Again::default();
+        let sends = Sends {
+            out,
+            again: Again::default(),
+            over: false,
+            waiting: BTreeMap::new(),
+            came: 0,
+        };
         Self {
-            out: Mutex::new(Sends { out, again }),
+            out: Mutex::new(sends),
             filled: Notify::new(),
             busy: AtomicBool::new(false),
-            shorter: Notify::new(),
             waiting: AtomicUsize::new(0),
         }
     }
@@ -71,13 +86,19 @@ impl Queue {
     /// Appends a message. How many bytes waited before it whose senders do not wait for room. The
     /// writer is woken when nothing waited before, unless `at_once` has written the so many bytes that
     /// do now.
+    ///
+    /// # Errors
+    /// When it is [closed](Self::close), or no frame can hold the message.
     pub(super) fn push(
         &self,
         now: impl FnOnce() -> Instant,
         append: impl FnOnce(&mut Sends, Instant) -> Result<Queued, PushError>,
         at_once: impl FnOnce(usize) -> bool,
-    ) -> Result<usize, PushError> {
+    ) -> Result<usize, SendError> {
         let mut out = self.lock();
+        if out.over {
+            return Err(SendError::NotConnected);
+        }
         let was_empty = out.is_empty();
         // Where something waits no tick is needed: the clock is asked for the first message only.
         let now = if was_empty { now() } else { Instant::ZERO };
@@ -91,7 +112,9 @@ impl Queue {
         if !at_once(bytes) && was_empty {
             self.filled.notify_one();
         }
-        Ok(appended?.forced)
+        appended
+            .map(|queued| queued.forced)
+            .map_err(|_| SendError::TooLarge)
     }
 
     /// Whether somebody may have to wait.
@@ -104,28 +127,21 @@ impl Queue {
         self.waiting.load(Ordering::Relaxed) > 0
     }
 
-    /// Waits until a message of `sender` has less than [`BUSY`] before it.
-    pub(super) async fn room(&self, sender: &Pid) {
-        let _counted = Counted::new(&self.waiting);
-        loop {
-            let mut shorter = pin!(self.shorter.notified());
-            // Before the look: what gets shorter right after it is heard.
-            shorter.as_mut().enable();
-            if self.is_room(sender) {
-                return;
-            }
-            shorter.await;
+    /// Waits until a message of `sender` has less than [`BUSY`] before it, or nothing is taken any more.
+    pub(super) fn room<'a>(&'a self, sender: &'a Pid) -> Room<'a> {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        Room {
+            queue: self,
+            sender,
+            number: None,
         }
     }
 
-    /// Whoever finds none waits, and is told: not only a message makes the queue longer, a tick does so too.
-    fn is_room(&self, sender: &Pid) -> bool {
-        let out = self.lock();
-        let is_room = out.before(sender) <= BUSY;
-        if !is_room {
-            self.busy.store(true, Ordering::Relaxed);
-        }
-        is_room
+    /// Nothing follows what is queued: who sends from now on hears so, who waits for room does too.
+    pub(super) fn close(&self, then: &mut Then) {
+        let mut out = self.lock();
+        out.over = true;
+        out.wake(then);
     }
 
     /// Has the writer look at everything again.
@@ -139,19 +155,23 @@ impl Queue {
     }
 
     /// Takes what is to be written next, when all that was taken before is written; whether there
-    /// is something.
-    pub(super) fn take(&self, portion: &mut Portion) -> bool {
+    /// is something. Who waits for room is to be woken when the caller holds no lock.
+    pub(super) fn take(&self, portion: &mut Portion, then: &mut Then) -> bool {
         let mut out = self.lock();
         out.take(portion);
-        let busy = self.is_busy();
-        if busy && out.queued() <= BUSY {
-            self.busy.store(false, Ordering::Relaxed);
+        if self.is_busy() {
+            if out.queued() <= BUSY {
+                self.busy.store(false, Ordering::Relaxed);
+            }
+            out.wake(then);
         }
         drop(out);
-        if busy {
-            self.shorter.notify_waiters();
-        }
         !portion.is_empty()
+    }
+
+    #[cfg(test)]
+    pub(super) fn try_lock(&self) -> bool {
+        self.out.try_lock().is_ok()
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Sends> {
@@ -159,19 +179,53 @@ impl Queue {
     }
 }
 
-/// One more, as long as it lives.
-struct Counted<'a>(&'a AtomicUsize);
-
-impl<'a> Counted<'a> {
-    fn new(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count)
+impl Sends {
+    /// Has those who wait for room look again.
+    fn wake(&mut self, then: &mut Then) {
+        for waker in mem::take(&mut self.waiting).into_values() {
+            then.wake(Some(waker));
+        }
     }
 }
 
-impl Drop for Counted<'_> {
+/// Somebody waits for room. A waker may be anybody's code: none is called, or dropped, under a lock.
+pub(super) struct Room<'a> {
+    queue: &'a Queue,
+    sender: &'a Pid,
+    /// Its place among those who wait.
+    number: Option<u64>,
+}
+
+impl Future for Room<'_> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let waker = cx.waker().clone();
+        let mut out = self.queue.lock();
+        if out.over || out.before(self.sender) <= BUSY {
+            drop(out);
+            return Poll::Ready(());
+        }
+        let number = *self.number.get_or_insert_with(|| {
+            out.came += 1;
+            out.came
+        });
+        let before = out.waiting.insert(number, waker);
+        // Whoever finds none waits, and is told: not only a message makes the queue longer, a tick does so too.
+        self.queue.busy.store(true, Ordering::Relaxed);
+        drop(out);
+        drop(before);
+        Poll::Pending
+    }
+}
+
+impl Drop for Room<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.queue.waiting.fetch_sub(1, Ordering::Relaxed);
+        if let Some(number) = self.number {
+            let waker = self.queue.lock().waiting.remove(&number);
+            drop(waker);
+        }
     }
 }
 
@@ -232,7 +286,7 @@ mod tests {
         let mut portion = Portion::default();
         let mut left = 0;
         let drain = async {
-            while queue.take(&mut portion) {
+            while queue.take(&mut portion, &mut Then::default()) {
                 portion.sent(portion.len());
                 left += 1;
                 tokio::task::yield_now().await;
@@ -246,7 +300,7 @@ mod tests {
         }
         assert!((1..=BUSY).contains(&waited), "{waited}");
         assert!(left > 10, "{left}");
-        while queue.take(&mut portion) {
+        while queue.take(&mut portion, &mut Then::default()) {
             portion.sent(portion.len());
         }
         assert!(!queue.is_busy() && queue.lock().is_empty());
@@ -306,10 +360,10 @@ mod tests {
         assert_eq!(wakes, 1);
         let queued = queue.lock().queued();
         let mut portion = Portion::default();
-        assert!(queue.take(&mut portion));
+        assert!(queue.take(&mut portion, &mut Then::default()));
         assert_eq!((portion.len(), portion.segments().count()), (queued, 1));
         portion.sent(queued);
-        assert!(!queue.take(&mut portion));
+        assert!(!queue.take(&mut portion, &mut Then::default()));
     }
 
     /// Somebody saw that much waits, and when he looks closer that is so by the length of a tick only.
@@ -348,7 +402,7 @@ mod tests {
         let room = queue.room(&sender);
         let drain = async {
             let mut portion = Portion::default();
-            while queue.take(&mut portion) {
+            while queue.take(&mut portion, &mut Then::default()) {
                 portion.sent(portion.len());
             }
         };

@@ -120,7 +120,7 @@ async fn pause(
         let is_gone = || stream.heard().is_some_and(|heard| heard.is_gone(patience));
         if stream.is_read_closed() || is_gone() {
             // No more comes than is here already. Who is gone is silent then.
-            link.closing.cancel();
+            link.close();
         }
     }
     // The silence was ours.

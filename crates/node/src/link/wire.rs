@@ -11,6 +11,7 @@ use super::broken;
 use super::queue::Queue;
 use super::unsent::Unsent;
 use crate::DownReason;
+use crate::process::Then;
 use crate::transport::{Progress, WriteHalf};
 
 /// How much is written before others get a turn: those before all whose messages go between two fragments.
@@ -66,7 +67,10 @@ impl Wire {
     /// Writes what there is. Nobody who sends waits for a system call: the next portion fills
     /// meanwhile.
     pub(super) fn flush(&self, queue: &Queue) -> io::Result<Flushed> {
-        self.lock().flush(queue)
+        let mut then = Then::default();
+        let flushed = self.lock().flush(queue, &mut then);
+        then.wake_guarded();
+        flushed
     }
 
     /// Writes what there is, in place of the task that writes: whether all of it has left. When not, the task is to look.
@@ -77,8 +81,12 @@ impl Wire {
             // Somebody writes.
             Err(TryLockError::WouldBlock) => return false,
         };
+        let mut then = Then::default();
+        let flushed = state.flush(queue, &mut then);
+        drop(state);
+        then.wake_guarded();
         // After an error the task is to look: it ends the connection.
-        matches!(state.flush(queue), Ok(Flushed::All))
+        matches!(flushed, Ok(Flushed::All))
     }
 
     /// How far the stream has come. `None` where there is none, or the system does not say.
@@ -125,15 +133,16 @@ impl Drop for Open<'_> {
 }
 
 impl State {
-    fn flush(&mut self, queue: &Queue) -> io::Result<Flushed> {
-        let flushed = self.write_all(queue);
+    /// Whom it gives room is to be woken without the lock.
+    fn flush(&mut self, queue: &Queue, then: &mut Then) -> io::Result<Flushed> {
+        let flushed = self.write_all(queue, then);
         if let Err(why) = &flushed {
             self.failure.get_or_insert_with(|| broken(why));
         }
         flushed
     }
 
-    fn write_all(&mut self, queue: &Queue) -> io::Result<Flushed> {
+    fn write_all(&mut self, queue: &Queue, then: &mut Then) -> io::Result<Flushed> {
         let Some(stream) = &self.stream else {
             return Ok(Flushed::Full);
         };
@@ -144,7 +153,7 @@ impl State {
         let mut written = 0;
         loop {
             if portion.is_empty() {
-                if !queue.take(portion) {
+                if !queue.take(portion, then) {
                     let flushed = stream.try_flush()?;
                     return Ok(if flushed { Flushed::All } else { Flushed::Full });
                 }
@@ -196,6 +205,9 @@ fn write_many<'a>(
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::task::{Context, Wake, Waker};
     use std::time::Duration;
 
     use tokio::io::AsyncReadExt as _;
@@ -289,5 +301,52 @@ mod tests {
         drop((open, stream, _reads));
         let after = theirs.read(&mut [0; 500]).await.expect("the end");
         assert_eq!(after, 0);
+    }
+
+    /// Whoever waits for room may send on the spot when he has some, and by this connection; who panics
+    /// then hurts nobody but himself.
+    #[tokio::test]
+    async fn who_has_room_is_woken_without_a_lock() {
+        struct Sends(Arc<(Queue, Wire)>, AtomicU32);
+
+        impl Wake for Sends {
+            fn wake(self: Arc<Self>) {
+                let (queue, wire) = &*self.0;
+                let is_free = queue.try_lock() && wire.0.try_lock().is_ok();
+                self.1.fetch_add(u32::from(is_free), Ordering::Relaxed);
+                panic!("somebody's waker");
+            }
+        }
+
+        let (ours, _theirs) = streams().await;
+        let (_reads, writes) = Transport::from(ours).split();
+        let both = Arc::new((queue(), Wire::default()));
+        let (queue, wire) = &*both;
+        let _open = wire.open(&Arc::new(writes));
+        let sender = Pid {
+            node: atom!("a@h"),
+            id: 1,
+            serial: 0,
+            creation: 1,
+        };
+        for at_once in [true, false] {
+            push(queue, &Term::binary(vec![0; 4 << 20]));
+            let woken = Arc::new(Sends(Arc::clone(&both), AtomicU32::new(0)));
+            let waker = Waker::from(Arc::clone(&woken));
+            let mut room = pin!(queue.room(&sender));
+            assert!(
+                room.as_mut()
+                    .poll(&mut Context::from_waker(&waker))
+                    .is_pending()
+            );
+            if at_once {
+                assert!(!wire.flush_at_once(queue), "nobody reads");
+            } else {
+                // What the socket did not take goes before the look for more.
+                wire.lock().portion = Portion::default();
+                assert!(wire.flush(queue).is_ok());
+            }
+            assert_eq!(woken.1.load(Ordering::Relaxed), 1);
+        }
     }
 }

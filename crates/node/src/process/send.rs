@@ -6,7 +6,6 @@ use std::sync::atomic::Ordering;
 
 use thiserror::Error;
 use trunkline_etf::{Atom, Pid, Reference, Term};
-use trunkline_proto::conn::PushError;
 use trunkline_proto::control::{Control, PidOrName};
 use trunkline_proto::{Flags, NodeName};
 
@@ -108,7 +107,7 @@ impl Process {
                 Ok(())
             }
             Dest::Pid(pid) => match self.known(pid.node.as_bytes()) {
-                Some(link) => sent(link.send(&self.inner.pid, pid, message)),
+                Some(link) => link.send(&self.inner.pid, pid, message),
                 None => self.send_away(pid, message).await,
             },
             Dest::Name(name) => self.shared.send_name_here(name, message),
@@ -119,7 +118,7 @@ impl Process {
             Dest::NameAt(to, node) => {
                 let (from, token) = (self.inner.pid.clone(), None);
                 let control = Control::RegSend { from, to, token };
-                let push = |link: &Link| sent(link.push(&self.inner.pid, &control, message));
+                let push = |link: &Link| link.push(&self.inner.pid, &control, message);
                 match self.known(node.as_str().as_bytes()) {
                     Some(link) => push(link),
                     None => push(&*self.link_to(&atom_of(node)?).await?),
@@ -131,7 +130,7 @@ impl Process {
 
     async fn send_away(&self, to: &Pid, message: &Term) -> Result<(), SendError> {
         let link = self.link_to(&to.node).await?;
-        sent(link.send(&self.inner.pid, to, message))
+        link.send(&self.inner.pid, to, message)
     }
 
     /// The connection to a node, if this process has sent by it and need not wait.
@@ -151,7 +150,7 @@ impl Process {
             return Ok(());
         }
         let control = self.to_alias(alias);
-        let push = |link: &Link| sent(link.push(&self.inner.pid, &control, message));
+        let push = |link: &Link| link.push(&self.inner.pid, &control, message);
         match self.known(alias.node().as_bytes()) {
             Some(link) => push(link),
             None => push(&*self.link_to(alias.node()).await?),
@@ -184,7 +183,7 @@ impl Process {
             && *alias.node() == pid.node
         {
             let (from, control) = (&self.inner.pid, self.to_alias(alias));
-            return sent(link.push_pair(from, &control, (tag, &reply)));
+            return link.push_pair(from, &control, (tag, &reply));
         }
         let answer = Term::tuple([tag.clone(), reply]);
         match alias {
@@ -274,10 +273,6 @@ impl Shared {
         }
         is_there || self.answers_for(to)
     }
-}
-
-fn sent(pushed: Result<(), PushError>) -> Result<(), SendError> {
-    pushed.map_err(|_| SendError::TooLarge)
 }
 
 pub(crate) fn atom_of(node: &NodeName) -> Result<Atom, SendError> {

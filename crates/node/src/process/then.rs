@@ -9,6 +9,7 @@ use trunkline_etf::{Atom, Pid, Reference};
 use trunkline_proto::control::Control;
 
 use super::state::State;
+use crate::shutdown::guarded;
 
 /// What a change of one process makes necessary elsewhere.
 #[derive(Debug)]
@@ -74,6 +75,16 @@ impl Then {
         }
         if let Some(panic) = panic {
             resume_unwind(panic);
+        }
+    }
+}
+
+impl Then {
+    /// Wakes them, where nothing is known of whose wakers they are and somebody else's work goes on: one
+    /// that panics is said in the log.
+    pub(crate) fn wake_guarded(mut self) {
+        if self.first.is_some() {
+            guarded(|| self.wake_all());
         }
     }
 }

@@ -1,0 +1,66 @@
+//! What a node says of its end when a peer dies, or somebody sends, in the middle of it.
+
+mod support;
+
+use std::io::Read;
+use std::net::Ipv4Addr;
+use std::sync::{Mutex, mpsc};
+use std::time::Duration;
+
+use support::{cookie, name, peer, pid};
+use tokio::time::timeout;
+use trunkline_etf::Term;
+use trunkline_node::{CallError, Node, SendError};
+
+const PATIENT: Duration = Duration::from_secs(30);
+
+async fn node() -> Node {
+    let node = Node::builder(name("one@127.0.0.1")).cookie(cookie("monster"));
+    let node = node.listen([Ipv4Addr::LOCALHOST.into()], 0).epmd(None);
+    node.follow_tick_time(false)
+        .connect_timeout(PATIENT)
+        .start()
+        .await
+        .expect("it starts")
+}
+
+/// A peer that reads to the end, says so, and does not hang up before it is told to. How many bytes came.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_is_sent_behind_the_end_is_not_sent() {
+    let (eof, mut is_eof) = tokio::sync::mpsc::unbounded_channel();
+    let (go, wait) = mpsc::channel::<()>();
+    let (wait, (total, totals)) = (Mutex::new(wait), mpsc::channel::<usize>());
+    let clinging = peer(move |wire| {
+        let Some(mut stream) = wire.connect() else {
+            return;
+        };
+        let (mut all, mut bytes) = (0, [0; 4096]);
+        while let Ok(count @ 1..) = stream.read(&mut bytes) {
+            all += count;
+        }
+        eof.send(()).ok();
+        wait.lock().expect("no panic").recv().ok();
+        total.send(all).ok();
+    });
+    let one = node().await;
+    one.connect(&clinging).await.expect("it connects");
+    let mut process = one.process();
+    let sends = async {
+        is_eof.recv().await.expect("the end comes");
+        let (to, large) = (pid(9), Term::binary(vec![7; 5000]));
+        let lost = Err(SendError::NotConnected);
+        assert_eq!(one.send(&to, &large).await, lost);
+        assert_eq!(process.send(&to, &large).await, lost);
+        let called = one.call(&to, Term::nil(), PATIENT * 10);
+        let called = timeout(PATIENT, called).await.expect("at once");
+        assert_eq!(called, Err(CallError::NodeDown));
+        process.monitor(&to);
+        go.send(()).expect("it waits");
+    };
+    let (shutdown, ()) = tokio::join!(one.shutdown(PATIENT), sends);
+    assert!(shutdown.is_clean(), "{shutdown:?}");
+    let total = totals.recv().expect("it counts");
+    assert!(total < 5000, "{total}");
+    // It ended with the node.
+    assert_eq!(process.recv().await, None);
+}
