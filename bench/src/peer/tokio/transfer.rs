@@ -19,8 +19,8 @@ use crate::line::Line;
 use crate::peer::{done, say};
 use crate::stats::quantile;
 
-/// How a large message is cut, as a node cuts it.
-const PIECE: usize = 256 << 10;
+/// How a large message is cut, as a node cuts it while small ones pass.
+const PIECE: usize = 64 << 10;
 
 /// Before each body: its length, and what it is.
 const HEAD: usize = 8;
@@ -36,7 +36,7 @@ fn limit(stream: &TcpStream, strategy: u64) -> Result<()> {
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
     if strategy > 0 {
-        socket.set_tcp_notsent_lowat(32 << 10)?;
+        socket.set_tcp_notsent_lowat(16 << 10)?;
     }
     if strategy > 1 {
         socket.set_recv_buffer_size(64 << 10)?;

@@ -12,6 +12,7 @@ use socket2::SockRef;
 use crate::transport::ReadHalf;
 
 /// What may wait while others' messages pass between fragments. The system counts twice as much, for what it adds.
+/// Less would be below one packet of the loopback interface (64 KiB): the sender then waits for its timer, again and again.
 const NARROW: usize = 64 << 10;
 
 /// After so many bytes without any others the system's own size is best again.
