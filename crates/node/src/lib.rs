@@ -55,6 +55,9 @@
 //! | `gen_server:call`, `reply`, `erpc:call` | [`Node::call`], [`Process::call`], [`Process::reply`], [`Node::erpc`] |
 //! | `nodes()`, `net_kernel:monitor_nodes` | [`Node::list`], [`Node::monitor_nodes`] |
 //!
+//! A message has a sender, which a pid alone cannot name: hence `process.send(&pid, …)`, not `pid.send(…)`. Whoever is no
+//! process sends by the node.
+//!
 //! It finds nobody by itself: the crate `trunkline` puts sources and the engine on top. It starts
 //! nothing for others: requests to spawn are answered with `notsup`.
 //!

@@ -40,6 +40,7 @@ impl Half {
                 self.process.monitor_node(self.world.peer(self.other.slot));
                 self.nodes += 1;
             }
+            93..=94 => self.meets_the_former().await,
             _ => {}
         }
         None
@@ -98,6 +99,25 @@ impl Half {
             "unlinked"
         });
         self.linked = false;
+    }
+
+    /// Links to, unlinks from, monitors and addresses one of an incarnation that is gone: nobody, and nothing ends by it.
+    async fn meets_the_former(&mut self) {
+        let former = self.former.clone();
+        self.world.count("met the former");
+        if self.former_linked {
+            self.process.unlink(&former);
+            let came = |message: &Message| matches!(message, Message::Exit { from, .. } if *from == former);
+            let lay = self.process.recv_matching_timeout(Duration::ZERO, came);
+            lay.await.ok();
+        } else {
+            self.process.link(&former);
+        }
+        self.former_linked = !self.former_linked;
+        let monitor = self.process.monitor(&former);
+        self.monitors.insert(monitor, Watched::Pid);
+        self.process.exit(&former, atom!("kill")).ok();
+        self.process.send(&former, term!(lost)).await.ok();
     }
 
     fn watches(&mut self) {

@@ -55,6 +55,9 @@ pub(crate) struct Half {
     pub(crate) linked: bool,
     pub(crate) links: u64,
     pub(crate) sent: u64,
+    /// A process of an incarnation of the other's node that there never was, and whether it is linked.
+    pub(crate) former: Pid,
+    pub(crate) former_linked: bool,
     /// Calls of `monitor_node` that have not been answered.
     pub(crate) nodes: u64,
     sync: Sync,
@@ -115,6 +118,11 @@ impl Half {
             return None;
         };
         let pid = pid.as_pid()?.clone();
+        let creation = pid.creation.wrapping_add(1);
+        let former = Pid {
+            creation,
+            ..pid.clone()
+        };
         let other = Other {
             slot: world.slot(&pid.node)?,
             alias: alias.as_reference()?.clone(),
@@ -133,6 +141,8 @@ impl Half {
             linked: false,
             links: 0,
             sent: 0,
+            former,
+            former_linked: false,
             nodes: 0,
             sync: Sync::Lost,
             again: begins.then(Instant::now),
@@ -195,7 +205,7 @@ impl Half {
 
     /// Everything that was to fire has.
     fn is_told(&self) -> bool {
-        self.monitors.is_empty() && !self.linked && self.nodes == 0
+        self.monitors.is_empty() && !self.linked && !self.former_linked && self.nodes == 0
     }
 
     /// The monitor goes before the question: an answer that comes before the monitor has fired came over the same connection.
@@ -222,6 +232,10 @@ impl Half {
             Message::Down {
                 reference, reason, ..
             } => self.down(&reference, &reason).await,
+            Message::Exit { from, .. } if self.former_linked && from == self.former => {
+                self.former_linked = false;
+                None
+            }
             Message::NodeDown { .. } if self.nodes > 0 => {
                 self.nodes -= 1;
                 None
@@ -374,6 +388,9 @@ impl Half {
                     self.exit(&reason);
                 }
                 Ok(Message::NodeDown { .. }) if self.nodes > 0 => self.nodes -= 1,
+                Ok(Message::Exit { from, .. }) if self.former_linked && from == self.former => {
+                    self.former_linked = false;
+                }
                 Ok(message) => self.breaks(format!("after the end came {message:?}")),
                 Err(RecvError::Timeout) if !over => {}
                 Err(RecvError::Timeout) if !open => return,
