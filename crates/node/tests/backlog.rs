@@ -31,24 +31,74 @@ async fn until(what: &str, mut is: impl FnMut() -> bool) {
     }
 }
 
+/// How long somebody did nothing at the most: a machine that is busy may not let him.
+struct Longest {
+    since: Instant,
+    longest: Duration,
+}
+
+impl Longest {
+    fn new() -> Self {
+        Self {
+            since: Instant::now(),
+            longest: Duration::ZERO,
+        }
+    }
+
+    /// He does something.
+    fn turn(&mut self) {
+        self.longest = self.longest.max(self.since.elapsed());
+        self.since = Instant::now();
+    }
+}
+
+/// Tries until the peer had its turns as often as a live one has: `attempt` gives how long it did
+/// nothing at the most, and what is wrong if anything is.
+async fn fairly<F: Future<Output = (Duration, Option<String>)>>(
+    tick: Duration,
+    mut attempt: impl FnMut() -> F,
+) {
+    for _ in 0..10 {
+        let (longest, wrong) = attempt().await;
+        let Some(wrong) = wrong else { return };
+        assert!(longest > tick / 4, "{wrong}");
+        println!("{longest:?} without a turn: {wrong}");
+    }
+    panic!("the machine is too busy");
+}
+
 /// Reads so many bytes, in pieces with a pause behind each; fewer when the connection ends.
-fn read_all(stream: &mut TcpStream, mut left: usize, piece: usize, pause: Duration) -> usize {
-    let mut bytes = vec![0; piece];
+fn read_all(stream: &mut TcpStream, left: usize, piece: usize, pause: Duration) -> usize {
+    read_timed(stream, left, piece, pause).0
+}
+
+/// The same, and how long nothing was read at the most.
+fn read_timed(
+    stream: &mut TcpStream,
+    mut left: usize,
+    piece: usize,
+    pause: Duration,
+) -> (usize, Duration) {
+    let (mut bytes, mut turns) = (vec![0; piece], Longest::new());
     while left > 0 {
+        turns.turn();
         match stream.read(&mut bytes) {
             Ok(0) | Err(_) => break,
             Ok(count) => left = left.saturating_sub(count),
         }
         std::thread::sleep(pause);
     }
-    left
+    turns.turn();
+    (left, turns.longest)
 }
 
-/// Reads `all` bytes in so much time, evenly; how many are left when the connection ends before.
-fn read_in(stream: &mut TcpStream, all: usize, time: Duration) -> usize {
+/// Reads `all` bytes in so much time, evenly; how many are left when the connection ends before, and
+/// how long it did nothing at the most.
+fn read_in(stream: &mut TcpStream, all: usize, time: Duration) -> (usize, Duration) {
     let (begun, mut read) = (Instant::now(), 0);
-    let mut bytes = [0; 1024];
+    let (mut bytes, mut turns) = ([0; 1024], Longest::new());
     while read < all {
+        turns.turn();
         let due = (begun.elapsed().as_secs_f64() / time.as_secs_f64() * all as f64) as usize;
         if read >= due {
             std::thread::sleep(Duration::from_millis(10));
@@ -59,7 +109,8 @@ fn read_in(stream: &mut TcpStream, all: usize, time: Duration) -> usize {
             Ok(count) => read += count,
         }
     }
-    all.saturating_sub(read)
+    turns.turn();
+    (all.saturating_sub(read), turns.longest)
 }
 
 /// A process sends 300 MB in one message and links to a process there: what it queued while it could
@@ -101,24 +152,28 @@ const LARGE: usize = 300 << 20;
 async fn a_peer_that_reads_slowly_lives() {
     const MUCH: usize = 48 << 20;
     let tick = Duration::from_millis(1200);
-    let (read, all_read) = mpsc::channel();
-    let target = peer(move |wire: Wire| {
-        let mut stream = wire.connect().expect("a connection");
-        // Some four seconds, three times what silence may last.
-        let left = read_all(&mut stream, MUCH, 256 << 10, Duration::from_millis(20));
-        read.send(left).ok();
-        read_all(&mut stream, usize::MAX, 1 << 20, Duration::ZERO);
-    });
-    let node = builder().tick_time(tick).start().await.expect("it starts");
-    node.connect(&target).await.expect("it connects");
-    let process = node.process();
-    let message = Term::binary(vec![0; MUCH]);
-    process.send(&pid(1), message).await.expect("connected");
-    let left = tokio::task::spawn_blocking(move || all_read.recv_timeout(SOON))
-        .await
-        .expect("it ends");
-    assert_eq!(left, Ok(0), "it was not cut while it read");
-    until("the silent peer is cut", || node.connected().is_empty()).await;
+    fairly(tick, || async {
+        let (read, all_read) = mpsc::channel();
+        let target = peer(move |wire: Wire| {
+            let mut stream = wire.connect().expect("a connection");
+            // Some four seconds, three times what silence may last.
+            let pause = Duration::from_millis(20);
+            read.send(read_timed(&mut stream, MUCH, 256 << 10, pause))
+                .ok();
+            read_all(&mut stream, usize::MAX, 1 << 20, Duration::ZERO);
+        });
+        let node = builder().tick_time(tick).start().await.expect("it starts");
+        node.connect(&target).await.expect("it connects");
+        let process = node.process();
+        let message = Term::binary(vec![0; MUCH]);
+        process.send(&pid(1), message).await.expect("connected");
+        let read = tokio::task::spawn_blocking(move || all_read.recv_timeout(SOON));
+        let (left, longest) = read.await.expect("it ends").expect("in time");
+        until("the silent peer is cut", || node.connected().is_empty()).await;
+        let wrong = (left > 0).then(|| format!("it was cut while it read: {left} left"));
+        (longest, wrong)
+    })
+    .await;
 }
 
 /// So does one that reads so little that there is never room for more, or nothing more.
@@ -126,29 +181,30 @@ async fn a_peer_that_reads_slowly_lives() {
 async fn a_peer_that_reads_little_lives() {
     const LITTLE: usize = 80 << 10;
     let (tick, time) = (Duration::from_secs(4), Duration::from_secs(6));
-    let (read, some_read) = mpsc::channel();
-    let (done, wait) = mpsc::channel::<()>();
-    let wait = std::sync::Mutex::new(wait);
-    let target = peer(move |wire: Wire| {
-        let mut stream = wire.connect().expect("a connection");
-        let small = socket2::SockRef::from(&stream).set_recv_buffer_size(8 << 10);
-        small.expect("a size");
-        let left = read_in(&mut stream, LITTLE, time);
-        read.send(left).ok();
-        wait.lock().expect("one caller").recv().ok();
-    });
-    let node = builder().tick_time(tick).start().await.expect("it starts");
-    node.connect(&target).await.expect("it connects");
-    let process = node.process();
-    let message = Term::binary(vec![0; LITTLE]);
-    process.send(&pid(1), message).await.expect("connected");
-    let left = tokio::task::spawn_blocking(move || some_read.recv_timeout(SOON))
-        .await
-        .expect("it ends");
-    assert_eq!(left, Ok(0), "it was not cut while it read");
-    assert_eq!(node.connected().first(), Some(&target.name));
-    until("the silent peer is cut", || node.connected().is_empty()).await;
-    done.send(()).ok();
+    fairly(tick, || async {
+        let (read, some_read) = mpsc::channel();
+        let (done, wait) = mpsc::channel::<()>();
+        let wait = std::sync::Mutex::new(wait);
+        let target = peer(move |wire: Wire| {
+            let mut stream = wire.connect().expect("a connection");
+            let small = socket2::SockRef::from(&stream).set_recv_buffer_size(8 << 10);
+            small.expect("a size");
+            read.send(read_in(&mut stream, LITTLE, time)).ok();
+            wait.lock().expect("one caller").recv().ok();
+        });
+        let node = builder().tick_time(tick).start().await.expect("it starts");
+        node.connect(&target).await.expect("it connects");
+        let process = node.process();
+        let message = Term::binary(vec![0; LITTLE]);
+        process.send(&pid(1), message).await.expect("connected");
+        let read = tokio::task::spawn_blocking(move || some_read.recv_timeout(SOON));
+        let (left, longest) = read.await.expect("it ends").expect("in time");
+        until("the silent peer is cut", || node.connected().is_empty()).await;
+        done.send(()).ok();
+        let wrong = (left > 0).then(|| format!("it was cut while it read: {left} left"));
+        (longest, wrong)
+    })
+    .await;
 }
 
 /// The same where neither side ever makes the other wait, with large messages and with small ones.
