@@ -24,7 +24,8 @@ const GRACE_OF_TASKS: Duration = Duration::from_millis(900);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Shutdown {
-    /// The connections that were cut at the limit; empty when everything that was sent has left.
+    /// The connections that were cut at the limit, and those that were lost before all had left; empty when
+    /// everything that was sent has left.
     pub cut: Vec<Cut>,
     /// The processes that still run: their futures have not waited since they were to end. Nothing can
     /// end those but themselves.
@@ -34,7 +35,7 @@ pub struct Shutdown {
     pub tasks: Vec<String>,
 }
 
-/// A connection that was cut.
+/// A connection that was cut, or lost while something waited.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Cut {
@@ -78,29 +79,33 @@ impl Node {
 async fn end(shared: Arc<Shared>, limit: Instant) -> Shutdown {
     let life = &shared.life;
     life.closing.cancel();
+    // A connection that is lost from now on, and what it did not send, is a part of how this went.
+    let mut links = shared.links();
     // Everybody has heard of it when a waker has panicked; the rest is still to do.
     guarded(|| shared.end_processes());
     life.processes.close();
     let _in_time = timeout_at(limit, life.processes.wait()).await.is_ok();
     for link in shared.links() {
         link.close();
+        // One that was about to be made when the others were looked at.
+        if !links.iter().any(|known| Arc::ptr_eq(known, &link)) {
+            links.push(link);
+        }
     }
     let over = shared.await_state(limit, |state| state.links.is_empty());
     over.await;
-    let cut = shared.links().into_iter().map(|link| {
-        let unsent = link.queued();
-        // Again, where a waker has kept it from the rest.
-        if !guarded(|| shared.end(&link, DownReason::Disconnected)) {
-            guarded(|| shared.end(&link, DownReason::Disconnected));
-        }
-        Cut::new(&link, unsent)
-    });
-    let cut = cut.collect();
+    let late = shared.links();
+    for link in &late {
+        guarded(|| shared.end(link, DownReason::Disconnected));
+    }
     guarded(|| life.stop.cancel());
     life.tasks.close();
     let ended = timeout(GRACE_OF_TASKS, life.tasks.wait()).await;
+    // Only now is it known: what writes has ended.
+    let is_late = |link: &Arc<Link>| late.iter().any(|late| Arc::ptr_eq(late, link));
+    links.retain(|link| is_late(link) || link.unsent() > 0);
     let shutdown = Shutdown {
-        cut,
+        cut: links.iter().map(|link| Cut::new(link)).collect(),
         processes: shared.processes.tasks(),
         tasks: ended.map_or_else(|_| life.unfinished(), |()| Vec::new()),
     };
@@ -120,10 +125,10 @@ pub(crate) fn guarded(call: impl FnOnce()) -> bool {
 }
 
 impl Cut {
-    fn new(link: &Link, unsent: usize) -> Self {
+    fn new(link: &Link) -> Self {
         Self {
             peer: link.info.peer.clone(),
-            unsent,
+            unsent: link.unsent(),
         }
     }
 }
@@ -132,7 +137,7 @@ impl Shared {
     /// What there is when the time is up and the end has not come. Everything else is told to stop.
     fn unended(self: &Arc<Self>) -> Shutdown {
         let cut = self.links().into_iter();
-        let cut = cut.map(|link| Cut::new(&link, link.queued())).collect();
+        let cut = cut.map(|link| Cut::new(&link)).collect();
         let mut tasks = self.life.unfinished();
         tasks.push("the end of the node".to_owned());
         let shutdown = Shutdown {

@@ -64,3 +64,32 @@ async fn what_is_sent_behind_the_end_is_not_sent() {
     // It ended with the node.
     assert_eq!(process.recv().await, None);
 }
+
+/// A peer that reads nothing, and dies while all waits for it to leave.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_a_dying_peer_did_not_take_is_said() {
+    let (go, wait) = mpsc::channel::<()>();
+    let wait = Mutex::new(wait);
+    let deaf = peer(move |wire| {
+        let stream = wire.connect();
+        wait.lock().expect("no panic").recv().ok();
+        drop(stream);
+    });
+    let one = node().await;
+    one.connect(&deaf).await.expect("it connects");
+    let (to, large) = (pid(9), Term::binary(vec![7; 16 << 20]));
+    one.send(&to, &large).await.expect("connected");
+    let dies = async {
+        // The connection is closed on this side: whoever waits for room hears so.
+        let closed = timeout(PATIENT, one.send(&to, Term::nil())).await;
+        assert_eq!(closed.expect("it closes"), Err(SendError::NotConnected));
+        drop(go);
+    };
+    let (shutdown, ()) = tokio::join!(one.shutdown(PATIENT * 10), dies);
+    assert!(!shutdown.is_clean());
+    let [cut] = &*shutdown.cut else {
+        panic!("{shutdown:?}");
+    };
+    assert_eq!(cut.peer, name("app@127.0.0.1"));
+    assert!((1 << 20..17 << 20).contains(&cut.unsent), "{cut:?}");
+}

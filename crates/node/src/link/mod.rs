@@ -24,7 +24,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use trunkline_etf::{Atom, Pid, Term};
-use trunkline_proto::conn::{Origin, Outbound, Payload, PushError, Queued, Sending};
+use trunkline_proto::conn::{Origin, Outbound, Payload, Portion, PushError, Queued, Sending};
 use trunkline_proto::control::Control;
 use trunkline_proto::handshake::Connected;
 
@@ -82,6 +82,8 @@ pub(crate) struct Link {
     overflows: Notify,
     /// Why it ends: what was found out first.
     ended: OnceLock<DownReason>,
+    /// How many bytes had not left when it was over.
+    unsent: OnceLock<usize>,
 }
 
 impl Link {
@@ -119,6 +121,7 @@ impl Link {
             slow: AtomicBool::new(false),
             overflows: Notify::new(),
             ended: OnceLock::new(),
+            unsent: OnceLock::new(),
             info,
         })
     }
@@ -273,6 +276,12 @@ impl Link {
         self.queue.lock().queued()
     }
 
+    /// How many bytes have never left; those that wait, as long as the connection is not over.
+    pub(crate) fn unsent(&self) -> usize {
+        let unsent = self.unsent.get().copied();
+        unsent.unwrap_or_else(|| self.queued())
+    }
+
     /// Why it ended: what broke it first, where somebody else than who found out now has met that.
     fn reason(&self, found: DownReason) -> DownReason {
         match (found, self.wire.failure()) {
@@ -284,8 +293,13 @@ impl Link {
     /// Nothing leaves any more: gives the memory of what waits back. Whoever has sent by it may hold this
     /// for as long as he sends nothing else.
     fn forget(&self) {
-        self.wire.clear();
+        let left = self.wire.clear();
         let mut sends = self.queue.lock();
+        // What was taken counts as taken until the next portion is.
+        sends.out.take(&mut Portion::default());
+        let unsent = left.saturating_add(sends.queued());
+        // For the first time: later there is nothing.
+        self.unsent.get_or_init(|| unsent);
         sends.clear();
         sends.again = Again::default();
     }

@@ -114,11 +114,11 @@ impl Wire {
     }
 
     /// Forgets what has not left: the connection is over, and whatever is queued yet by somebody who does not know so stays
-    /// where it is. The stream stays until its task has ended, which would look for it again and again.
-    pub(super) fn clear(&self) {
+    /// where it is. The stream stays until its task has ended, which would look for it again and again. How many bytes of what was taken had not left.
+    pub(super) fn clear(&self) -> usize {
         let mut state = self.lock();
         state.over = true;
-        state.portion = Portion::default();
+        std::mem::take(&mut state.portion).len()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
