@@ -104,10 +104,15 @@ async fn end(shared: Arc<Shared>, limit: Instant) -> Shutdown {
     // Only now is it known: what writes has ended.
     let is_late = |link: &Arc<Link>| late.iter().any(|late| Arc::ptr_eq(late, link));
     links.retain(|link| is_late(link) || link.unsent() > 0);
+    let processes = shared.processes.tasks();
+    let mut tasks = ended.map_or_else(|_| life.unfinished(), |()| Vec::new());
+    if processes.is_empty() && !life.processes.is_empty() {
+        tasks.push("a process that is about to end".to_owned());
+    }
     let shutdown = Shutdown {
         cut: links.iter().map(|link| Cut::new(link)).collect(),
-        processes: shared.processes.tasks(),
-        tasks: ended.map_or_else(|_| life.unfinished(), |()| Vec::new()),
+        processes,
+        tasks,
     };
     shared.name(&shutdown);
     shutdown

@@ -330,9 +330,20 @@ async fn the_future_of_a_process_that_ended_itself_ends_too() {
         std::future::pending::<()>().await;
     });
     until(|| !one.is_alive(&waits)).await;
+    // The same in what makes the future.
+    let (held, goes_too) = tokio::sync::oneshot::channel::<()>();
+    one.spawn(move |process| {
+        process.end(());
+        async move {
+            let _held = held;
+            std::future::pending::<()>().await;
+        }
+    });
     let shutdown = timeout(PATIENT / 2, one.shutdown(PATIENT)).await;
     assert!(shutdown.expect("at once").is_clean());
-    timeout(PATIENT, goes).await.expect("it is dropped").ok();
+    for goes in [goes, goes_too] {
+        timeout(PATIENT, goes).await.expect("it is dropped").ok();
+    }
 
     let block = Arc::new(Block::default());
     let one = node(&epmd, "two@127.0.0.1").await;
@@ -448,9 +459,7 @@ async fn a_subscriber_whose_waker_panics_leaves_no_dead_connection() {
     let context = &mut std::task::Context::from_waker(&waker);
     assert!(event.as_mut().poll(context).is_pending());
     let there = Target::new(two.name().clone());
-    // The dial itself may have been hurt by it.
-    one.connect(&there).await.ok();
-    until(|| !one.connected().is_empty()).await;
+    one.connect(&there).await.expect("it connects");
     let mut inbox = two.process();
     let outbox = one.process();
     let hello = Term::atom("hello");

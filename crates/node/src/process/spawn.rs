@@ -120,9 +120,10 @@ impl Shared {
             return inner.pid.clone();
         }
         let process = Process::new(Arc::clone(self), Arc::clone(inner));
+        // What makes the future may end the process already, and so may whoever it gives the handle to.
+        inner.set_runs(true);
         match watched(|| body(process)) {
             Ok(body) => {
-                inner.set_runs(true);
                 let running = Running {
                     body: Some(Box::pin(body)),
                     shared: Arc::clone(self),
@@ -130,11 +131,25 @@ impl Shared {
                 };
                 let task = self.life.processes.spawn(running);
                 inner.runs_as(task.abort_handle());
+                // Whoever ended the node meanwhile found nothing to abort.
+                if inner.living().is_none() && self.processes.runs_on(inner) {
+                    inner.abort();
+                }
             }
             // What makes the future is the process's own too.
-            Err(panic) => self.ended(inner, panicked(&inner.pid, &*panic)),
+            Err(panic) => self.runs_no_more(inner, panicked(&inner.pid, &*panic)),
         }
         inner.pid.clone()
+    }
+
+    /// The future of the process is gone: it ends for this reason, if it has not before.
+    fn runs_no_more(&self, inner: &Arc<Inner>, reason: Term) {
+        inner.set_runs(false);
+        let was_over = inner.living().is_none();
+        self.ended(inner, reason);
+        if was_over {
+            self.processes.runs_no_more(&inner.pid);
+        }
     }
 }
 
@@ -175,12 +190,7 @@ impl<F> Running<F> {
                 );
             }
         }
-        self.inner.set_runs(false);
-        let was_over = self.inner.living().is_none();
-        self.shared.ended(&self.inner, reason);
-        if was_over {
-            self.shared.processes.runs_no_more(&self.inner.pid);
-        }
+        self.shared.runs_no_more(&self.inner, reason);
     }
 }
 
