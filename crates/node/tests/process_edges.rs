@@ -176,3 +176,31 @@ async fn a_node_sends_without_a_process() {
         assert_eq!(by_name, if here { Ok(()) } else { nobody });
     }
 }
+
+/// What a future returns becomes a reason by code of the process.
+#[tokio::test]
+async fn a_reason_that_panics_is_a_panic_of_its_process() {
+    struct Bad;
+
+    impl std::fmt::Display for Bad {
+        fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            panic!("somebody's Display")
+        }
+    }
+
+    let node = node().await;
+    let mut me = node.process();
+    me.spawn_monitor(async |_| Err::<(), _>(Bad));
+    let Message::Down { reason, .. } = next(&mut me).await else {
+        panic!("it has ended");
+    };
+    let [what, text, place] = reason.as_tuple().expect("a panic") else {
+        panic!("{reason}");
+    };
+    assert!(
+        what.is_atom("panic") && *text == "somebody's Display".into(),
+        "{reason}"
+    );
+    let place = String::from_utf8_lossy(place.as_binary().expect("a place"));
+    assert!(place.contains("process_edges.rs:"), "{place}");
+}

@@ -168,9 +168,10 @@ impl<F: Future<Output = R>, R: ExitReason> Future for Running<F> {
         let Some(body) = &mut this.body else {
             return Poll::Ready(());
         };
-        let reason = match watched(|| body.as_mut().poll(cx)) {
+        // What becomes of the value is code of the process too.
+        let reason = match watched(|| body.as_mut().poll(cx).map(ExitReason::into_reason)) {
             Ok(Poll::Pending) => return Poll::Pending,
-            Ok(Poll::Ready(value)) => value.into_reason(),
+            Ok(Poll::Ready(reason)) => reason,
             Err(panic) => panicked(&this.inner.pid, &*panic),
         };
         // What the future holds goes first: whoever hears of the end finds it gone.
