@@ -337,10 +337,10 @@ impl Shared {
         self.events.publish(&down, then);
     }
 
-    /// Ends every connection.
+    /// Ends every connection, whatever the wakers of those do who are told.
     pub(crate) fn end_all(&self) {
         for link in self.links() {
-            self.end(&link, DownReason::Disconnected);
+            guarded(|| self.end(&link, DownReason::Disconnected));
         }
     }
 }

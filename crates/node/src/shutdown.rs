@@ -154,7 +154,7 @@ impl Shared {
         let shared = Arc::clone(self);
         self.runtime.spawn(async move {
             guarded(|| shared.life.stop.cancel());
-            guarded(|| shared.end_all());
+            shared.end_all();
         });
         self.name(&shutdown);
         shutdown
@@ -179,5 +179,48 @@ impl Shared {
                  node to call: a resolver or a waker does not return"
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::pin::pin;
+    use std::task::{Context, Wake, Waker};
+
+    use trunkline_proto::Cookie;
+
+    use super::*;
+    use crate::{NodeType, Target};
+
+    struct Bomb;
+
+    impl Wake for Bomb {
+        fn wake(self: Arc<Self>) {
+            panic!("somebody's waker");
+        }
+    }
+
+    /// Who hears of the first end panics: the other connection ends too, and so does what ends them.
+    #[tokio::test]
+    async fn every_connection_ends_whatever_wakers_do() {
+        let node = async |name: &str| {
+            let node = Node::builder(name.parse().unwrap()).cookie(Cookie::new("monster").unwrap());
+            let node = node.listen([Ipv4Addr::LOCALHOST.into()], 0).epmd(None);
+            node.follow_tick_time(false).start().await.unwrap()
+        };
+        let one = node("one@127.0.0.1").await;
+        let others = [node("two@127.0.0.1").await, node("three@127.0.0.1").await];
+        for other in &others {
+            let there = Target::new(other.name().clone()).on_port(other.port().unwrap());
+            one.connect(&there).await.unwrap();
+        }
+        let mut events = one.monitor_nodes_of(NodeType::All);
+        let waker = Waker::from(Arc::new(Bomb));
+        let mut event = pin!(events.next());
+        let polled = event.as_mut().poll(&mut Context::from_waker(&waker));
+        assert!(polled.is_pending());
+        one.shared.end_all();
+        assert!(one.connected().is_empty());
     }
 }
