@@ -55,8 +55,8 @@ impl Shutdown {
 impl Node {
     /// Ends the node in peace: takes and makes no connections any more, gives its name back to the
     /// port mapper, ends its processes for the reason `shutdown`, lets everything leave that was
-    /// sent, and hangs up. Each peer sees one clean end of the connection. At the limit what is still
-    /// connected is cut, and the result says so; it is there 1 s later at the latest. What has not ended by
+    /// sent, and hangs up; at half the limit also when a process has not ended yet. Each peer sees one clean end of the
+    /// connection. At the limit what is still connected is cut, and the result says so; it is there 1 s later at the latest. What has not ended by
     /// then is named in the result and in the log.
     ///
     /// When it returns nothing of the node is left: no task but those that the result names, no port,
@@ -84,7 +84,9 @@ async fn end(shared: Arc<Shared>, limit: Instant) -> Shutdown {
     // Everybody has heard of it when a waker has panicked; the rest is still to do.
     guarded(|| shared.end_processes());
     life.processes.close();
-    let _in_time = timeout_at(limit, life.processes.wait()).await.is_ok();
+    // One that never waits leaves time to what the others have sent.
+    let half = Instant::now() + limit.saturating_duration_since(Instant::now()) / 2;
+    let have_ended = timeout_at(half, life.processes.wait()).await.is_ok();
     for link in shared.links() {
         link.close();
         // One that was about to be made when the others were looked at.
@@ -94,6 +96,9 @@ async fn end(shared: Arc<Shared>, limit: Instant) -> Shutdown {
     }
     let over = shared.await_state(limit, |state| state.links.is_empty());
     over.await;
+    if !have_ended {
+        let _in_time = timeout_at(limit, life.processes.wait()).await.is_ok();
+    }
     let late = shared.links();
     for link in &late {
         guarded(|| shared.end(link, DownReason::Disconnected));

@@ -93,3 +93,29 @@ async fn what_a_dying_peer_did_not_take_is_said() {
     assert_eq!(cut.peer, name("app@127.0.0.1"));
     assert!((1 << 20..17 << 20).contains(&cut.unsent), "{cut:?}");
 }
+
+/// A process that never waits leaves time to what others have sent.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_process_that_never_waits_cuts_no_connection() {
+    let reads = peer(|wire| {
+        if let Some(mut stream) = wire.connect() {
+            std::io::copy(&mut stream, &mut std::io::sink()).ok();
+        }
+    });
+    let one = node().await;
+    one.connect(&reads).await.expect("it connects");
+    let (over, is_over) = mpsc::channel::<()>();
+    let (runs, running) = tokio::sync::oneshot::channel();
+    let is_over = Mutex::new(is_over);
+    let stuck = one.spawn(async move |_process| {
+        runs.send(()).ok();
+        is_over.lock().expect("no panic").recv().ok();
+    });
+    running.await.expect("it runs");
+    let large = Term::binary(vec![7; 1 << 20]);
+    one.send(&pid(9), &large).await.expect("connected");
+    let shutdown = one.shutdown(Duration::from_secs(4)).await;
+    drop(over);
+    assert_eq!(shutdown.cut, [], "{shutdown:?}");
+    assert_eq!(shutdown.processes, [stuck], "{shutdown:?}");
+}
