@@ -6,7 +6,7 @@ use super::{
     Sink,
     copy::{SHORT, copy},
     out::{At, Out, piece},
-    parts::near,
+    parts::{NEAR, near},
 };
 use crate::{Atom, Term};
 
@@ -84,7 +84,9 @@ impl<S: Sink> Out for Block<'_, S> {
             at if at > LENGTH.saturating_sub(longest) => self.flush(at),
             at => at,
         };
-        let _there_is_room = piece(&mut self.bytes, at, head, begun, content);
+        if let Some(place) = self.bytes.get_mut(at..) {
+            let _there_is_room = piece(place, head, begun, content);
+        }
         at.wrapping_add(begun.into()).wrapping_add(count.into())
     }
 
@@ -124,7 +126,7 @@ impl<S: Sink> Out for Block<'_, S> {
     }
 
     fn many(&mut self, at: At, terms: &[Term]) -> At {
-        near(terms, self, at)
+        near::<_, NEAR>(terms, self, at)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::parts::near;
+use super::parts::{NEAR, near};
 use crate::{Atom, Term};
 
 /// How many bytes are there. It goes through the functions by value, so that loops keep it in a register: in memory each piece
@@ -51,20 +51,15 @@ pub(super) trait Out: Sized {
     }
 }
 
-/// Writes a piece, as [`short`](Out::short) describes it, when there is room for all of it.
+/// Writes a piece, as [`short`](Out::short) describes it, to the beginning of a place that has room for all of it.
 #[inline(always)]
 pub(super) fn piece<const H: usize, const N: usize>(
     place: &mut [u8],
-    at: At,
     head: [u8; H],
     begun: u8,
     content: &[u8; N],
 ) -> Option<()> {
-    let place = place.get_mut(at..)?;
     let begun = usize::from(begun);
-    if place.len() < begun.wrapping_add(N).max(H) {
-        return None;
-    }
     *place.first_chunk_mut()? = head;
     *place.get_mut(begun..)?.first_chunk_mut()? = *content;
     Some(())
@@ -108,6 +103,6 @@ impl Out for Count {
     fn measured(&mut self, _: At, _: usize) {}
 
     fn many(&mut self, at: At, terms: &[Term]) -> At {
-        near(terms, self, at)
+        near::<_, NEAR>(terms, self, at)
     }
 }

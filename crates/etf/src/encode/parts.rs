@@ -22,20 +22,20 @@ pub(super) fn write<const N: usize>(before: [u8; N], term: &Term, sink: &mut imp
     let mut out = Straight::new(sink);
     let at = out.begin();
     let at = out.put(at, before);
-    let at = near(slice::from_ref(term), &mut out, at);
+    let at = near::<_, FEW>(slice::from_ref(term), &mut out, at);
     out.end(at);
 }
 
 /// How many bytes a term takes.
 pub(super) fn measure(term: &Term) -> usize {
-    near(slice::from_ref(term), &mut Count, 0)
+    near::<_, NEAR>(slice::from_ref(term), &mut Count, 0)
 }
 
 /// Terms one after another. Of those that nest a few levels deep, what is still to be written waits in a few places on the
 /// thread's stack, which costs less than a call for each level. Most kinds stand in one `match`: each more would be a jump
 /// more that the processor has to guess.
-pub(super) fn near<O: Out>(terms: &[Term], out: &mut O, mut at: At) -> At {
-    let mut waiting: [slice::Iter<'_, Term>; NEAR] = Default::default();
+pub(super) fn near<O: Out, const N: usize>(terms: &[Term], out: &mut O, mut at: At) -> At {
+    let mut waiting: [slice::Iter<'_, Term>; N] = core::array::from_fn(|_| Default::default());
     let mut level = 0_usize;
     let mut terms = terms.iter();
     loop {
@@ -112,7 +112,7 @@ pub(super) fn near<O: Out>(terms: &[Term], out: &mut O, mut at: At) -> At {
             Repr::List(items) => {
                 if !terms.as_slice().is_empty() {
                     let Some(place) = waiting.get_mut(level) else {
-                        at = far(slice::from_ref(term), out, at);
+                        at = deeper(slice::from_ref(term), out, at);
                         continue;
                     };
                     *place = terms;
@@ -141,7 +141,7 @@ pub(super) fn near<O: Out>(terms: &[Term], out: &mut O, mut at: At) -> At {
         // After the parts of the last one nothing is left.
         if !terms.as_slice().is_empty() {
             let Some(place) = waiting.get_mut(level) else {
-                at = far(parts, out, at);
+                at = deeper(parts, out, at);
                 continue;
             };
             *place = terms;
@@ -149,6 +149,14 @@ pub(super) fn near<O: Out>(terms: &[Term], out: &mut O, mut at: At) -> At {
         }
         terms = parts.iter();
     }
+}
+
+/// Terms for which there is no place to wait.
+fn deeper<O: Out>(terms: &[Term], out: &mut O, at: At) -> At {
+    if O::SMALL {
+        return out.many(at, terms);
+    }
+    far(terms, out, at)
 }
 
 /// What comes after the elements of a list.
@@ -174,7 +182,7 @@ fn far<O: Out>(terms: &[Term], out: &mut O, mut at: At) -> At {
                 continue;
             }
             Repr::Fun(value) => fun(value, out, at),
-            _ => near(slice::from_ref(term), out, at),
+            _ => near::<_, FEW>(slice::from_ref(term), out, at),
         };
         if let Repr::List(_) = term.0 {
             waiting.push(END.iter());
@@ -188,7 +196,10 @@ fn far<O: Out>(terms: &[Term], out: &mut O, mut at: At) -> At {
 const MANY: usize = 32;
 
 /// How many levels may use the thread's stack.
-const NEAR: usize = 8;
+pub(super) const NEAR: usize = 8;
+
+/// The same for what is small, since each costs.
+const FEW: usize = 3;
 
 /// Everything else.
 #[inline(never)]
@@ -362,7 +373,7 @@ impl Fun {
     /// each part once however deep they nest.
     pub(crate) fn measure(&self) -> usize {
         let at = fun_head(self, &mut Count, size_of::<u32>());
-        near(&self.free, &mut Count, at)
+        near::<_, NEAR>(&self.free, &mut Count, at)
     }
 
     /// What all of it takes: the size does not count the tag.

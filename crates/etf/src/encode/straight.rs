@@ -10,6 +10,7 @@ use super::{
     block::Block,
     copy::{SHORT, copy},
     out::{At, Out, piece},
+    parts::{NEAR, near},
 };
 use crate::{Atom, Term};
 
@@ -125,7 +126,10 @@ impl<S: Sink> Out for Straight<'_, S> {
         content: &[u8; N],
         count: u8,
     ) -> At {
-        if piece(&mut self.bytes, at, head, begun, content).is_some() {
+        let longest = usize::from(begun).wrapping_add(N).max(H);
+        if let Some(place) = self.bytes.get_mut(at..at.wrapping_add(longest))
+            && piece(place, head, begun, content).is_some()
+        {
             return at.wrapping_add(begun.into()).wrapping_add(count.into());
         }
         self.crowded_piece(at, head, begun, content, count)
@@ -133,9 +137,9 @@ impl<S: Sink> Out for Straight<'_, S> {
 
     #[inline(always)]
     fn slice(&mut self, at: At, bytes: &[u8]) -> At {
-        let place = self.bytes.get_mut(at..).and_then(<[u8]>::first_chunk_mut);
         if bytes.len() <= SHORT
-            && let Some(place) = place
+            && let Some(place) = self.bytes.get_mut(at..at.wrapping_add(SHORT))
+            && let Some(place) = place.first_chunk_mut()
         {
             copy(bytes, place);
             return at.wrapping_add(bytes.len());
@@ -167,7 +171,7 @@ impl<S: Sink> Out for Straight<'_, S> {
         self.end(at);
         let in_full = self.in_full.saturating_sub(at);
         let mut block = Block::new(self.sink, in_full);
-        let at = super::parts::near(terms, &mut block, 0);
+        let at = near::<_, NEAR>(terms, &mut block, 0);
         let in_full = block.end(at);
         self.in_full = 0;
         let at = self.again(0);
