@@ -77,10 +77,10 @@ const TABLES: &[Table] = &[
     },
 ];
 
-const HEADING: &str = "\n## The codec\n";
+pub(crate) const HEADING: &str = "\n## The codec\n";
 
 /// What comes after it on the page.
-const NEXT: &str = "\n## The agent\n";
+pub(crate) const NEXT: &str = "\n## The agent\n";
 
 /// The page with this report's section in place of the one it has.
 pub(crate) fn run(report: &str) -> Result<()> {
@@ -101,7 +101,8 @@ pub(crate) fn kept() -> Result<String> {
     })
 }
 
-fn page() -> Result<String> {
+/// The page as it is.
+pub(crate) fn page() -> Result<String> {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/performance.md");
     std::fs::read_to_string(page).context(page)
 }

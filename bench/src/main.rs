@@ -8,6 +8,8 @@
 mod bytes;
 mod certificates;
 mod codec_page;
+mod counted;
+mod counted_page;
 mod figure;
 mod goal;
 mod line;
@@ -36,6 +38,11 @@ fn main() -> ExitCode {
             _ => Err(anyhow::anyhow!(
                 "page wants the wire's report and the agent's"
             )),
+        },
+        Some("counted") => counted::run(args.get(1).map(String::as_str)),
+        Some("counted-page") => match args.get(1..) {
+            Some([report]) => counted_page::run(report),
+            _ => Err(anyhow::anyhow!("counted-page wants the report of counted")),
         },
         Some("codec-page") => match args.get(1..) {
             Some([report]) => codec_page::run(report),

@@ -46,7 +46,7 @@ pub(crate) fn run(wire: &str, agent: &str) -> Result<()> {
             earlier(&std::fs::read_to_string(page).context(page)?)?
         }
     };
-    let sections = crate::codec_page::kept()? + &agent;
+    let sections = crate::counted_page::kept()? + &crate::codec_page::kept()? + &agent;
     print!("{}", page(&wire, &sections)?);
     Ok(())
 }

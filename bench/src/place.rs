@@ -1,5 +1,6 @@
 //! What all peers of a run share: a port mapper, a cookie, what is compiled for them.
 
+use std::ffi::OsString;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -19,6 +20,31 @@ pub(crate) struct Place {
     folder: PathBuf,
     /// OTP's option file, for pairs that speak TLS.
     tls: Option<PathBuf>,
+}
+
+/// One of the two peers of a pair, to be run by callgrind.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Watched<'a> {
+    /// The sender; otherwise the receiver.
+    pub(crate) sends: bool,
+    /// Where callgrind writes to when the peer has ended.
+    pub(crate) file: &'a Path,
+}
+
+impl Watched<'_> {
+    /// The same command, run by callgrind.
+    fn wrap(&self, command: &Command) -> Command {
+        let mut wrapped = Command::new("valgrind");
+        let mut file = OsString::from("--callgrind-out-file=");
+        file.push(self.file);
+        wrapped
+            .args(["--quiet", "--tool=callgrind", "--dump-instr=yes"])
+            .args(["--compress-strings=no", "--compress-pos=no"])
+            .arg(file)
+            .arg(command.get_program())
+            .args(command.get_args());
+        wrapped
+    }
 }
 
 /// Of nodes that listen on the loopback and live for seconds.
@@ -59,8 +85,17 @@ impl Place {
     }
 
     /// Starts one peer of a pair under this node name.
-    pub(crate) fn start(&self, peer: Peer, name: &str, pair: &Pair) -> Result<Process> {
+    pub(crate) fn start(
+        &self,
+        peer: Peer,
+        name: &str,
+        pair: &Pair,
+        watched: Option<&Watched<'_>>,
+    ) -> Result<Process> {
         let mut command = self.command(peer, name, pair.flavour.unwrap_or(Flavour::Multi))?;
+        if let Some(watched) = watched {
+            command = watched.wrap(&command);
+        }
         if let Some(options) = self.tls.as_ref().filter(|_| pair.tls) {
             if peer == Peer::Otp {
                 command.args(["-proto_dist", "inet_tls", "-ssl_dist_optfile"]);
@@ -74,6 +109,11 @@ impl Place {
             .env("ERL_CRASH_DUMP_BYTES", "0")
             .env("HOME", &self.folder);
         Process::start(command, format!("{peer:?} {name}"))
+    }
+
+    /// For what is gone with the run.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     fn command(&self, peer: Peer, name: &str, flavour: Flavour) -> Result<Command> {

@@ -109,6 +109,18 @@ impl Process {
         self.stdin = None;
     }
 
+    /// Waits until it has ended, after [`end`](Self::end).
+    pub(crate) fn until_ended(&mut self) -> Result<()> {
+        let deadline = Instant::now() + START;
+        while self.child.try_wait()?.is_none() {
+            if Instant::now() > deadline {
+                bail!("{} does not end", self.what);
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
+    }
+
     fn said(&self) -> String {
         if self.chatter.is_empty() {
             return String::new();

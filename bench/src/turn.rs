@@ -11,7 +11,7 @@ use crate::bytes::{self, Script};
 use crate::figure::{Better, Figure, Kind};
 use crate::line::Line;
 use crate::pair::{Pair, Peer};
-use crate::place::Place;
+use crate::place::{Place, Watched};
 use crate::process::Process;
 
 /// How long one run may take before it counts as stuck.
@@ -43,12 +43,27 @@ pub(crate) struct Sample {
 
 impl Turn {
     pub(crate) fn start(place: &Place, pair: Pair, number: usize) -> Result<Self> {
+        Self::begin(place, pair, number, None)
+    }
+
+    /// With one side run by callgrind.
+    pub(crate) fn start_watched(place: &Place, pair: Pair, watched: &Watched<'_>) -> Result<Self> {
+        Self::begin(place, pair, 0, Some(watched))
+    }
+
+    fn begin(
+        place: &Place,
+        pair: Pair,
+        number: usize,
+        watched: Option<&Watched<'_>>,
+    ) -> Result<Self> {
         let unique = unique(number);
         let name = |role| format!("{role}{unique}@127.0.0.1").parse::<NodeName>();
         let names = [name("s")?, name("r")?];
         let [from, to] = names.each_ref().map(NodeName::as_str);
-        let receiver = place.start(pair.receiver, to, &pair)?;
-        let sender = place.start(pair.sender, from, &pair)?;
+        let watches = |sends| watched.filter(|watched| watched.sends == sends);
+        let receiver = place.start(pair.receiver, to, &pair, watches(false))?;
+        let sender = place.start(pair.sender, from, &pair, watches(true))?;
         Ok(Self {
             pair,
             number,

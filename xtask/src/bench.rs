@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 
 use anyhow::{Result, bail};
 
@@ -9,8 +10,8 @@ use crate::run::{cargo, output, root, shown};
 use crate::{dist, setup};
 
 /// Measures the codec (a minute), the wire (some seven) and the binary that users run (some four; it wants root, as the tests do), and makes
-/// the page of all. With `codec`, `wire`, `agent` or `page` that step alone: what the others found the last time lies in `target/bench`,
-/// and the codec's section is put on the page at once.
+/// the page of all. With `codec`, `wire`, `counted`, `agent` or `page` that step alone: what the others found the last time lies in `target/bench`,
+/// and the sections of the codec and of what was counted are put on the page at once.
 pub(crate) fn run(rest: &[String]) -> Result<()> {
     setup::run()?;
     match rest.first().map(String::as_str) {
@@ -19,14 +20,16 @@ pub(crate) fn run(rest: &[String]) -> Result<()> {
             fs::write(report("wire")?, NOTHING)?;
             codec()?;
             wire(&[])?;
+            counted()?;
             agent()?;
             page()
         }
         Some("codec") => codec(),
         Some("wire") => wire(&rest[1..]),
+        Some("counted") => counted(),
         Some("agent") => agent(),
         Some("page") => page(),
-        Some(other) => bail!("there is no step {other:?}: codec, wire, agent, page"),
+        Some(other) => bail!("there is no step {other:?}: codec, wire, counted, agent, page"),
     }
 }
 
@@ -55,6 +58,16 @@ fn codec() -> Result<()> {
     write_page(&output(pages.arg("codec-page").arg(report("codec")?))?)
 }
 
+/// Instructions of messages and calls, and those of them that lock the bus: one minute, and nothing that runs beside it
+/// matters. The harness has the names of its functions for it.
+fn counted() -> Result<()> {
+    let mut bench = built("counted");
+    shown(bench.arg("counted").arg(report("counted")?))?;
+    write_page(&output(
+        harness().arg("counted-page").arg(report("counted")?),
+    )?)
+}
+
 fn agent() -> Result<()> {
     let binary = dist::run()?;
     let mut bench = cargo();
@@ -75,16 +88,14 @@ fn write_page(page: &str) -> Result<()> {
     Ok(())
 }
 
-fn harness() -> std::process::Command {
+fn harness() -> Command {
+    built("release")
+}
+
+fn built(profile: &str) -> Command {
     let mut bench = cargo();
-    bench.args([
-        "run",
-        "--quiet",
-        "--release",
-        "--package",
-        "trunkline-bench",
-        "--",
-    ]);
+    bench.args(["run", "--quiet", "--profile", profile]);
+    bench.args(["--package", "trunkline-bench", "--"]);
     bench
 }
 

@@ -85,6 +85,16 @@ const NEEDS: &[Need] = &[
         package: "linux-perf",
         purpose: "counting the system calls of what is measured",
     },
+    Need {
+        program: "valgrind",
+        package: "valgrind",
+        purpose: "counting its instructions",
+    },
+    Need {
+        program: "objdump",
+        package: "binutils",
+        purpose: "telling which of them lock the bus",
+    },
 ];
 
 /// Packages that no program in PATH gives away, by a file that they bring.

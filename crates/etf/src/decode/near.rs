@@ -130,6 +130,11 @@ impl<'b> Parse<'b> {
         level: usize,
         owed: usize,
     ) -> Option<Input<'b>> {
+        if count == 1 && has_tail(after) {
+            let (items, after) = self.with_tail(after, level, owed)?;
+            put(place, Repr::Improper(items));
+            return Some(after);
+        }
         let (items, after) = self.parts(count, after, level, owed.saturating_add(1))?;
         if let [tag::NIL, after @ ..] = after.0 {
             put(place, Repr::list(items));
@@ -165,7 +170,30 @@ impl<'b> Parse<'b> {
         owed: usize,
     ) -> Option<(Items, Input<'b>)> {
         self.claim(count, owed, after)?;
-        let mut items = Items::nils(count);
+        self.claimed(Items::nils(count), after, level, owed)
+    }
+
+    /// One element and a tail, which is no list.
+    #[inline(never)]
+    fn with_tail(
+        &mut self,
+        after: Input<'b>,
+        level: usize,
+        owed: usize,
+    ) -> Option<(Items, Input<'b>)> {
+        self.claim(1, owed.saturating_add(1), after)?;
+        self.claimed(Items::nils(2), after, level, owed)
+    }
+
+    /// Terms for all these places.
+    #[inline(always)]
+    fn claimed(
+        &mut self,
+        mut items: Items,
+        after: Input<'b>,
+        level: usize,
+        owed: usize,
+    ) -> Option<(Items, Input<'b>)> {
         let (levels, places) = items.open()?;
         let after = self.fill(places, after, level.saturating_add(1), owed)?;
         *levels = Levels::try_from(NEAR.saturating_sub(level)).unwrap_or(Levels::MAX);
@@ -174,6 +202,16 @@ impl<'b> Parse<'b> {
         }
         Some((items, after))
     }
+}
+
+/// Whether a short atom comes, and behind it a reference, which no list goes on with: `[alias|Reference]` is in all calls of
+/// servers.
+#[inline(always)]
+fn has_tail(elements: Input<'_>) -> bool {
+    let [tag::SMALL_ATOM_UTF8, length, ref after @ ..] = *elements.0 else {
+        return false;
+    };
+    after.get(usize::from(length)) == Some(&tag::NEWER_REFERENCE)
 }
 
 /// As many bytes as their length says.

@@ -6,6 +6,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use trunkline_etf::{Atom, Pid, RawTerm, Reference, Term};
 use trunkline_proto::Flags;
 use trunkline_proto::conn::Signal;
@@ -120,38 +121,8 @@ impl Batch<'_> {
                 self.message(&to, payload);
             }
             (Control::RegSend { to, .. }, Some(payload)) => self.named(to, payload),
-            // Nobody can tell whether a monitor comes, or goes, before what came before it.
-            (
-                Control::MonitorP {
-                    from,
-                    to,
-                    reference,
-                },
-                None,
-            ) => {
-                if from.node != self.link.atom {
-                    return false;
-                }
-                let shared = self.shared;
-                let found = self.find(&to);
-                let refused = shared.watched(found, from, to, reference);
-                self.then.extend(refused);
-                self.shared.settle(&mut self.then);
-            }
-            (
-                Control::DemonitorP {
-                    from,
-                    to,
-                    reference,
-                },
-                None,
-            ) => {
-                if from.node != self.link.atom {
-                    return false;
-                }
-                let shared = self.shared;
-                let found = self.find(&to);
-                shared.unwatched(found, &to, &reference);
+            (control @ (Control::MonitorP { .. } | Control::DemonitorP { .. }), None) => {
+                return self.monitor(control);
             }
             (control, payload) => {
                 if sender(&control).is_some_and(|from| from.node != self.link.atom) {
@@ -168,6 +139,85 @@ impl Batch<'_> {
                 self.shared.settle(&mut self.then);
             }
         }
+        true
+    }
+
+    /// As [`signal`](Self::signal), of a small message: `payload` is empty where there is none.
+    #[must_use]
+    pub(crate) fn small(&mut self, control: Control, payload: &[u8]) -> bool {
+        if self.open.is_none() {
+            return true;
+        }
+        tracing::trace!(peer = %self.link.info.peer, ?control, "in");
+        self.message = false;
+        let place = match &control {
+            Control::Send { to, .. } | Control::SendSender { to, .. } => {
+                let place = self.place_of(to);
+                self.by_pid = place.is_some();
+                place
+            }
+            Control::RegSend { to, .. } => {
+                self.by_pid = false;
+                self.place_of_name(to)
+            }
+            Control::AliasSend { alias, .. } => {
+                self.aliased(alias, payload);
+                return true;
+            }
+            _ => return self.monitor(control),
+        };
+        match (place, control) {
+            (Some(place), _) => {
+                self.memory.last = Some(place);
+                self.message = true;
+                self.alike(payload);
+            }
+            (None, Control::Send { to, .. } | Control::SendSender { to, .. }) => {
+                self.nobodys(&to.into(), copied(payload));
+            }
+            (None, Control::RegSend { to, .. }) => self.nobodys(&to.into(), copied(payload)),
+            _ => {}
+        }
+        true
+    }
+
+    /// A small message for whoever waits for an answer, or has an alias.
+    fn aliased(&mut self, alias: &Reference, payload: &[u8]) {
+        // It must not overtake what came before it.
+        self.flush();
+        let body = Body::copied(payload, &self.link.account);
+        self.shared.to_alias(alias, body, &mut self.then);
+        self.shared.settle(&mut self.then);
+    }
+
+    /// MONITOR_P or DEMONITOR_P. Nobody can tell whether it comes, or goes, before what came before it. `false` as
+    /// [`signal`](Self::signal).
+    fn monitor(&mut self, control: Control) -> bool {
+        let (Control::MonitorP {
+            from,
+            to,
+            reference,
+        }
+        | Control::DemonitorP {
+            from,
+            to,
+            reference,
+        }) = &control
+        else {
+            return true;
+        };
+        if from.node != self.link.atom {
+            return false;
+        }
+        let shared = self.shared;
+        let found = self.find(to);
+        if let Control::DemonitorP { .. } = control {
+            shared.unwatched(found, to, reference);
+            return true;
+        }
+        let refused = shared.watched(found, from.clone(), to.clone(), reference.clone());
+        self.then.extend(refused);
+        shared.settle(&mut self.then);
         true
     }
 
@@ -358,6 +408,11 @@ impl Drop for Batch<'_> {
         drop(self.open.take());
         self.then.wake_all();
     }
+}
+
+/// A term that lies in somebody else's memory.
+fn copied(payload: &[u8]) -> RawTerm {
+    RawTerm::new(Bytes::copy_from_slice(payload))
 }
 
 /// A reason that travels in the control message, as older nodes send it, is counted and kept as one that

@@ -1,14 +1,14 @@
 //! A timer that is set once for many events: what is due is later after each of them, mostly.
 
-use std::future::pending;
-use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::quiet::Quiet;
+
 /// When something may be due.
-#[derive(Debug)]
 pub(super) struct Clock {
-    sleep: Pin<Box<Sleep>>,
+    sleep: Quiet<Sleep>,
     /// `None`: there is nothing to wait for.
     set: Option<Instant>,
 }
@@ -16,7 +16,7 @@ pub(super) struct Clock {
 impl Clock {
     pub(super) fn new() -> Self {
         Self {
-            sleep: Box::pin(sleep_until(Instant::now())),
+            sleep: Quiet::new(sleep_until(Instant::now())),
             set: None,
         }
     }
@@ -27,7 +27,7 @@ impl Clock {
             return;
         };
         if self.set.is_none_or(|set| due < set) {
-            self.sleep.as_mut().reset(due);
+            self.sleep.change().reset(due);
             self.set = Some(due);
         }
     }
@@ -43,11 +43,15 @@ impl Clock {
 
     /// Waits until it is time to look whether something is due. Cancel safe.
     pub(super) async fn reached(&mut self) {
-        if self.set.is_none() {
-            return pending().await;
+        std::future::poll_fn(|cx| self.poll_reached(cx)).await;
+    }
+
+    pub(super) fn poll_reached(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.set.is_none() || self.sleep.poll(cx).is_pending() {
+            return Poll::Pending;
         }
-        self.sleep.as_mut().await;
         self.set = None;
+        Poll::Ready(())
     }
 }
 

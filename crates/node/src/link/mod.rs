@@ -4,16 +4,20 @@
 mod again;
 mod clock;
 mod queue;
+mod quiet;
 mod reader;
 mod unsent;
 mod window;
 mod wire;
 mod writer;
 
+use std::future::poll_fn;
 use std::io;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -30,6 +34,7 @@ use trunkline_proto::handshake::Connected;
 
 use self::again::Again;
 use self::queue::{Queue, Sends};
+use self::quiet::Quiet;
 use self::wire::Wire;
 use crate::budget::{Account, Budget};
 use crate::gate::Gate;
@@ -65,6 +70,8 @@ pub(crate) struct Link {
     wire: Wire,
     /// The last read brought one message alone: what is sent next answers it, as a rule.
     asked: AtomicBool,
+    /// When that was, in nanoseconds since the connection began.
+    heard: AtomicU64,
     tick_time: Mutex<Duration>,
     /// `tick_time` is another one.
     retimed: Notify,
@@ -112,6 +119,7 @@ impl Link {
             queue: Queue::new(out),
             wire: Wire::default(),
             asked: AtomicBool::new(false),
+            heard: AtomicU64::new(0),
             tick_time: Mutex::new(ticks.time),
             retimed: Notify::new(),
             tick_intensity: ticks.intensity,
@@ -206,7 +214,7 @@ impl Link {
             Origin<'a>,
         ) -> Result<Queued, PushError>,
     ) -> Result<(), SendError> {
-        let now = || self.now();
+        let now = || self.now_or_heard();
         let append = |out: &mut Sends, now| append(out, now, origin);
         let at_once = |bytes| origin.waited && self.answers(bytes);
         let forced = self.queue.push(now, append, at_once)?;
@@ -371,6 +379,25 @@ impl Link {
         trunkline_proto::Instant::at(self.begun.elapsed())
     }
 
+    /// The same, without a look at the clock, for what answers what came last: that was a moment ago. Were it longer, a tick
+    /// would come earlier than it has to.
+    fn now_or_heard(&self) -> trunkline_proto::Instant {
+        if self.asked.load(Ordering::Relaxed) {
+            let heard = Duration::from_nanos(self.heard.load(Ordering::Relaxed));
+            trunkline_proto::Instant::at(heard)
+        } else {
+            self.now()
+        }
+    }
+
+    /// Something was read now.
+    fn heard(&self) -> trunkline_proto::Instant {
+        let now = self.begun.elapsed();
+        let nanos = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
+        self.heard.store(nanos, Ordering::Relaxed);
+        trunkline_proto::Instant::at(now)
+    }
+
     /// A moment of the halves on the clock. `None` when that does not go so far: the peer says what
     /// its tick time is.
     fn moment(&self, at: trunkline_proto::Instant) -> Option<Instant> {
@@ -430,7 +457,7 @@ pub(crate) fn spawn(
         let _doing = doing;
         drop(over);
         let received = unless_panics(reader::run(&shared, &link, read, rest));
-        let received = link.stop.run_until_cancelled(received).await;
+        let received = unless_stopped(&link.stop, received).await;
         let reason = received.unwrap_or(DownReason::Disconnected);
         let reason = link.reason(reason);
         // Also when somebody panics who is told of the end.
@@ -441,6 +468,16 @@ pub(crate) fn spawn(
         shared.end(&link, reason);
         drop(connected);
     });
+}
+
+/// Runs a half until it ends, or is stopped, which is looked for only when that says so.
+async fn unless_stopped<T>(stop: &CancellationToken, half: impl Future<Output = T>) -> Option<T> {
+    let (mut half, mut stopped) = (pin!(half), Quiet::new(stop.cancelled()));
+    poll_fn(|cx| match stopped.poll(cx) {
+        Poll::Ready(()) => Poll::Ready(None),
+        Poll::Pending => half.as_mut().poll(cx).map(Some),
+    })
+    .await
 }
 
 /// Ends the writer, and what it has not written, when this is dropped.
@@ -477,7 +514,6 @@ fn broken(why: &io::Error) -> DownReason {
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
-    use std::pin::pin;
     use std::task::{Context, Wake, Waker};
 
     use trunkline_etf::{Reference, atom, term};

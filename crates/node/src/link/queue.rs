@@ -10,12 +10,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use tokio::sync::Notify;
 use trunkline_etf::Pid;
 use trunkline_proto::Instant;
 use trunkline_proto::conn::{Outbound, Portion, PushError, Queued};
 
 use super::again::Again;
+use super::quiet::Bell;
 use crate::SendError;
 use crate::process::Then;
 
@@ -27,7 +27,7 @@ pub(super) const BUSY: usize = 1 << 20;
 pub(super) struct Queue {
     out: Mutex<Sends>,
     /// There is something to write: it was empty.
-    filled: Notify,
+    filled: Bell,
     /// More than [`BUSY`] waits. Whoever wants to send has to look closer.
     busy: AtomicBool,
     /// How many wait until less does.
@@ -77,7 +77,7 @@ impl Queue {
         };
         Self {
             out: Mutex::new(sends),
-            filled: Notify::new(),
+            filled: Bell::default(),
             busy: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
         }
@@ -110,7 +110,7 @@ impl Queue {
         drop(out);
         // Also what waits already: a caller's last call ends as its next one begins.
         if !at_once(bytes) && was_empty {
-            self.filled.notify_one();
+            self.filled.ring();
         }
         appended
             .map(|queued| queued.forced)
@@ -146,12 +146,12 @@ impl Queue {
 
     /// Has the writer look at everything again.
     pub(super) fn look(&self) {
-        self.filled.notify_one();
+        self.filled.ring();
     }
 
     /// Waits until there is something to write, or to [look](Self::look) at.
-    pub(super) async fn filled(&self) {
-        self.filled.notified().await;
+    pub(super) fn poll_filled(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.filled.poll(cx)
     }
 
     /// Takes what is to be written next, when all that was taken before is written; whether there
@@ -231,6 +231,7 @@ impl Drop for Room<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
     use std::time::Duration;
 
     use tokio::time::timeout;
@@ -354,7 +355,7 @@ mod tests {
             queue
                 .push(|| Instant::ZERO, push, |_| false)
                 .expect("small");
-            let woken = timeout(Duration::ZERO, queue.filled()).await;
+            let woken = timeout(Duration::ZERO, poll_fn(|cx| queue.poll_filled(cx))).await;
             wakes += usize::from(woken.is_ok());
         }
         assert_eq!(wakes, 1);

@@ -1,17 +1,22 @@
 //! The task that reads.
 
+use std::future::poll_fn;
+use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use tokio::sync::futures::Notified;
 use tokio::time::timeout;
 use trunkline_etf::{RawTerm, Term};
 use trunkline_proto::conn::{ConnectionError, Inbound, Limits, Lost, Signal};
 use trunkline_proto::control::{AltactTo, Control};
 
 use super::clock::Clock;
+use super::quiet::Quiet;
 use super::window::Window;
 use super::{Link, broken};
 use crate::DownReason;
@@ -45,10 +50,10 @@ pub(super) async fn run(
     let (flags, limits) = (link.info.flags, Limits::default());
     let mut inbound = Inbound::new(link.now(), flags, link.tick_time(), limits)
         .with_tick_intensity(link.tick_intensity)
-        .with_names([shared.atom.clone(), link.atom.clone()])
+        .with_names([link.atom.clone(), shared.atom.clone()])
         .with_rest(rest);
     let mut clock = Clock::new();
-    let mut retimed = pin!(link.retimed.notified());
+    let mut retimed = Quiet::new(link.retimed.notified());
     let mut turn = 0;
     let mut since_pause = PAUSE_AFTER;
     let mut receiver = None;
@@ -74,30 +79,56 @@ pub(super) async fn run(
             tokio::task::yield_now().await;
         }
         clock.set(inbound.poll_timeout().and_then(|due| link.moment(due)));
-        tokio::select! {
-            // What has come counts before the clock: after a pause of this whole process both
-            // are due.
-            biased;
-            read = stream.read_buf(inbound.read_buf()) => match read {
-                Ok(0) => return DownReason::Closed,
-                Ok(count) => {
-                    inbound.advance(link.now());
-                    turn += count;
-                    since_pause += count;
-                    window.read(count, &stream);
-                }
-                Err(why) => return broken(&why),
-            },
-            () = &mut retimed => {
-                retimed.set(link.retimed.notified());
+        match next(&mut stream, &mut inbound, &mut retimed, &mut clock).await {
+            Next::Read(Ok(0)) => return DownReason::Closed,
+            Next::Read(Ok(count)) => {
+                inbound.advance(link.heard());
+                turn += count;
+                since_pause += count;
+                window.read(count, &stream);
+            }
+            Next::Read(Err(why)) => return broken(&why),
+            Next::Retimed => {
+                retimed.change().set(link.retimed.notified());
                 inbound.set_tick_time(link.tick_time());
             }
-            () = clock.reached() => {
+            Next::Look => {
                 look(link, &mut inbound);
                 unfinished.set(inbound.held());
             }
         }
     }
+}
+
+/// Waits for it. Most of it comes from the stream.
+async fn next(
+    stream: &mut ReadHalf,
+    inbound: &mut Inbound,
+    retimed: &mut Quiet<Notified<'_>>,
+    clock: &mut Clock,
+) -> Next {
+    let mut read = pin!(stream.read_buf(inbound.read_buf()));
+    poll_fn(|cx| {
+        // What has come counts before the clock: after a pause of this whole process both
+        // are due.
+        if let Poll::Ready(read) = read.as_mut().poll(cx) {
+            return Poll::Ready(Next::Read(read));
+        }
+        if retimed.poll(cx).is_ready() {
+            return Poll::Ready(Next::Retimed);
+        }
+        clock.poll_reached(cx).map(|()| Next::Look)
+    })
+    .await
+}
+
+/// What there is to do for the one who reads.
+enum Next {
+    Read(io::Result<usize>),
+    /// The tick time is another one.
+    Retimed,
+    /// By the clock something may be due.
+    Look,
 }
 
 /// Lets some time pass, because too much waits here of what came by this connection. Not when it is
@@ -152,6 +183,18 @@ fn deliver(
         while batch.is_message() && inbound.next_alike(SMALL, |payload| batch.alike(payload)) {
             messages += 1;
         }
+        let mut is_its_own = true;
+        let small = |control, payload: &[u8]| {
+            messages += u32::from(!payload.is_empty());
+            is_its_own = batch.small(control, payload);
+        };
+        if inbound.next_small(SMALL, small) {
+            if is_its_own {
+                continue;
+            }
+            end = Some(another_nodes());
+            break;
+        }
         let Some(signal) = inbound.next() else {
             break;
         };
@@ -166,8 +209,7 @@ fn deliver(
                     Some(lost) => too_long(link, &mut batch, signal, lost),
                 };
                 if !is_its_own {
-                    let why = "a signal of another node's process";
-                    end = Some(DownReason::Protocol(why.to_owned()));
+                    end = Some(another_nodes());
                     break;
                 }
             }
@@ -182,6 +224,10 @@ fn deliver(
     link.asked.store(messages == 1, Ordering::Relaxed);
     batch.finish();
     end.map_or(Ok(messages > large), Err)
+}
+
+fn another_nodes() -> DownReason {
+    DownReason::Protocol("a signal of another node's process".to_owned())
 }
 
 /// A message whose payload was longer than we are willing to hold. Its receiver is not told, but what

@@ -1,7 +1,8 @@
 //! The task that writes.
 
-use std::future::pending;
+use std::future::{pending, poll_fn};
 use std::sync::Arc;
+use std::task::Poll;
 
 use tokio::time::Instant;
 
@@ -48,18 +49,20 @@ pub(super) async fn run(link: &Link, stream: WriteHalf) -> DownReason {
             },
             Err(why) => return broken(&why),
         }
-        tokio::select! {
-            biased;
-            () = link.queue.filled() => {
-                if tick_time != link.tick_time() {
-                    tick_time = link.tick_time();
-                    ticker.set(link);
-                }
+        let is_filled = poll_fn(|cx| {
+            if link.queue.poll_filled(cx).is_ready() {
+                return Poll::Ready(true);
             }
-            () = ticker.clock.reached() => {
-                ticker.tick(link);
-                link.wire.release();
+            ticker.clock.poll_reached(cx).map(|()| false)
+        });
+        if is_filled.await {
+            if tick_time != link.tick_time() {
+                tick_time = link.tick_time();
+                ticker.set(link);
             }
+        } else {
+            ticker.tick(link);
+            link.wire.release();
         }
     }
 }

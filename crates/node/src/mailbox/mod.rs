@@ -450,6 +450,13 @@ impl Body {
         let charge = account.charge(PLACE + size_of_raw(&raw));
         Self::Raw(raw, charge)
     }
+
+    /// The same of one that lies in somebody else's memory, and refers to no atoms of a frame.
+    pub(crate) fn copied(raw: &[u8], account: &Arc<Account>) -> Self {
+        let raw = RawTerm::new(Bytes::copy_from_slice(raw));
+        let charge = account.charge(PLACE + size_of_raw(&raw));
+        Self::Raw(raw, charge)
+    }
 }
 
 impl Event {

@@ -28,6 +28,8 @@ pub(super) struct Messages {
     /// The control message of the signal that was given last, as it came, if it is one that many of
     /// the same mostly follow. Empty otherwise.
     last: Vec<u8>,
+    /// The name that the last small message by name was for: who calls says it three times for each call.
+    last_name: Option<Atom>,
     pub(super) fragments: Fragments,
     pub(super) limits: Limits,
 }
@@ -39,6 +41,7 @@ impl Messages {
             known: Vec::new(),
             cache: AtomCache::default(),
             last: Vec::new(),
+            last_name: None,
             fragments: Fragments::default(),
             limits,
         }
@@ -59,13 +62,7 @@ impl Messages {
             && self.headers
         {
             let (control, left) = self.control(whole, terms, &[])?;
-            if let Control::SendSender { .. } | Control::RegSend { .. } | Control::Send { .. } =
-                control
-                && let Some((head, _)) =
-                    terms.split_at_checked(terms.len().saturating_sub(left.len()))
-            {
-                self.last.extend_from_slice(head);
-            }
+            self.remember(&control, terms, left);
             return signal(control, whole, left, None).map(Some);
         }
         match Frame::parse(body, self.headers)? {
@@ -76,6 +73,52 @@ impl Messages {
             }
             Frame::FirstFragment(id, body) => self.first_fragment(whole, id, body),
             Frame::NextFragment(id, part) => self.fragments.next(id, part, &self.limits),
+        }
+    }
+
+    /// Control message and payload of a frame that holds no more than the two, if the control message is a
+    /// [hot](Control::hot) one and the payload has fewer bytes than `limit`. `None`, and nothing has changed, for anything
+    /// else, sound or not.
+    #[inline]
+    pub(super) fn small<'a>(
+        &mut self,
+        body: &'a [u8],
+        limit: usize,
+    ) -> Option<(Control, &'a [u8])> {
+        let [VERSION, HEADER, 0, terms @ ..] = body else {
+            return None;
+        };
+        if !self.headers {
+            return None;
+        }
+        let mut reader = Reader::new(terms);
+        let names = Names {
+            header: &[],
+            known: &self.known,
+            last: self.last_name.as_ref(),
+        };
+        let control = Control::hot(&mut reader, names)?;
+        let payload = reader.rest();
+        if control.has_payload() == payload.is_empty() || payload.len() >= limit {
+            return None;
+        }
+        self.last.clear();
+        self.remember(&control, terms, payload);
+        if let Control::RegSend { to, .. } = &control
+            && self.last_name.as_ref() != Some(to)
+        {
+            self.last_name = Some(to.clone());
+        }
+        Some((control, payload))
+    }
+
+    /// What one of `terms`, `left` behind it, many of the same mostly follow.
+    #[inline]
+    fn remember(&mut self, control: &Control, terms: &[u8], left: &[u8]) {
+        if let Control::SendSender { .. } | Control::RegSend { .. } | Control::Send { .. } = control
+            && let Some((head, _)) = terms.split_at_checked(terms.len().saturating_sub(left.len()))
+        {
+            self.last.extend_from_slice(head);
         }
     }
 
@@ -146,7 +189,12 @@ impl Messages {
     ) -> Result<(Control, &'a [u8]), ConnectionError> {
         let known = &self.known;
         let mut reader = Reader::new(terms);
-        if let Some(control) = Control::hot(&mut reader, Names { header, known }) {
+        let names = Names {
+            header,
+            known,
+            last: None,
+        };
+        if let Some(control) = Control::hot(&mut reader, names) {
             return Ok((control, reader.rest()));
         }
         let mut decoder = Decoder::new(whole.slice_ref(terms), &self.limits.control).atoms(header);

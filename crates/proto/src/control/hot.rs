@@ -16,6 +16,8 @@ pub(crate) struct Names<'a> {
     pub(crate) header: &'a [Atom],
     /// Names that are in every message, to be copied instead of made: the two nodes'.
     pub(crate) known: &'a [Atom],
+    /// The name that the message before was for.
+    pub(crate) last: Option<&'a Atom>,
 }
 
 impl Control {
@@ -36,7 +38,7 @@ impl Control {
             },
             (op::REG_SEND, 4) => {
                 let from = pid(&mut ahead, names)?;
-                atom(&mut ahead, names)?;
+                unused(&mut ahead, names)?;
                 Self::RegSend {
                     from,
                     to: atom(&mut ahead, names)?,
@@ -44,7 +46,7 @@ impl Control {
                 }
             }
             (op::SEND, 3) => {
-                atom(&mut ahead, names)?;
+                unused(&mut ahead, names)?;
                 Self::Send {
                     to: pid(&mut ahead, names)?,
                     token: None,
@@ -86,6 +88,16 @@ fn pid(reader: &mut Reader<'_>, names: Names<'_>) -> Option<Pid> {
     })
 }
 
+/// The place where a cookie was: any atom.
+#[inline]
+fn unused(reader: &mut Reader<'_>, names: Names<'_>) -> Option<()> {
+    if let Some(rest) = reader.rest().strip_prefix(&[SMALL_ATOM_UTF8, 0]) {
+        *reader = Reader::new(rest);
+        return Some(());
+    }
+    atom(reader, names).map(drop)
+}
+
 fn process(reader: &mut Reader<'_>, names: Names<'_>) -> Option<PidOrName> {
     match reader.rest() {
         [NEW_PID, ..] => pid(reader, names).map(PidOrName::Pid),
@@ -116,8 +128,8 @@ fn atom(reader: &mut Reader<'_>, names: Names<'_>) -> Option<Atom> {
         _ => return None,
     };
     let text = reader.take(len)?;
-    let known = names.known.iter().find(|known| known.as_bytes() == text);
-    match known {
+    let mut known = names.known.iter().chain(names.last);
+    match known.find(|known| known.as_bytes() == text) {
         Some(known) => Some(known.clone()),
         None => Atom::new(core::str::from_utf8(text).ok()?).ok(),
     }
