@@ -100,6 +100,8 @@ async fn a_process_that_never_waits_cuts_no_connection() {
     let reads = peer(|wire| {
         if let Some(mut stream) = wire.connect() {
             std::io::copy(&mut stream, &mut std::io::sink()).ok();
+            // It takes its time: in none left it would be cut.
+            std::thread::sleep(Duration::from_millis(300));
         }
     });
     let one = node().await;
