@@ -111,7 +111,8 @@ impl Shared {
             Err(Reason::AlreadyConnected) => {
                 self.linked(peer).map_err(|_| Reason::AlreadyConnected)
             }
-            result => result,
+            // Whatever came of the dial: the peer's own call may have come to something.
+            result => result.or_else(|why| self.linked(peer).map_err(|_| why)),
         }
     }
 
@@ -123,6 +124,10 @@ impl Shared {
         deadline: Instant,
     ) -> Outcome {
         let peer = &target.name;
+        // It may have come since.
+        if let Ok(there) = self.linked(peer) {
+            return Ok(there);
+        }
         // Before the wait: whoever calls during it counts.
         let yielded = self.yields_anew(peer);
         // Whoever is on the way to us needs no dial.

@@ -5,6 +5,8 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use trunkline_proto::NodeName;
@@ -20,6 +22,8 @@ pub(crate) struct Lifetime {
     pub(crate) tasks: TaskTracker,
     /// The tasks of its processes.
     pub(crate) processes: TaskTracker,
+    /// Where the tasks run, from wherever they are begun.
+    runtime: Handle,
     /// What the tasks do.
     running: Arc<Running>,
 }
@@ -53,20 +57,28 @@ struct Tasks {
     work: BTreeMap<u64, Work>,
 }
 
-impl Default for Lifetime {
-    fn default() -> Self {
+impl Lifetime {
+    /// Of a node that is begun in this runtime.
+    pub(crate) fn begin() -> Self {
         let stop = CancellationToken::new();
         Self {
             closing: stop.child_token(),
             stop,
             tasks: TaskTracker::new(),
             processes: TaskTracker::new(),
+            runtime: Handle::current(),
             running: Arc::default(),
         }
     }
-}
 
-impl Lifetime {
+    /// Runs one of the node's tasks.
+    pub(crate) fn begin_task(
+        &self,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> AbortHandle {
+        self.tasks.spawn_on(task, &self.runtime).abort_handle()
+    }
+
     /// Runs `task` until it, or the node, ends.
     pub(crate) fn spawn(&self, work: Work, task: impl Future<Output = ()> + Send + 'static) {
         self.run(self.stop.clone(), work, task);
@@ -89,7 +101,7 @@ impl Lifetime {
     ) {
         let doing = self.doing(work);
         let task = end.run_until_cancelled_owned(task);
-        self.tasks.spawn(async move {
+        self.begin_task(async move {
             task.await;
             drop(doing);
         });
@@ -105,10 +117,17 @@ impl Lifetime {
         Doing { running, number }
     }
 
-    /// What has not ended, in words.
+    /// What has not ended, in words, each once: a dial and whoever waits for it do the same.
     pub(crate) fn unfinished(&self) -> Vec<String> {
         let tasks = self.running.tasks();
-        tasks.work.values().map(ToString::to_string).collect()
+        let mut named: Vec<String> = Vec::with_capacity(tasks.work.len());
+        for work in tasks.work.values() {
+            let work = work.to_string();
+            if !named.contains(&work) {
+                named.push(work);
+            }
+        }
+        named
     }
 }
 
@@ -135,5 +154,19 @@ impl fmt::Display for Work {
             Self::Reading(peer) => write!(f, "reading from {peer}"),
             Self::Writing(peer) => write!(f, "writing to {peer}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_dial_is_named_once() {
+        let life = Lifetime::begin();
+        let dialling = || Work::Dialling("app@10.0.0.1".parse().unwrap());
+        let (_dial, _waits) = (life.doing(dialling()), life.doing(dialling()));
+        let _listens = life.doing(Work::Listening);
+        assert_eq!(life.unfinished(), ["dialling app@10.0.0.1", "listening"]);
     }
 }

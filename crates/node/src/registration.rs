@@ -150,7 +150,7 @@ mod tests {
             alive: "app".to_owned(),
             port: 9100,
         };
-        let life = Lifetime::default();
+        let life = Lifetime::begin();
         let creation = claim.start(&life).await.unwrap();
         assert!(creation.is_some());
 

@@ -312,6 +312,8 @@ impl Shared {
                     return self.carry_out(then);
                 }
             };
+            // Whoever is told and sends then finds another connection, or none.
+            self.epoch.fetch_add(1, Ordering::Release);
             self.tell_end(link, reason, &mut then);
         }
         self.state_changed();

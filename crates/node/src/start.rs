@@ -134,7 +134,7 @@ async fn ask(
 
 /// What ends with the guard. What was begun ends when a later step fails.
 fn begin() -> (Lifetime, DropGuard) {
-    let life = Lifetime::default();
+    let life = Lifetime::begin();
     let guard = life.stop.clone().drop_guard();
     (life, guard)
 }

@@ -323,7 +323,9 @@ async fn names_die_with_their_processes() {
 async fn aliases_hold_as_long_as_they_say() {
     let node = node().await;
     let mut me = node.process();
-    let other = waiter(&node.process(), false);
+    // It is linked to its parent, and ends with that.
+    let parent = node.process();
+    let other = waiter(&parent, false);
     let explicit = me.alias(AliasMode::Explicit);
     let once = me.alias(AliasMode::Reply);
     let monitor = me.monitor_with_alias(&other, AliasMode::ReplyDemonitor);

@@ -41,6 +41,7 @@ use crate::gate::Gate;
 use crate::lifetime::Work;
 use crate::process::Then;
 use crate::shared::{Shared, Visited};
+use crate::shutdown::guarded;
 use crate::transport::Transport;
 use crate::{DownReason, SendError};
 
@@ -259,7 +260,10 @@ impl Link {
     pub(crate) fn ends_for(&self, reason: DownReason, then: &mut Then) -> DownReason {
         let reason = self.ended.get_or_init(|| reason).clone();
         self.queue.close(then);
-        self.stop.cancel();
+        if !guarded(|| self.stop.cancel()) {
+            // Those behind the one that panicked were not woken.
+            guarded(|| self.retimed.notify_one());
+        }
         reason
     }
 
@@ -434,7 +438,7 @@ pub(crate) fn spawn(
     over: Option<TcpStream>,
 ) {
     let (read, write) = transport.split();
-    let tasks = shared.life.tasks.clone();
+    let life = shared.life.clone();
     let writer = {
         let (shared, link) = (Arc::clone(&shared), Arc::clone(&link));
         let doing = shared.life.doing(Work::Writing(link.info.peer.clone()));
@@ -450,10 +454,10 @@ pub(crate) fn spawn(
             shared.end(&link, link.reason(written));
         }
     };
-    let writer = tasks.spawn(writer);
+    let writer = life.begin_task(writer);
     let doing = shared.life.doing(Work::Reading(link.info.peer.clone()));
     let connected = link.account.connected();
-    tasks.spawn(async move {
+    life.begin_task(async move {
         let _doing = doing;
         drop(over);
         let received = unless_panics(reader::run(&shared, &link, read, rest));
@@ -462,7 +466,7 @@ pub(crate) fn spawn(
         let reason = link.reason(reason);
         // Also when somebody panics who is told of the end.
         let _over = Over {
-            writer: writer.abort_handle(),
+            writer,
             link: &link,
         };
         shared.end(&link, reason);

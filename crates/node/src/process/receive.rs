@@ -223,7 +223,11 @@ impl Process {
                 }
                 None => match self.poll_refill(cx) {
                     Poll::Ready(true) => {}
-                    Poll::Ready(false) => return Poll::Ready(None),
+                    Poll::Ready(false) => {
+                        // Nobody receives any more of it.
+                        self.received = Received::default();
+                        return Poll::Ready(None);
+                    }
                     Poll::Pending => return Poll::Pending,
                 },
             }

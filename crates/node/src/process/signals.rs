@@ -9,7 +9,7 @@ use trunkline_proto::control::{Control, PidOrName};
 use super::dest::Place;
 use super::ending::exit;
 use super::send::atom_of;
-use super::state::{Monitored, State};
+use super::state::{Inner, Life, Monitored, State};
 use super::{AliasMode, Dest, ExitReason, Outgoing, Process, Then};
 use crate::SendError;
 
@@ -17,10 +17,31 @@ impl Process {
     /// Links to a process: when one ends the other hears of it by an exit signal. One that is not
     /// there, or cannot be reached, has ended: `noproc`, `noconnection`.
     pub fn link(&self, to: &Pid) {
+        if let Some(there) = self.shared.processes.find(to) {
+            return self.link_here(&there);
+        }
         let is_new = |mut state: MutexGuard<'_, State>| state.links.insert(to.clone());
         if *to != self.inner.pid && self.inner.living().is_some_and(is_new) {
             self.say_link(to);
         }
+    }
+
+    /// Both know of it at once: the other may unlink at the same moment.
+    fn link_here(&self, there: &Inner) {
+        if there.pid == self.inner.pid {
+            return;
+        }
+        let (mut here, mut other) = self.inner.with(there);
+        if here.life == Life::Ended || !here.links.insert(there.pid.clone()) {
+            return;
+        }
+        if other.life == Life::Running {
+            other.links.insert(self.inner.pid.clone());
+            return;
+        }
+        drop((here, other));
+        let gone = exit(&there.pid, self.pid(), atom!("noproc").into());
+        self.shared.carry_out(gone.into());
     }
 
     fn say_link(&self, to: &Pid) {
@@ -48,6 +69,14 @@ impl Process {
     /// Ends a link. From its return on nothing comes of it, but a [`Message::Exit`](crate::Message::Exit)
     /// that has come already.
     pub fn unlink(&self, to: &Pid) {
+        if let Some(there) = self.shared.processes.find(to) {
+            if there.pid != self.inner.pid {
+                let (mut here, mut other) = self.inner.with(&there);
+                here.links.remove(&there.pid);
+                other.links.remove(&self.inner.pid);
+            }
+            return;
+        }
         let id = self.shared.processes.unique();
         let mut state = self.inner.state();
         if !state.links.remove(to) {
@@ -217,10 +246,104 @@ impl Process {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Barrier;
+    use std::time::{Duration, Instant};
+
     use trunkline_proto::Cookie;
 
     use super::*;
-    use crate::Node;
+    use crate::{DownReason, Message, Node, Target};
+
+    async fn node(name: &str) -> Node {
+        let node = Node::builder(name.parse().unwrap()).cookie(Cookie::new("monster").unwrap());
+        let node = node
+            .listen([std::net::Ipv4Addr::LOCALHOST.into()], 0)
+            .epmd(None);
+        node.auto_connect(false).start().await.unwrap()
+    }
+
+    /// One links and unlinks, the other unlinks, at the same moment, as often as two seconds allow.
+    #[tokio::test]
+    async fn a_link_has_two_ends_or_none() {
+        let node = node("one@127.0.0.1").await;
+        let (one, other) = (node.process(), node.process());
+        let (first, second) = (one.pid(), other.pid());
+        // An id without a creation is one of ours, too.
+        let itself = Pid {
+            creation: 0,
+            ..first.clone()
+        };
+        one.link(&itself);
+        one.unlink(&itself);
+        let meet = Barrier::new(2);
+        let begun = Instant::now();
+        let goes_on = std::sync::atomic::AtomicBool::new(true);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                loop {
+                    meet.wait();
+                    if !goes_on.load(std::sync::atomic::Ordering::Relaxed) {
+                        return;
+                    }
+                    other.unlink(&first);
+                    meet.wait();
+                }
+            });
+            for round in 0.. {
+                one.link(&second);
+                let last = begun.elapsed() > Duration::from_secs(2);
+                goes_on.store(!last, std::sync::atomic::Ordering::Relaxed);
+                meet.wait();
+                if last {
+                    break;
+                }
+                one.unlink(&second);
+                one.link(&second);
+                meet.wait();
+                let here = one.inner.state().links.contains(&second);
+                let there = other.inner.state().links.contains(&first);
+                assert_eq!(here, there, "half a link in round {round}");
+            }
+        });
+    }
+
+    /// Who has been told that a connection is lost sends by no connection, or by another.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn who_was_told_of_the_end_sends_nothing_by_it() {
+        let (one, two) = (node("one@127.0.0.1").await, node("two@127.0.0.1").await);
+        let there = Target::new(two.name().clone()).on_port(two.port().unwrap());
+        one.connect(&there).await.unwrap();
+        let (mut told, later) = (one.process(), one.process());
+        let far = two.process().pid();
+        told.send(&far, Term::atom("before")).await.unwrap();
+        told.send(&far, Term::atom("again")).await.unwrap();
+        told.monitor_node(two.name());
+        // Whoever tells all is kept at the next one.
+        let held = later.inner.state();
+        let shared = std::sync::Arc::clone(&one.shared);
+        let link = shared.link(two.name().as_str()).unwrap();
+        let ends = std::thread::spawn(move || shared.end(&link, DownReason::Disconnected));
+        let begun = Instant::now();
+        while told.waiting() == 0 {
+            assert!(begun.elapsed() < Duration::from_secs(20), "nobody is told");
+            std::thread::yield_now();
+        }
+        let sends = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().build();
+            runtime.unwrap().block_on(async {
+                let heard = told.recv().await;
+                (told.send(&far, Term::atom("late")).await, heard)
+            })
+        });
+        while !sends.is_finished() && begun.elapsed() < Duration::from_millis(200) {
+            std::thread::yield_now();
+        }
+        drop(held);
+        ends.join().unwrap();
+        let (sent, heard) = sends.join().unwrap();
+        assert!(matches!(heard, Some(Message::NodeDown { .. })), "{heard:?}");
+        assert_eq!(sent, Err(SendError::NotConnected));
+    }
 
     /// Somebody ends the process between the two steps by which it links, or monitors.
     #[tokio::test]
@@ -247,6 +370,6 @@ mod tests {
         let watched = !other.inner.state().watchers.is_empty();
         assert!(!linked && !watched);
         let told = other.recv().await;
-        assert!(matches!(told, Some(crate::Message::Exit { from, .. }) if from == my));
+        assert!(matches!(told, Some(Message::Exit { from, .. }) if from == my));
     }
 }

@@ -14,6 +14,7 @@ use trunkline_proto::control::{Control, PidOrName};
 
 use super::alias::AliasMode;
 use super::few::Few;
+use super::table::number;
 use super::{Outgoing, Then};
 use crate::mailbox::{Body, Event, MaxMailbox, Queue, WhenFull};
 
@@ -142,6 +143,20 @@ impl Inner {
     pub(crate) fn living(&self) -> Option<MutexGuard<'_, State>> {
         let state = self.state();
         (state.life != Life::Ended).then_some(state)
+    }
+
+    /// The states of this process and another, locked in the order of their pids.
+    pub(crate) fn with<'a>(
+        &'a self,
+        other: &'a Self,
+    ) -> (MutexGuard<'a, State>, MutexGuard<'a, State>) {
+        if number(&self.pid) < number(&other.pid) {
+            let here = self.state();
+            (here, other.state())
+        } else {
+            let there = other.state();
+            (self.state(), there)
+        }
     }
 
     pub(crate) const fn is_task(&self) -> bool {
@@ -346,10 +361,10 @@ impl Inner {
 
     // ---- links and monitors ----
 
-    /// Somebody links to this process; `false` when it is gone.
+    /// Somebody links to this process; `false` when it is gone, or an exit signal has come that ends it.
     pub(crate) fn linked(&self, from: Pid) -> bool {
         let mut state = self.state();
-        if state.life == Life::Ended {
+        if state.life != Life::Running {
             return false;
         }
         // One that crosses our own unlink is undone by it.
@@ -359,10 +374,11 @@ impl Inner {
         true
     }
 
-    /// Somebody monitors this process; gives it back when the process is gone.
+    /// Somebody monitors this process; gives it back when the process is gone, or an exit signal has come that ends it: for
+    /// OTP, too, it is nobody then.
     pub(crate) fn watched(&self, reference: Reference, watcher: Watcher) -> Result<(), Watcher> {
         let mut state = self.state();
-        if state.life == Life::Ended {
+        if state.life != Life::Running {
             return Err(watcher);
         }
         state.watchers.insert(reference, watcher);
