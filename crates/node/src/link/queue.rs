@@ -239,7 +239,7 @@ mod tests {
     use trunkline_proto::Flags;
     use trunkline_proto::conn::DEFAULT_TICK_TIME;
 
-    use trunkline_proto::conn::Payload;
+    use trunkline_proto::conn::{Payload, Sending};
     use trunkline_proto::control::Control;
 
     use super::*;
@@ -305,6 +305,44 @@ mod tests {
             portion.sent(portion.len());
         }
         assert!(!queue.is_busy() && queue.lock().is_empty());
+    }
+
+    /// A large message that is alone leaves in large portions. However large they are, who says something small does not
+    /// wait until all of it has left.
+    #[tokio::test]
+    async fn large_portions_of_one_keep_nobody_waiting() {
+        let flags = Flags::hidden_default();
+        let sending = Sending::default().with_piece(3 * BUSY);
+        let out = Outbound::new(Instant::ZERO, flags, flags, DEFAULT_TICK_TIME);
+        let queue = Queue::new(out.with_sending(sending));
+        let push = |from, len| {
+            let control = Control::SendSender {
+                from: pid(from),
+                to: pid(9),
+                token: None,
+            };
+            let term = Term::binary(vec![0; len]);
+            let append = |out: &mut Sends, now| out.push(now, &control, Payload::Term(&term));
+            queue
+                .push(|| Instant::ZERO, append, |_| false)
+                .expect("a frame holds it");
+        };
+        push(1, 20 * BUSY);
+        let two = pid(2);
+        let (mut portion, mut largest) = (Portion::default(), 0);
+        while queue.take(&mut portion, &mut Then::default()) {
+            largest = largest.max(portion.len());
+            let room = timeout(Duration::from_secs(20), queue.room(&two));
+            room.await.expect("nothing of its own waits");
+            portion.sent(portion.len());
+        }
+        assert!(largest > BUSY, "{largest}");
+        // What others said, and did not wait for, is before it all the same.
+        for _ in 0..9 {
+            push(3, BUSY / 8);
+        }
+        let room = queue.room(&two);
+        assert!(futures_util::poll!(std::pin::pin!(room)).is_pending());
     }
 
     /// Whoever waits for room is counted for as long as he does, also where he gives up.

@@ -15,8 +15,10 @@ use crate::transport::ReadHalf;
 /// Less would be below one packet of the loopback interface (64 KiB): the sender then waits for its timer, again and again.
 const NARROW: usize = 64 << 10;
 
-/// After so many bytes without any others the system's own size is best again.
-const ALONE: usize = 32 << 20;
+/// After so many bytes without any others the system's own size is best again. What was under way when the buffer became
+/// small (Linux lets it grow to 32 MiB) counts, too, and who waits for an answer behind all that says nothing meanwhile:
+/// so it is several times as much.
+const ALONE: usize = 256 << 20;
 
 /// A buffer is made small only where it may be made large again: the system has a limit for what is asked for
 /// (`net.core.rmem_max`), and looks for a size by itself only as long as nobody asks.

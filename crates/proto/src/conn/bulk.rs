@@ -7,8 +7,13 @@
 
 use super::Sending;
 
-/// After so many bytes of fragments between which nothing of others went, nothing is expected to.
+/// After so many bytes of fragments between which nothing of others ever went, nothing is expected to.
 const UNDISTURBED: usize = 32 << 20;
+
+/// The same where something went between. It is more than the two systems hold for one connection (Linux lets a receive
+/// buffer grow to 32 MiB), several times: the answer to what went between comes behind all that, and whoever waits for it
+/// before he says the next thing would be taken for gone each time.
+const UNDISTURBED_AGAIN: usize = 256 << 20;
 
 /// So many whole messages before a large one say that there are more to come. A call is two or three.
 const ABOUT: u32 = 16;
@@ -21,6 +26,8 @@ const PORTION: usize = 1 << 20;
 pub(super) struct Bulk {
     /// Bytes of fragments since a whole message went between two of them.
     alone: usize,
+    /// One did, and it is not long ago.
+    disturbed: bool,
     /// Whole messages since there were that many.
     whole: u32,
 }
@@ -29,8 +36,9 @@ impl Bulk {
     /// So many bytes of a message in fragments are next.
     pub(super) fn moved(&mut self, bytes: usize) {
         self.alone = self.alone.saturating_add(bytes);
-        if self.alone >= UNDISTURBED {
+        if self.is_alone() {
             self.whole = 0;
+            self.disturbed = false;
         }
     }
 
@@ -39,6 +47,7 @@ impl Bulk {
         if between {
             *self = Self {
                 alone: 0,
+                disturbed: true,
                 whole: ABOUT,
             };
         } else {
@@ -48,7 +57,12 @@ impl Bulk {
 
     /// Whether nobody goes between fragments.
     pub(super) const fn is_alone(self) -> bool {
-        self.alone >= UNDISTURBED
+        let enough = if self.disturbed {
+            UNDISTURBED_AGAIN
+        } else {
+            UNDISTURBED
+        };
+        self.alone >= enough
     }
 
     /// Bytes of payload in a fragment of a message that comes now, and what a turn is worth.
@@ -90,11 +104,14 @@ mod tests {
         assert!(!bulk.is_alone());
         assert_eq!(bulk.piece(&sending), 64 << 10);
         assert_eq!(bulk.portion(&sending), 64 << 10);
-        bulk.moved(UNDISTURBED - 1);
+        bulk.moved(UNDISTURBED_AGAIN - 1);
         assert_eq!(bulk.piece(&sending), 64 << 10, "not for long enough");
+        assert!(!bulk.is_alone());
         bulk.moved(1);
         assert_eq!(bulk.piece(&sending), 256 << 10);
         assert!(bulk.is_alone());
+        bulk.moved(1);
+        assert!(bulk.is_alone(), "for good");
     }
 
     #[test]

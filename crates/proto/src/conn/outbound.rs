@@ -60,6 +60,9 @@ pub struct Outbound {
     taken: usize,
     /// Bytes of that portion, or of `portion`, whose senders did not wait.
     going_forced: usize,
+    /// Bytes that are ready because somebody who waits behind a large message had a turn, and such of that portion.
+    turns: usize,
+    going_turns: usize,
     lanes: Lanes,
     /// Bytes that went past the lanes since one of them had a turn.
     past: usize,
@@ -87,6 +90,8 @@ impl Outbound {
             portion: Portion::default(),
             taken: 0,
             going_forced: 0,
+            turns: 0,
+            going_turns: 0,
             lanes: Lanes::default(),
             past: 0,
             bulk: Bulk::default(),
@@ -195,7 +200,7 @@ impl Outbound {
             self.refill();
             self.portion
                 .fill(&mut self.ready.chunks, self.bulk.is_alone());
-            self.going_forced = core::mem::take(&mut self.ready.forced);
+            self.goes();
         }
         self.portion.segments()
     }
@@ -211,7 +216,7 @@ impl Outbound {
         if self.portion.is_empty() {
             self.refill();
             portion.fill(&mut self.ready.chunks, self.bulk.is_alone());
-            self.going_forced = core::mem::take(&mut self.ready.forced);
+            self.goes();
         } else {
             core::mem::swap(&mut self.portion, portion);
         }
@@ -225,6 +230,7 @@ impl Outbound {
         self.lanes = Lanes::default();
         self.scratch = Scratch::default();
         (self.taken, self.going_forced, self.past) = (0, 0, 0);
+        (self.turns, self.going_turns) = (0, 0);
     }
 
     /// Whether there is nothing to send, and all that was taken is sent.
@@ -251,7 +257,12 @@ impl Outbound {
             Sender::Node => self.lanes.waiting(None),
             Sender::Unknown => self.lanes.bytes,
         };
-        self.next_up().saturating_add(waiting)
+        if waiting > 0 {
+            return self.next_up().saturating_add(waiting);
+        }
+        // Others had them; of its own there is at most the end.
+        let turns = self.turns.saturating_add(self.going_turns);
+        self.next_up().saturating_sub(turns)
     }
 
     /// Bytes that no other message can come before.
@@ -427,12 +438,19 @@ impl Outbound {
         while self.ready.chunks.len() < portion && self.advance().is_some() {}
     }
 
+    /// All that was ready is being written.
+    fn goes(&mut self) {
+        self.going_forced = core::mem::take(&mut self.ready.forced);
+        self.going_turns = core::mem::take(&mut self.turns);
+    }
+
     /// Moves one frame that waits; how many bytes of it. `None` when none does.
     fn advance(&mut self) -> Option<usize> {
         let piece = self.bulk.piece(&self.sending);
         let (atoms, ready) = (&mut self.atoms, &mut self.ready);
         let moved = self.lanes.advance(piece, atoms, ready)?;
         self.bulk.moved(moved);
+        self.turns = self.turns.saturating_add(moved);
         Some(moved)
     }
 }
