@@ -255,6 +255,8 @@ async fn our_next_incarnation_replaces_the_connection() -> Result<()> {
         .await?;
     let mut events = server.monitor_nodes_of(NodeType::All);
     one.connect(&Target::new(name("server@127.0.0.1"))).await?;
+    // It has a connection a moment after who called it; one that a later call overtakes is none.
+    until(|| server.connected() == [name("rust@127.0.0.1")]).await;
     two.connect(&Target::new(name("server@127.0.0.1"))).await?;
     assert_eq!(down(&mut events).await.1, DownReason::Replaced);
     until(|| server.connected() == [name("rust@127.0.0.1")]).await;

@@ -328,7 +328,7 @@ fn the_example_that_erlang_links_to() -> Result<()> {
     Ok(())
 }
 
-/// OTP takes UNLINK_ID of a process of its former incarnation for an invalid message, and closes.
+/// OTP takes UNLINK_ID and EXIT to a process of its former incarnation for an invalid message, and closes.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_to_a_former_incarnation_is_ended_in_peace() -> Result<()> {
     both(async |pair| {
@@ -344,6 +344,10 @@ async fn a_link_to_a_former_incarnation_is_ended_in_peace() -> Result<()> {
         me.link(&former);
         me.unlink(&former);
         me.link(&former);
+        // And one who ends before he hears that there is nobody: his EXIT is as invalid.
+        let brief = pair.node.process();
+        brief.link(&former);
+        drop(brief);
         // Of one of the two: the other is none by then, or comes for nothing.
         let exit = next(&mut me).await;
         ensure!(matches!(exit, Message::Exit { from, reason } if from == former && reason.is_atom("noproc")));

@@ -18,20 +18,13 @@ const PACKAGE: &str = "trunkline-interop";
 /// These compare durations, or have many nodes and short tick times: they run one at a time, after all others.
 const ALONE: &[&str] = &["conformance", "crowd_of_dead", "dead_hosts"];
 
-/// These take longest and begin first, so that none runs on alone when all others have ended.
+/// These take minutes and begin first.
 const FIRST: &[&str] = &[
     "fleet_api_troubles",
+    "fly_beside_dns_cluster",
     "fly_dns_troubles",
     "static_binary",
-    "fly_beside_dns_cluster",
-    "two_sites",
-    "attached",
     "fleet_leaves",
-    "fleet_grows",
-    "fly_scale",
-    "fleet_freeze",
-    "exec_stop",
-    "soak",
 ];
 
 /// Stories of several worlds that wait for minutes in which nothing happens: all worlds at once, whatever the cores.
@@ -43,8 +36,8 @@ const WAITING: &[(&str, &str)] = &[
     ("fly_dns_troubles", "4"),
 ];
 
-/// So many more run side by side than there are cores. With two cores, five use about half of what they have.
-const MORE: usize = 3;
+/// So many more run side by side than there are cores.
+const MORE: usize = 2;
 
 /// Runs the tests of the crates and every file of `interop/tests`, also after one has failed: who reads a log of CI cannot ask
 /// again.

@@ -19,8 +19,7 @@ const WANTED: [(&str, &str); 5] = [
 ];
 
 /// All programs that a package of the real list brings.
-const PROGRAMS: &str =
-    "cc curl erl openssl elixir ip nft script mmdebstrap unshare knotd kdig unbound perf";
+const PROGRAMS: &str = "cc curl erl openssl elixir ip nft script mmdebstrap unshare knotd kdig unbound perf valgrind objdump";
 
 /// PATH has this folder and nothing else.
 fn setup(path: &Path) -> Output {

@@ -80,7 +80,7 @@ pub(crate) async fn follow_tick_time(shared: Arc<Shared>, link: Arc<Link>) {
     }
 }
 
-/// Whoever has waited for the connection has more urgent questions. No tick is due so soon: the shortest tick time is a second.
+/// Whoever has waited for the connection has more urgent questions. No silence is noticed so soon: the shortest tick time is a second.
 const ASKED_AFTER: Duration = Duration::from_millis(100);
 
 /// The peer has its tick time in memory.

@@ -209,7 +209,7 @@ impl Link {
 
     /// The same with who sends it, where the signal does not say so.
     pub(crate) fn signal_of(&self, from: Option<&Pid>, control: Control) -> Result<(), SendError> {
-        if self.is_unlink_of_former(&control) {
+        if self.is_of_former_link(&control) {
             return Ok(());
         }
         let flags = self.info.flags;
@@ -221,15 +221,28 @@ impl Link {
         }
     }
 
-    /// Whether it ends a link to a process of a former incarnation of the peer: there is none. OTP 25 to 29 take UNLINK_ID of one for
-    /// an invalid message and end the connection (they look at the sender where they mean the receiver).
-    fn is_unlink_of_former(&self, control: &Control) -> bool {
-        matches!(control, Control::UnlinkId { to, .. } if to.creation != self.info.creation.0)
+    /// Whether it is about a link to a process of a former incarnation of the peer, whom it could not reach: OTP 25 to 29 take UNLINK_ID,
+    /// its acknowledgement and EXIT to one for an invalid message and end the connection.
+    fn is_of_former_link(&self, control: &Control) -> bool {
+        match control {
+            Control::UnlinkId { to, .. }
+            | Control::UnlinkIdAck { to, .. }
+            | Control::Exit { to, .. }
+            | Control::PayloadExit { to, .. } => {
+                // Without a creation it is of any.
+                to.creation != 0 && to.creation != self.info.creation.0
+            }
+            _ => false,
+        }
     }
 
     /// Queues a message of somebody who has waited for [`room`](Self::room), in the form that the
     /// connection has.
     pub(crate) fn message(&self, control: Control, message: &Term) -> Result<(), SendError> {
+        if matches!(control, Control::AliasSend { .. }) && !self.takes_aliases() {
+            // As in OTP: where the node knows no aliases there is nobody.
+            return Ok(());
+        }
         let from = control.sender_pid().cloned();
         let control = self.fitted(control);
         match from {

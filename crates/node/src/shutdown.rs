@@ -25,7 +25,7 @@ const GRACE_OF_TASKS: Duration = Duration::from_millis(900);
 #[non_exhaustive]
 pub struct Shutdown {
     /// The connections that were cut at the limit, and those that were lost before all had left; empty when
-    /// everything that was sent has left.
+    /// everything that was sent by a connection has left. What waited for one that was being made is lost with it.
     pub cut: Vec<Cut>,
     /// The processes that still run: their futures have not waited since they were to end. Nothing can
     /// end those but themselves.
@@ -46,7 +46,7 @@ pub struct Cut {
 }
 
 impl Shutdown {
-    /// Whether everything that was sent has left, every peer has hung up, and nothing runs any more.
+    /// Whether everything that was sent by a connection has left, every peer has hung up, and nothing runs any more.
     pub fn is_clean(&self) -> bool {
         self.cut.is_empty() && self.processes.is_empty() && self.tasks.is_empty()
     }

@@ -130,7 +130,7 @@ async fn a_connection_outlives_the_runtime_that_asked_for_it() {
 /// The peer's own call comes while its `nok` is waited out, in the second half of the time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_that_comes_late_is_what_the_dial_wanted() {
-    let limit = Duration::from_secs(4);
+    let limit = Duration::from_secs(6);
     let one = builder("one@127.0.0.1").connect_timeout(limit);
     let one = one.start().await.unwrap();
     let zed = node("zed@127.0.0.1").await;
@@ -151,10 +151,11 @@ async fn a_call_that_comes_late_is_what_the_dial_wanted() {
     let there = Target::new(zed.name().clone()).on_port(port);
     let dial = tokio::spawn(async move { asks.connect(&there).await });
     sleep(limit * 6 / 10).await;
+    zed.connect(&target(&one)).await.unwrap();
+    // Nobody answers there from now on.
     stop.store(true, Ordering::SeqCst);
     drop(std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)));
     noks.join().unwrap();
-    zed.connect(&target(&one)).await.unwrap();
     let dialled = dial.await.unwrap();
     assert!(dialled.is_ok(), "{dialled:?}, and {:?}", one.connected());
 }

@@ -116,7 +116,7 @@ async fn a_process_that_never_waits_cuts_no_connection() {
     running.await.expect("it runs");
     let large = Term::binary(vec![7; 1 << 20]);
     one.send(&pid(9), &large).await.expect("connected");
-    let shutdown = one.shutdown(Duration::from_secs(4)).await;
+    let shutdown = one.shutdown(Duration::from_secs(8)).await;
     drop(over);
     assert_eq!(shutdown.cut, [], "{shutdown:?}");
     assert_eq!(shutdown.processes, [stuck], "{shutdown:?}");

@@ -75,13 +75,14 @@ impl Wire {
 
     /// Writes what there is, in place of the task that writes: whether all of it has left. When not, the task is to look.
     pub(super) fn flush_at_once(&self, queue: &Queue) -> bool {
+        // Before the lock, which is given back first where something panics.
+        let mut then = Then::default();
         let mut state = match self.0.try_lock() {
             Ok(state) => state,
             Err(TryLockError::Poisoned(state)) => state.into_inner(),
             // Somebody writes.
             Err(TryLockError::WouldBlock) => return false,
         };
-        let mut then = Then::default();
         let flushed = state.flush(queue, &mut then);
         drop(state);
         then.wake_guarded();

@@ -150,7 +150,13 @@ impl Process {
             return Ok(());
         }
         let control = self.to_alias(alias);
-        let push = |link: &Link| link.push(&self.inner.pid, &control, message);
+        let push = |link: &Link| {
+            // As in OTP: where the node knows no aliases there is nobody.
+            if !link.takes_aliases() {
+                return Ok(());
+            }
+            link.push(&self.inner.pid, &control, message)
+        };
         match self.known(alias.node().as_bytes()) {
             Some(link) => push(link),
             None => push(&*self.link_to(alias.node()).await?),
@@ -196,23 +202,17 @@ impl Process {
 
     /// The connection to a node, as soon as this process may send there.
     pub(crate) async fn link_to(&self, node: &Atom) -> Result<Arc<Link>, SendError> {
+        // Before the connection is looked for: what changes meanwhile is another epoch.
         let epoch = self.shared.epoch.load(Ordering::Acquire);
-        let mut recent = self.recent.get(epoch, node);
-        loop {
-            let link = match recent.take() {
-                Some(link) => link,
-                None => {
-                    let link = self.shared.connected_to(node).await?;
-                    self.recent.set(epoch, &link);
-                    link
-                }
-            };
+        if let Some(link) = self.recent.get(epoch, node) {
             link.room(&self.inner.pid).await;
-            // It may have been lost meanwhile.
-            if self.shared.epoch.load(Ordering::Acquire) == epoch || !link.stop.is_cancelled() {
+            if !link.stop.is_cancelled() {
                 return Ok(link);
             }
         }
+        let link = self.shared.with_room(node, &self.inner.pid).await?;
+        self.recent.set(epoch, &link);
+        Ok(link)
     }
 }
 

@@ -89,6 +89,15 @@ impl Then {
     }
 }
 
+/// Who was to be woken is, though something panicked before it came to that: nobody else would do it later.
+impl Drop for Then {
+    fn drop(&mut self) {
+        if self.first.is_some() && std::thread::panicking() {
+            guarded(|| self.wake_all());
+        }
+    }
+}
+
 impl Extend<Outgoing> for Then {
     fn extend<T: IntoIterator<Item = Outgoing>>(&mut self, signals: T) {
         self.signals.extend(signals);
@@ -97,10 +106,9 @@ impl Extend<Outgoing> for Then {
 
 impl From<Outgoing> for Then {
     fn from(signal: Outgoing) -> Self {
-        Self {
-            signals: vec![signal],
-            ..Self::default()
-        }
+        let mut then = Self::default();
+        then.push(signal);
+        then
     }
 }
 

@@ -173,6 +173,8 @@ impl Outbound {
         let (before, before_forced) = (self.before_of(sender), self.forced());
         if sender == Sender::Unknown {
             while self.advance().is_some() {}
+            // Nobody's turns: all of it goes at once.
+            self.turns = 0;
         }
         if self.refers() || self.lanes.has(sender.pid()) {
             let placed = self.place(sender, forced, control, payload);
