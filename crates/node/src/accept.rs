@@ -110,7 +110,9 @@ impl Host for Visit {
             return Verdict::NotAllowed;
         }
         let mut state = self.shared.state();
-        let verdict = if state.links.contains_key(&caller.name) {
+        // Who has proved itself has its acknowledgement, and calls that connection up: so do we.
+        let is_up = state.links.contains_key(&caller.name) || state.has_proved(&caller.name);
+        let verdict = if is_up {
             Verdict::Alive
         } else if let Some(attempt) = state.dials.get(&caller.name) {
             match race(me, &caller.name) {
@@ -181,5 +183,43 @@ impl Drop for Visit {
             self.shared.state().caller_ended(&caller, number);
             self.shared.state_changed();
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    reason = "a helper of a test fails as the test does"
+)]
+mod tests {
+    use trunkline_proto::Flags;
+
+    use super::*;
+    use crate::Node;
+
+    /// Between the acknowledgement and the moment in which this side has the connection, the peer may call again.
+    #[tokio::test]
+    async fn a_connection_that_has_been_acknowledged_is_alive() {
+        let node = Node::builder("one@127.0.0.1".parse().unwrap());
+        let node = node.cookie(Cookie::new("monster").unwrap()).epmd(None);
+        let node = node.start().await.unwrap();
+        let caller = Greeting {
+            name: "two@127.0.0.1".parse().unwrap(),
+            flags: Flags::hidden_default(),
+            creation: Creation(7),
+        };
+        let visit = || Visit {
+            shared: Arc::clone(&node.shared),
+            caller: Mutex::default(),
+            proved: None,
+        };
+        let first = visit();
+        assert_eq!(first.verdict(&caller), Verdict::Accept);
+        // Who has shown no cookie keeps nobody out.
+        assert_eq!(visit().verdict(&caller), Verdict::Accept);
+        assert!(first.proved(&caller.name));
+        assert_eq!(visit().verdict(&caller), Verdict::Alive);
+        drop(first);
+        assert_eq!(visit().verdict(&caller), Verdict::Accept);
     }
 }
