@@ -13,6 +13,7 @@ use crate::digitalocean::{Api, Authority, Droplet};
 use crate::netns::{API_HOST, Host, Lab};
 use crate::process::Process;
 use crate::release::{Otp, Release};
+use crate::turn::Turn;
 
 pub use crate::member::{Member, PATIENCE};
 pub use crate::members::Members;
@@ -145,37 +146,33 @@ impl Fleet {
         Ok(())
     }
 
-    /// Starts `trunkline exec -- bin/fleet_app start` on a member.
+    /// Starts `trunkline exec -- bin/fleet_app start` on a member, and waits until its application answers.
     pub fn boot(&mut self, n: u8) -> Result<()> {
-        self.boot_with(n, &[])
+        self.boot_all(&[n])
     }
 
-    /// The same with other variables in its environment; an empty one is taken out.
-    pub fn boot_with(&mut self, n: u8, variables: &[(&str, &str)]) -> Result<()> {
-        let mut exec = self.trunkline(n, &["exec"])?;
-        exec.args(self.env_flags())
-            .arg("--")
-            .arg(self.member(n).release.script())
-            .arg("start")
-            .env("ERL_FLAGS", self.erl_flags());
-        for (name, value) in variables {
-            if value.is_empty() {
-                exec.env_remove(name);
-            } else {
-                exec.env(name, value);
-            }
+    /// The same on several members at once.
+    pub fn boot_all(&mut self, numbers: &[u8]) -> Result<()> {
+        let turn = Turn::of(numbers.len())?;
+        let mut commands = Vec::new();
+        for n in numbers {
+            let mut exec = self.trunkline(*n, &["exec"])?;
+            exec.args(self.env_flags())
+                .arg("--")
+                .arg(self.member(*n).release.script())
+                .arg("start")
+                .env("ERL_FLAGS", self.erl_flags());
+            commands.push((*n, exec));
         }
-        self.member_mut(n).start(exec)
+        self.members.start(turn, commands)
     }
 
-    /// Starts `bin/fleet_app start` on a member, without an agent.
+    /// Starts `bin/fleet_app start` on a member, without an agent, and waits until it answers.
     pub fn boot_alone(&mut self, n: u8) -> Result<()> {
-        let mut start = self
-            .member(n)
-            .release
-            .command(self.member(n).release.script())?;
+        let release = &self.member(n).release;
+        let mut start = release.command(release.script())?;
         start.arg("start").env("ERL_FLAGS", self.erl_flags());
-        self.member_mut(n).start(start)
+        self.members.start(Turn::of(1)?, vec![(n, start)])
     }
 
     /// Starts `trunkline run` beside a member's node, with its log in `agent.log`.
@@ -201,10 +198,8 @@ impl Fleet {
         for n in 1..=count {
             self.create(n, Naming::Trunkline)?;
         }
-        for n in 1..=count {
-            self.boot(n)?;
-        }
         let all: Vec<u8> = (1..=count).collect();
+        self.boot_all(&all)?;
         self.until_whole(&all);
         Ok(())
     }

@@ -25,6 +25,7 @@ pub mod release;
 pub mod scripted;
 pub mod terminal;
 pub mod terms;
+pub mod turn;
 pub mod verb;
 pub mod wait;
 pub mod workspace;

@@ -43,9 +43,14 @@ impl Member {
     }
 
     /// Starts `command` (made by [`Release::command`]) as the member's process, with its output in the member's log.
-    pub fn start(&mut self, command: Command) -> Result<()> {
+    pub(crate) fn start(&mut self, command: Command) -> Result<()> {
         self.process = Some(self.host.start(command, LOG)?);
         Ok(())
+    }
+
+    /// Whether its application answers, or there is none any more to wait for.
+    pub(crate) fn is_up_or_ended(&mut self) -> bool {
+        self.release.eval("1").is_ok() || self.process().ended().is_some()
     }
 
     /// Whether its process was started, and neither stopped nor destroyed since.

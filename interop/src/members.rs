@@ -1,11 +1,18 @@
 //! All hosts of a story, and what is asked of them together.
 
 use std::fmt::Write as _;
+use std::process::Command;
 use std::time::Duration;
+
+use anyhow::Result;
 
 use crate::member::{Member, PATIENCE};
 use crate::release::Event;
+use crate::turn::Turn;
 use crate::wait;
+
+/// The longest that others wait for members to be up.
+const TURN: Duration = Duration::from_secs(60);
 
 /// Members by the numbers of their hosts, in the order they were added.
 #[derive(Debug, Default)]
@@ -44,6 +51,26 @@ impl Members {
             || panic!("there is no member {n}"),
             |index| &mut self.list[index],
         )
+    }
+
+    /// Starts members with these commands in one turn, all at once, and waits until the application of each answers or its process has
+    /// ended.
+    ///
+    /// # Errors
+    /// When a command cannot be started.
+    pub fn start(&mut self, turn: Turn, commands: Vec<(u8, Command)>) -> Result<()> {
+        let mut started: Vec<u8> = Vec::new();
+        for (n, command) in commands {
+            self.member_mut(n).start(command)?;
+            started.push(n);
+        }
+        // One that is kept from starting must not keep others for ever.
+        wait::within(TURN, || {
+            started.retain(|n| !self.member_mut(*n).is_up_or_ended());
+            started.is_empty().then_some(())
+        });
+        drop(turn);
+        Ok(())
     }
 
     /// Waits until a member's application answers on its console.

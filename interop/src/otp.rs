@@ -17,6 +17,7 @@ use tempfile::TempDir;
 
 use crate::netns::Host;
 use crate::process::{Process, run};
+use crate::turn::Turn;
 use crate::{otp27, wait, workspace};
 
 pub use self::calls::Evaluator;
@@ -169,6 +170,7 @@ impl Otp {
             .env("HOME", "/")
             // A folder that every release has.
             .current_dir("/");
+        let _turn = Turn::of(1)?;
         let mut process = start(command, "erl", &dir.path().join("erl.log"))?;
         Ok(Self {
             name: name.to_owned(),
@@ -213,6 +215,7 @@ impl Otp {
             .env("ERL_CRASH_DUMP_BYTES", "0")
             .env("HOME", dir.path());
         epmd_on(host)?;
+        let _turn = Turn::of(1)?;
         let mut process = start(command, "erl", &dir.path().join("erl.log"))?;
         Ok(Self {
             name: name.to_owned(),

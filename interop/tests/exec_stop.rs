@@ -13,6 +13,7 @@ use trunkline_interop::netns::Lab;
 use trunkline_interop::otp::Epmd;
 use trunkline_interop::process::Process;
 use trunkline_interop::release::{Otp, Release};
+use trunkline_interop::turn::Turn;
 use trunkline_interop::verb::Desk;
 use trunkline_interop::wait;
 
@@ -93,6 +94,7 @@ fn erl_is_stopped_at_every_moment_of_its_start() -> Result<()> {
     for (n, moment) in moments().enumerate() {
         let name = format!("s{n}@127.0.0.1");
         let desk = desk(&epmd, &name)?;
+        let _turn = Turn::of(1)?;
         let mut process = exec(&desk, &["erl", "-noinput"])?;
         thread::sleep(moment);
         process.signal(Signal::TERM);
@@ -118,6 +120,7 @@ fn a_release_is_stopped_at_every_moment_of_its_start() -> Result<()> {
             .envs([("RELEASE_NODE", name.as_str()), ("RELEASE_COOKIE", COOKIE)])
             .env("XDG_RUNTIME_DIR", host.dir());
         let log = format!("stop-{}.log", moment.as_millis());
+        let _turn = Turn::of(1)?;
         let mut process = host.start(command, &log)?;
         until_says(&process, "INFO started ");
         thread::sleep(moment);

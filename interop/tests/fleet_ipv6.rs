@@ -33,9 +33,7 @@ fn over_ipv6(otp: Otp, connect_all: bool) {
         fleet.member(5).node,
         "web-5@2001:0DB8:0000:1010:0000:0000:018A:A005"
     );
-    for n in 1..=5 {
-        fleet.boot(n).unwrap();
-    }
+    fleet.boot_all(&[1, 2, 3, 4, 5]).unwrap();
     fleet.until_whole(&[1, 2, 3, 4, 5]);
     fleet.recorded("all five up", |n| {
         (1..=5)

@@ -15,6 +15,7 @@ use trunkline_interop::fly::{Fly, Settings};
 use trunkline_interop::in_every_fly_world;
 use trunkline_interop::member::PATIENCE;
 use trunkline_interop::release::Event;
+use trunkline_interop::turn::Turn;
 use trunkline_interop::wait;
 
 in_every_fly_world!(beside);
@@ -69,12 +70,13 @@ fn beside(settings: Settings) {
     calm(&fly, "peace", LONG);
 
     // One starts anew: everybody dials everybody, from two sides each.
+    let turn = Turn::of(1).unwrap();
     fly.stop(&[3]).unwrap();
     fly.recorded("one stops", |n| match n {
         3 => Vec::new(),
         _ => vec![(Event::Down, 3)],
     });
-    fly.start(&[3]).unwrap();
+    fly.start_in(turn, &[3]).unwrap();
     fly.until_whole(&[1, 2, 3, THEIRS]);
     fly.recorded("it starts again", |n| match n {
         3 => edges(Event::Up, 3, 1..=4),

@@ -18,6 +18,7 @@ use trunkline_interop::netns::Lab;
 use trunkline_interop::otp::{self, Otp};
 use trunkline_interop::process::Process;
 use trunkline_interop::release::Event;
+use trunkline_interop::turn::Turn;
 use trunkline_interop::verb::Said;
 use trunkline_interop::wait::{self, Took};
 use trunkline_interop::workspace;
@@ -241,7 +242,12 @@ fn start_app(fleet: &Fleet, n: u8) -> Result<Process> {
     let mut start = member.release.command(member.release.script())?;
     let flags = format!("-kernel connect_all false -kernel net_ticktime {TICK_TIME}");
     start.arg("start").env("ERL_FLAGS", flags);
-    member.host.start(start, "app.log")
+    let _turn = Turn::of(1)?;
+    let app = member.host.start(start, "app.log")?;
+    wait::until("the application", PATIENCE, || {
+        member.release.eval("1").ok()
+    });
+    Ok(app)
 }
 
 fn start_agent(fleet: &Fleet, n: u8) -> Result<Agent> {

@@ -33,11 +33,8 @@ fn verbs_work(ipv6: bool) {
     .unwrap();
     for n in 1..=2 {
         fleet.create(n, Naming::Trunkline).unwrap();
-        fleet.boot(n).unwrap();
     }
-    for n in 1..=2 {
-        fleet.until_booted(n);
-    }
+    fleet.boot_all(&[1, 2]).unwrap();
     for n in 1..=2 {
         let member = fleet.member(n);
         let node = verb(member, &["rpc", "IO.puts(node())"]);

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use trunkline_interop::netns::{Host, Lab};
 use trunkline_interop::process::Process;
 use trunkline_interop::release::{Event, Otp, Release};
+use trunkline_interop::turn::Turn;
 use trunkline_interop::wait;
 
 const BOOT: Duration = Duration::from_secs(120);
@@ -89,6 +90,7 @@ fn boot(host: &Host, otp: Otp) -> (Release, Process) {
     let release = Release::install(host, otp, &env_sh).unwrap();
     let mut start = release.command(release.script()).unwrap();
     start.arg("start");
+    let _turn = Turn::of(1).unwrap();
     let process = host.start(start, "app.log").unwrap();
     wait::until("the application", BOOT, || release.eval("1").ok());
     (release, process)

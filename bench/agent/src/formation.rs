@@ -44,9 +44,7 @@ fn form(polling: Option<&'static str>) -> Result<Duration> {
     for n in &all {
         fleet.create(*n, Naming::Trunkline)?;
     }
-    for n in &all {
-        fleet.boot(*n)?;
-    }
+    fleet.boot_all(&all)?;
     for n in &all {
         let release = &fleet.member(*n).release;
         wait::until("a node", PATIENCE, || release.eval("Node.self()").ok());

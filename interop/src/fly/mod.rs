@@ -20,6 +20,7 @@ use crate::member::Member;
 use crate::members::Members;
 use crate::netns::{Host, Lab};
 use crate::release::{Event, Otp, Record, Release};
+use crate::turn::Turn;
 use machine::{App, Machine, REGIONS};
 use stop::Stop;
 
@@ -157,8 +158,14 @@ impl Fly {
         Ok(())
     }
 
-    /// Starts machines: they are in the DNS at once, and run `trunkline exec -- bin/fleet_app start`.
+    /// Starts machines: they are in the DNS at once, and run `trunkline exec -- bin/fleet_app start`. Waits until their applications answer.
     pub fn start(&mut self, numbers: &[u8]) -> Result<()> {
+        // Before they are in the DNS: a machine there whose node does not start yet is something to warn of.
+        self.start_in(Turn::of(numbers.len())?, numbers)
+    }
+
+    /// The same in a turn that was waited for before, so that a machine that starts again is not out of the DNS for longer than that takes.
+    pub fn start_in(&mut self, turn: Turn, numbers: &[u8]) -> Result<()> {
         for n in numbers {
             self.machine_mut(*n).runs = true;
         }
@@ -166,13 +173,14 @@ impl Fly {
             stop.end(&self.members);
         }
         self.publish()?;
+        let mut commands = Vec::new();
         for n in numbers {
             let mut exec = self.command(*n, "trunkline")?;
             let script = self.member(*n).release.script();
             exec.args(["exec", "--"]).arg(script).arg("start");
-            self.member_mut(*n).start(exec)?;
+            commands.push((*n, exec));
         }
-        Ok(())
+        self.members.start(turn, commands)
     }
 
     /// Stops machines all at once, with the signal that `fly.toml` of a Phoenix app names. When they have ended, they leave the DNS.

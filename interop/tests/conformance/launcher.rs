@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 use tempfile::TempDir;
 use trunkline_interop::process::Process;
+use trunkline_interop::turn::Turn;
 use trunkline_interop::wait;
 
 use crate::subject::{Kind, Order};
@@ -104,6 +105,10 @@ impl Launcher {
         let command = self.kind.command(order, &self.beams, self.epmd_port)?;
         let log = tempfile::Builder::new().tempfile_in(self.logs.path())?;
         let (_, log) = log.keep()?;
+        let _turn = match self.kind {
+            Kind::Otp(_) => Some(Turn::of(1)?),
+            Kind::Rust => None,
+        };
         let mut subject = Process::start(command, log)?;
         let ready = wait::within(START, || {
             let up = subject.output().lines().any(|line| line == "ready");
