@@ -10,8 +10,8 @@ use alloc::vec::Vec;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use self::parts::{measure, write};
-use crate::{Atom, Term, tag};
+use self::parts::{measure, write, write_new};
+use crate::{Atom, Term};
 
 /// Where encoded bytes go.
 pub trait Sink {
@@ -69,23 +69,28 @@ impl Sink for usize {
 impl Term {
     /// Appends the term with the version byte 131, as `term_to_binary/1` gives it.
     pub fn encode(&self, out: &mut impl Sink) {
-        write([tag::VERSION], self, out);
+        write::<true>(self, out);
     }
 
     /// Appends the term without the version byte, as frames with a distribution header carry it.
     pub fn encode_bare(&self, out: &mut impl Sink) {
-        write([], self, out);
+        write::<false>(self, out);
     }
 
     /// The encoded term with the version byte 131.
     #[must_use]
     pub fn to_vec(&self) -> Vec<u8> {
-        let mut out = Gathered {
-            copied: Vec::with_capacity(SMALL),
+        let mut gathered = Gathered {
+            copied: Vec::new(),
             shared: Vec::new(),
         };
-        self.encode(&mut out);
-        out.into_vec()
+        let new = Vec::with_capacity(SMALL);
+        let last = write_new::<true>(self, &mut gathered, new);
+        if gathered.shared.is_empty() {
+            return last;
+        }
+        gathered.copied = last;
+        gathered.into_vec()
     }
 
     /// How many bytes [`encode_bare`](Self::encode_bare) appends.
@@ -122,10 +127,9 @@ impl Sink for Gathered {
 }
 
 impl Gathered {
+    #[cold]
+    #[inline(never)]
     fn into_vec(self) -> Vec<u8> {
-        if self.shared.is_empty() {
-            return self.copied;
-        }
         let lengths = self.shared.iter().map(|(_, bytes)| bytes.len());
         let size = lengths.fold(self.copied.len(), usize::saturating_add);
         let mut all = Vec::with_capacity(size);

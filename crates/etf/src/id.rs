@@ -1,4 +1,7 @@
 //! Identifiers of processes, ports and references, each with the node that made it.
+//!
+//! Fields are public, here and in [`Fun`](crate::Fun), [`Export`](crate::Export) and [`Record`](crate::Record), where every value of their type is one
+//! that OTP takes; what has to hold between fields (how many words count, a value for each name) is kept by methods.
 
 use core::fmt;
 

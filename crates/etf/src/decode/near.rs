@@ -25,7 +25,7 @@ impl<'b> Parse<'b> {
         let mut term = Term::nil();
         let done = match rest.0 {
             // Most messages.
-            [tag::SMALL_TUPLE, ..] => self.part(&mut term, rest, 0, 0),
+            [tag::SMALL_TUPLE, ..] => self.message(&mut term, rest),
             _ => self.fill(slice::from_mut(&mut term), rest, 0, 0),
         };
         match done {
@@ -51,11 +51,47 @@ impl<'b> Parse<'b> {
             let Some((place, more)) = places.split_first_mut() else {
                 return Some(rest);
             };
-            rest = self.part(place, rest, level, owed.saturating_add(more.len()))?;
+            let owed = owed.saturating_add(more.len());
+            rest = match self.tuple(place, rest, level, owed)? {
+                Some(after) => after,
+                None => self.part(place, rest, level, owed)?,
+            };
             places = more;
         }
     }
 
+    /// A tuple at the beginning.
+    #[inline]
+    fn message(&mut self, place: &mut Term, rest: Input<'b>) -> Option<Input<'b>> {
+        match self.tuple(place, rest, 0, 0)? {
+            Some(after) => Some(after),
+            None => self.far(place, rest, 0, 0),
+        }
+    }
+
+    /// A short tuple; `Some(None)` when another term follows. In the loop itself: of what nests deep each level is one call then.
+    #[cfg_attr(not(debug_assertions), inline(always))]
+    fn tuple(
+        &mut self,
+        place: &mut Term,
+        rest: Input<'b>,
+        level: usize,
+        owed: usize,
+    ) -> Option<Option<Input<'b>>> {
+        let [tag::SMALL_TUPLE, arity @ 1..=u8::MAX, ref after @ ..] = *rest.0 else {
+            return Some(None);
+        };
+        if level >= self.near {
+            return Some(None);
+        }
+        let count = usize::from(arity);
+        self.claim(count, owed, Input(after))?;
+        let (items, after) = self.claimed(Items::nils(count), Input(after), level, owed)?;
+        put(place, Repr::Tuple(items));
+        Some(Some(after))
+    }
+
+    /// Everything but short tuples.
     #[inline]
     fn part(
         &mut self,
@@ -65,12 +101,6 @@ impl<'b> Parse<'b> {
         owed: usize,
     ) -> Option<Input<'b>> {
         match *rest.0 {
-            [tag::SMALL_TUPLE, arity @ 1..=u8::MAX, ref after @ ..] if level < self.near => {
-                let after = Input(after);
-                let (items, after) = self.parts(arity.into(), after, level, owed)?;
-                put(place, Repr::Tuple(items));
-                Some(after)
-            }
             [tag::LIST, ref after @ ..] if level < self.near => match counted(after) {
                 Some((count, after)) => self.list(place, count, after, level, owed),
                 None => self.far(place, rest, level, owed),

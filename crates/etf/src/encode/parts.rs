@@ -1,5 +1,6 @@
 //! Every kind of term as bytes.
 
+use alloc::vec::Vec;
 use core::slice;
 
 use super::{
@@ -16,14 +17,48 @@ use crate::{
     term::Repr,
 };
 
-/// Writes a term after these bytes.
+/// Writes a term, after the version byte or without it.
 #[inline]
-pub(super) fn write<const N: usize>(before: [u8; N], term: &Term, sink: &mut impl Sink) {
+pub(super) fn write<const VERSION: bool>(term: &Term, sink: &mut impl Sink) {
     let mut out = Straight::new(sink);
     let at = out.begin();
-    let at = out.put(at, before);
-    let at = near::<_, FEW>(slice::from_ref(term), &mut out, at);
+    let at = all::<_, VERSION>(term, &mut out, at);
     out.end(at);
+}
+
+/// As [`write`], for a sink that has a buffer: to this one instead, which is new and which nobody lends then.
+#[inline(always)]
+pub(super) fn write_new<const VERSION: bool>(
+    term: &Term,
+    sink: &mut impl Sink,
+    new: Vec<u8>,
+) -> Vec<u8> {
+    let mut out = Straight::holding(sink, new);
+    let at = out.clear();
+    let at = all::<_, VERSION>(term, &mut out, at);
+    out.into_bytes(at)
+}
+
+/// Messages are tuples, mostly: those need not be looked for, and their head is one piece with the version byte.
+#[inline(always)]
+fn all<O: Out, const VERSION: bool>(term: &Term, out: &mut O, at: At) -> At {
+    if let Repr::Tuple(items) = &term.0
+        && items.len() < MANY
+    {
+        let arity = u8::try_from(items.len()).unwrap_or(u8::MAX);
+        let begun = 2_u8.wrapping_add(VERSION.into());
+        let head = match VERSION {
+            true => [tag::VERSION, tag::SMALL_TUPLE, arity, 0],
+            false => [tag::SMALL_TUPLE, arity, 0, 0],
+        };
+        let at = out.short(at, head, begun, &[], 0);
+        return near::<_, FEW>(items, out, at);
+    }
+    let at = match VERSION {
+        true => out.put(at, [tag::VERSION]),
+        false => at,
+    };
+    near::<_, FEW>(slice::from_ref(term), out, at)
 }
 
 /// How many bytes a term takes.

@@ -37,6 +37,17 @@ impl<'s, S: Sink> Straight<'s, S> {
         }
     }
 
+    /// For a sink that has a buffer: with this one instead of its own, which is an empty one.
+    #[inline(always)]
+    pub(super) fn holding(sink: &'s mut S, bytes: Vec<u8>) -> Self {
+        Self {
+            sink,
+            bytes,
+            lent: true,
+            in_full: 0,
+        }
+    }
+
     /// Takes the buffer of the sink, and clears room in it where there is some.
     #[inline(always)]
     pub(super) fn begin(&mut self) -> At {
@@ -45,6 +56,12 @@ impl<'s, S: Sink> Straight<'s, S> {
             mem::swap(buffer, &mut self.bytes);
             self.lent = true;
         }
+        self.clear()
+    }
+
+    /// Clears room in the buffer where there is some.
+    #[inline(always)]
+    pub(super) fn clear(&mut self) -> At {
         let at = self.bytes.len();
         if self.bytes.capacity().wrapping_sub(at) >= CLEARED {
             self.bytes.extend_from_slice(&[0; CLEARED]);
@@ -67,6 +84,13 @@ impl<'s, S: Sink> Straight<'s, S> {
         // With what came before the term, when the sink had a buffer then and has none now.
         self.sink.put(&self.bytes);
         self.bytes.clear();
+    }
+
+    /// The buffer with everything, which does not go back to the sink.
+    #[inline(always)]
+    pub(super) fn into_bytes(mut self, at: At) -> Vec<u8> {
+        self.bytes.truncate(at);
+        self.bytes
     }
 
     /// The buffer again, after it was with the sink; `come` is the length that it would have if there were one for all.
