@@ -2,16 +2,17 @@
 //! their time is a processor's) and each has hosts of its own, so more of their files run side by side than there are cores.
 
 use std::collections::VecDeque;
+use std::env;
 use std::fs::{self, File};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::run::{cargo, root, shown};
+use crate::run::{cargo, root, shown, standing_back};
 
 const PACKAGE: &str = "trunkline-interop";
 
@@ -23,7 +24,6 @@ const FIRST: &[&str] = &[
     "fleet_api_troubles",
     "fly_beside_dns_cluster",
     "fly_dns_troubles",
-    "static_binary",
     "fleet_leaves",
 ];
 
@@ -42,13 +42,17 @@ const MORE: usize = 2;
 /// Runs the tests of the crates and every file of `interop/tests`, also after one has failed: who reads a log of CI cannot ask
 /// again.
 pub(crate) fn run() -> Result<()> {
-    let mut failed = first();
+    let (mut failed, ahead) = first();
     let (alone, files): (Vec<String>, Vec<String>) = files(&root().join("interop/tests"))?
         .into_iter()
         .partition(|file| ALONE.contains(&file.as_str()));
     let cores = thread::available_parallelism().map_or(2, usize::from);
     failed.extend(side_by_side(files, cores.saturating_add(MORE)));
     failed.extend(side_by_side(alone, 1));
+    if let Some(mut ahead) = ahead {
+        // Whether it was well is said by the stories that run what it made.
+        ahead.wait()?;
+    }
     if !failed.is_empty() {
         bail!("these failed: {}", failed.join(" "));
     }
@@ -56,23 +60,34 @@ pub(crate) fn run() -> Result<()> {
 }
 
 /// All that is no story, with nothing beside it: many of these tests have tick times and time-outs of a second, and stories build
-/// the binary that the crates' tests start. What failed.
-fn first() -> Vec<String> {
-    let others = ["--no-fail-fast", "--workspace", "--exclude", PACKAGE];
+/// the binary that the crates' tests start. What failed, and the build that still runs.
+fn first() -> (Vec<String>, Option<Child>) {
+    let others = ["--workspace", "--exclude", PACKAGE];
     let own = ["--package", PACKAGE, "--lib", "--bins"];
-    let parts: [(&str, &[&str]); 3] = [
-        ("crates", &others),
-        ("interop's own", &own),
-        ("stories, built", &["--package", PACKAGE, "--no-run"]),
-    ];
-    let failed = parts.iter().filter(|(name, which)| {
-        let outcome = shown(cargo().arg("test").args(*which));
-        if let Err(why) = &outcome {
+    let mut failed = Vec::new();
+    let mut part = |name: &str, which: &[&str], more: &str| {
+        let mut command = cargo();
+        command.arg("test").args(which);
+        if let Err(why) = shown(command.arg(more)) {
             println!("xtask: {name} FAILED: {why:#}");
+            failed.push(name.to_owned());
         }
-        outcome.is_err()
-    });
-    failed.map(|(name, _)| (*name).to_owned()).collect()
+    };
+    part("crates, built", &others, "--no-run");
+    let ahead = build_ahead();
+    part("crates", &others, "--no-fail-fast");
+    part("interop's own", &own, "--no-fail-fast");
+    part("stories, built", &["--package", PACKAGE], "--no-run");
+    (failed, ahead)
+}
+
+/// Begins to build what users run, which takes minutes of all cores: with what the tests leave over, since those mostly wait. Where
+/// it cannot be begun, the stories that need it build it.
+fn build_ahead() -> Option<Child> {
+    let log = root().join("target/dist.log");
+    let mut build = standing_back(Command::new(env::current_exe().ok()?).arg("dist"));
+    build.stdout(Stdio::null()).stdin(Stdio::null());
+    build.stderr(File::create(log).ok()?).spawn().ok()
 }
 
 /// The names of the test files, in the order in which they begin.

@@ -28,6 +28,24 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
+/// The same command, which has a processor only when nobody else wants it.
+pub(crate) fn standing_back(command: &Command) -> Command {
+    let mut nice = Command::new("nice");
+    nice.args(["-n", "19"])
+        .arg(command.get_program())
+        .args(command.get_args());
+    if let Some(folder) = command.get_current_dir() {
+        nice.current_dir(folder);
+    }
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => nice.env(name, value),
+            None => nice.env_remove(name),
+        };
+    }
+    nice
+}
+
 /// Runs `command` and fails when it does.
 pub(crate) fn shown(command: &mut Command) -> Result<()> {
     eprintln!("xtask: {}", line(command));
@@ -72,6 +90,17 @@ fn line(command: &Command) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_stands_back_does_the_same() {
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", "nice; pwd; echo $A"])
+            .current_dir("/")
+            .env("A", "b");
+        let said = output(&mut standing_back(&command)).unwrap();
+        assert_eq!(said, "19\n/\nb\n");
+    }
 
     /// A test is told its package, too.
     #[test]
