@@ -367,7 +367,9 @@ async fn an_empty_answer_is_an_answer() {
 #[tokio::test]
 async fn who_does_not_answer_times_out() {
     each(Mode::Hung, async |row, options| {
-        let report = start(&options, Some("app@10.0.0.9")).next().await;
+        let cx = support::hasty(cx());
+        let mut running = support::start_with(&options, Some("app@10.0.0.9"), &cx);
+        let report = running.next().await;
         report.answer.expect_err(row.name);
     })
     .await;

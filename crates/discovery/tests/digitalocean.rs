@@ -36,8 +36,19 @@ async fn api(script: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Http
 
 /// One look, with the server's answer.
 async fn look(script: impl Fn(&Request) -> Reply + Send + Sync + 'static, more: &str) -> Report {
+    look_with(&support::cx(), script, more).await
+}
+
+async fn look_with(
+    cx: &BuildCx,
+    script: impl Fn(&Request) -> Reply + Send + Sync + 'static,
+    more: &str,
+) -> Report {
     let api = api(script).await;
-    support::first(&options(&api, more), Some("app@10.128.192.138")).await
+    let me = Some("app@10.128.192.138");
+    support::start_with(&options(&api, more), me, cx)
+        .next()
+        .await
 }
 
 fn answer(report: Report) -> Answer {
@@ -397,7 +408,11 @@ async fn each_status_has_its_own_message_and_cure() {
             "proxy or portal",
         ),
     ] {
-        let report = look(move |_| reply.clone(), "tag_name = 'web'\n").await;
+        let cx = match reply {
+            Reply::Hang => support::hasty(support::cx()),
+            _ => support::cx(),
+        };
+        let report = look_with(&cx, move |_| reply.clone(), "tag_name = 'web'\n").await;
         let line = line(&report);
         assert!(
             line.contains(what) && line.contains(cure),

@@ -214,7 +214,8 @@ async fn a_source_that_fails_touches_no_other() {
          nameservers = ['{}']",
         server.address
     );
-    let mut running = start(&options, Some("app@web.internal"));
+    let cx = support::hasty(support::cx());
+    let mut running = support::start_with(&options, Some("app@web.internal"), &cx);
     let mut said = Vec::new();
     for _ in 0..6 {
         let report = running.next().await;

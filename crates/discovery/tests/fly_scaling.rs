@@ -45,6 +45,8 @@ impl Machine {
         ];
         let cx = BuildCx {
             env: own.into_iter().collect::<Env>(),
+            // What is no answer is waited out, at each of many looks.
+            timeout: Duration::from_secs(1),
             ..cx()
         };
         let options = dns.options(&format!("polling_interval = '100ms'\n{more}"));

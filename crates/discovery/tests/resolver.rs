@@ -20,6 +20,11 @@ async fn texts(resolver: &Resolver, name: &str, family: Family) -> Result<Vec<St
     found.map(|ips| ips.iter().map(ToString::to_string).collect())
 }
 
+/// One that does not wait for long, where a server is silent.
+fn hasty(servers: &[SocketAddr]) -> Resolver {
+    resolver(servers).with_deadline(support::hasty(support::cx()).timeout)
+}
+
 /// What the only server is blamed for.
 fn blame(failure: DnsFailure) -> Said {
     match failure {
@@ -50,7 +55,7 @@ async fn each_server_is_blamed_for_its_own_failure() {
         closed,
         silent.address,
     ];
-    let failure = resolver(&servers)
+    let failure = hasty(&servers)
         .lookup("app.internal", Family::V4)
         .await
         .unwrap_err();
@@ -94,7 +99,7 @@ async fn a_server_that_answers_makes_up_for_one_that_does_not() {
         let bad = DnsServer::start(move |_, _| bad.clone()).await;
         let good =
             DnsServer::start(|_, _| Answer::Records(vec!["10.0.0.1".parse().unwrap()])).await;
-        let resolver = resolver(&[bad.address, good.address]).fresh();
+        let resolver = hasty(&[bad.address, good.address]).fresh();
         for _ in 0..3 {
             let found = texts(&resolver, "app.internal", Family::V4).await;
             assert_eq!(found.unwrap(), ["10.0.0.1"]);
@@ -159,7 +164,7 @@ async fn without_tcp_a_truncated_answer_is_no_answer() {
         true => Answer::Silence,
     })
     .await;
-    let failure = resolver(&[server.address])
+    let failure = hasty(&[server.address])
         .lookup("app.internal", Family::V4)
         .await
         .unwrap_err();
@@ -182,7 +187,7 @@ async fn servers_without_edns_are_asked_without() {
         None => vec![Rr::address(&asked.name, "10.0.0.1")].into(),
     })
     .await;
-    let found = texts(&resolver(&[deaf.address]), "app.internal", Family::V4).await;
+    let found = texts(&hasty(&[deaf.address]), "app.internal", Family::V4).await;
     assert_eq!(found.unwrap(), ["10.0.0.1"]);
 }
 
