@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::io::{BufRead as _, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpStream};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -205,47 +205,6 @@ async fn a_peer_that_reads_little_lives() {
         (longest, wrong)
     })
     .await;
-}
-
-/// The same where neither side ever makes the other wait, with large messages and with small ones.
-#[tokio::test(flavor = "multi_thread")]
-async fn ticks_in_a_stream_that_never_waits() {
-    for size in [256 << 10, 10] {
-        let tick = Duration::from_millis(1200);
-        let (read, ticks_read) = mpsc::channel();
-        let target = peer(move |wire: Wire| {
-            let stream = wire.connect().expect("a connection");
-            let mut stream = BufReader::with_capacity(4 << 20, stream);
-            let mut ticks = 0;
-            while ticks < 4 {
-                let mut length = [0; 4];
-                if stream.read_exact(&mut length).is_err() {
-                    break;
-                }
-                let mut left = u32::from_be_bytes(length) as usize;
-                if left == 0 {
-                    ticks += 1;
-                    stream.get_mut().write_all(&[0; 4]).ok();
-                }
-                while left > 0 {
-                    let there = stream.fill_buf().expect("the frame").len().min(left);
-                    stream.consume(there);
-                    left -= there;
-                }
-            }
-            read.send(ticks).ok();
-        });
-        let node = builder().tick_time(tick).start().await.expect("it starts");
-        node.connect(&target).await.expect("it connects");
-        let sender = node.spawn(async move |process| {
-            let message = Term::binary(vec![0; size]);
-            while process.send(&pid(1), &message).await.is_ok() {}
-        });
-        let ticks = tokio::task::spawn_blocking(move || ticks_read.recv_timeout(SOON));
-        let ticks = ticks.await.expect("it ends").expect("in time");
-        assert_eq!(ticks, 4, "messages of {size} bytes: it was cut");
-        drop(sender);
-    }
 }
 
 /// A peer that does not read at all is cut, however much waits for it.

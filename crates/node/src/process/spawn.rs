@@ -247,3 +247,25 @@ fn note_panics() {
         }));
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use trunkline_proto::Cookie;
+
+    use super::*;
+
+    /// A monitor of somebody who has ended would be there for as long as what is monitored.
+    #[tokio::test]
+    async fn who_has_ended_leaves_no_monitor_at_what_he_spawns() {
+        let node = Node::builder("one@127.0.0.1".parse().unwrap());
+        let node = node.cookie(Cookie::new("monster").unwrap()).epmd(None);
+        let node = node.listen([std::net::Ipv4Addr::LOCALHOST.into()], 0);
+        let node = node.start().await.unwrap();
+        let (one, other) = (node.process(), node.process());
+        other.exit(&one.pid(), atom!("kill")).unwrap();
+        assert!(!node.is_alive(&one.pid()));
+        let (pid, _) = one.spawn_monitor(|_| std::future::pending::<()>());
+        let inner = node.shared.processes.find(&pid).expect("it runs");
+        assert!(inner.state().watchers.is_empty());
+    }
+}
