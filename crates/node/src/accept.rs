@@ -38,7 +38,8 @@ pub(crate) fn spawn(listener: TcpListener, shared: Arc<Shared>) {
                     shared.life.clone().spawn_opening(work, async move {
                         tracing::debug!(%from, "incoming connection");
                         let evicted = stranger.evicted.clone();
-                        let welcome = evicted.run_until_cancelled(welcome(shared, stream, from));
+                        let welcome = Box::pin(welcome(shared, stream, from));
+                        let welcome = evicted.run_until_cancelled(welcome);
                         if welcome.await.is_none() {
                             tracing::debug!(%from, "too many are in their handshake: hung up");
                         }
@@ -64,7 +65,7 @@ async fn welcome(shared: Arc<Shared>, stream: TcpStream, from: SocketAddr) {
         None => stream.into(),
         Some(tls) => {
             let allowed = shared.admission().allowed_hosts();
-            match tls.accept(stream, deadline, &allowed).await {
+            match Box::pin(tls.accept(stream, deadline, &allowed)).await {
                 Ok(transport) => transport,
                 Err(why) => {
                     tracing::info!("an incoming connection failed: {why} · from {from}");
@@ -150,8 +151,7 @@ impl Host for Visit {
         let number = self.number();
         let state = self.shared.state_without(peer, Visited::Called(number));
         // Under the same lock: from now on there is a connection, here or on its way.
-        let goes_on = state.map(|mut state| state.caller_proved(peer, number));
-        goes_on.is_some()
+        state.is_some_and(|mut state| state.caller_proved(peer, number))
     }
 }
 
@@ -192,7 +192,10 @@ impl Drop for Visit {
     reason = "a helper of a test fails as the test does"
 )]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use trunkline_proto::Flags;
+    use trunkline_proto::handshake::Connected;
 
     use super::*;
     use crate::Node;
@@ -203,16 +206,8 @@ mod tests {
         let node = Node::builder("one@127.0.0.1".parse().unwrap());
         let node = node.cookie(Cookie::new("monster").unwrap()).epmd(None);
         let node = node.start().await.unwrap();
-        let caller = Greeting {
-            name: "two@127.0.0.1".parse().unwrap(),
-            flags: Flags::hidden_default(),
-            creation: Creation(7),
-        };
-        let visit = || Visit {
-            shared: Arc::clone(&node.shared),
-            caller: Mutex::default(),
-            proved: None,
-        };
+        let caller = caller();
+        let visit = || visit(&node);
         let first = visit();
         assert_eq!(first.verdict(&caller), Verdict::Accept);
         // Who has shown no cookie keeps nobody out.
@@ -221,5 +216,64 @@ mod tests {
         assert_eq!(visit().verdict(&caller), Verdict::Alive);
         drop(first);
         assert_eq!(visit().verdict(&caller), Verdict::Accept);
+    }
+
+    /// A peer that died in its handshake, or gave its first dial up, has called twice.
+    #[tokio::test]
+    async fn an_older_call_has_no_connection_behind_a_later_one() {
+        let node = Node::builder("one@127.0.0.1".parse().unwrap());
+        let node = node.cookie(Cookie::new("monster").unwrap()).epmd(None);
+        let node = node.start().await.unwrap();
+        let caller = caller();
+        let (older, later) = (visit(&node), visit(&node));
+        assert_eq!(older.verdict(&caller), Verdict::Accept);
+        assert_eq!(later.verdict(&caller), Verdict::Accept);
+        assert!(later.proved(&caller.name));
+        assert!(!older.proved(&caller.name), "the dead call is acknowledged");
+        // One that was acknowledged first, and whose connection comes last.
+        let (older, later) = (visit(&node), visit(&node));
+        assert_eq!(older.verdict(&caller), Verdict::Alive);
+        assert_eq!(later.verdict(&caller), Verdict::Alive);
+        // It takes connections, and says nothing.
+        let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let there = silent.local_addr().unwrap();
+        let install = async |visit: &Visit| {
+            let stream = TcpStream::connect(there).await.unwrap();
+            let framed = Framed::new(stream, deadline(STEP_LIMIT));
+            let connected = Connected {
+                me: node.name().clone(),
+                my_creation: node.creation(),
+                peer: caller.name.clone(),
+                peer_flags: caller.flags,
+                flags: caller.flags,
+                creation: caller.creation,
+            };
+            let shared = &node.shared;
+            shared.install(connected, framed, Visited::Called(visit.number()))
+        };
+        assert!(older.proved(&caller.name) && later.proved(&caller.name));
+        assert!(install(&older).await.is_none(), "the dead one is installed");
+        assert!(install(&later).await.is_some());
+        // What has come to nothing is in nobody's way.
+        drop(later);
+        assert!(install(&older).await.is_none(), "the later one is there");
+        node.disconnect(&caller.name);
+        assert!(install(&older).await.is_some());
+    }
+
+    fn caller() -> Greeting {
+        Greeting {
+            name: "two@127.0.0.1".parse().unwrap(),
+            flags: Flags::hidden_default(),
+            creation: Creation(7),
+        }
+    }
+
+    fn visit(node: &Node) -> Visit {
+        Visit {
+            shared: Arc::clone(&node.shared),
+            caller: Mutex::default(),
+            proved: None,
+        }
     }
 }

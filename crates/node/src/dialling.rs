@@ -138,7 +138,8 @@ impl Shared {
         }
         // The wait took time, perhaps for somebody who is silent.
         let gives_way = self.gives_way(tries.yields, deadline);
-        let dial = self.dial(target, &mut tries.begun, deadline);
+        // Boxed: what is handed on and waited for in two ways would have its kilobytes three times.
+        let dial = Box::pin(self.dial(target, &mut tries.begun, deadline));
         if !gives_way {
             return dial.await;
         }

@@ -109,7 +109,7 @@ pub use process::{
 };
 pub use resolve::{Family, Resolve, SystemResolver};
 pub use rpc::RpcError;
-pub use shutdown::{Cut, Shutdown};
+pub use shutdown::{Cut, Shutdown, Unreached};
 pub use start::StartError;
 pub use target::Target;
 pub use tls::{Tls, TlsBuilder, TlsError};

@@ -100,7 +100,8 @@ impl Lifetime {
         task: impl Future<Output = ()> + Send + 'static,
     ) {
         let doing = self.doing(work);
-        let task = end.run_until_cancelled_owned(task);
+        // Boxed: on the way to its place it would be moved some times, and may be some kilobytes long.
+        let task = end.run_until_cancelled_owned(Box::pin(task));
         self.begin_task(async move {
             task.await;
             drop(doing);

@@ -1,4 +1,7 @@
 //! The way to a node up to its open port: resolve, EPMD, port, TLS. Probes and dials walk it alike.
+//!
+//! What few ways need (several addresses, TLS, the search for a reason) is boxed where it is waited for: the future of a dial
+//! is copied some times before it runs, and was 30 KB long with all of it.
 
 use std::future::poll_fn;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -141,7 +144,7 @@ impl Route {
         match &self.tls {
             None => Ok(stream.into()),
             Some(tls) => {
-                let secured = tls.connect(stream, &self.me, &target.name, deadline);
+                let secured = Box::pin(tls.connect(stream, &self.me, &target.name, deadline));
                 steps.watch(Step::Tls, secured).await
             }
         }
@@ -200,7 +203,10 @@ impl Route {
             }
         }
         match worst {
-            Some((addr, QueryError::NotRegistered)) => Ok((ask_again(addr, alive).await?, None)),
+            Some((addr, QueryError::NotRegistered)) => {
+                let port = Box::pin(ask_again(addr, alive)).await?;
+                Ok((port, None))
+            }
             Some((addr, why)) => Err(why.to_reason(addr, alive)),
             None => Err(Reason::Timeout {
                 step: Step::Resolve,
@@ -255,7 +261,7 @@ impl Location {
                     .map(|stream| (stream, addr))
                     .map_err(|why| (addr, why))
             }
-            ips => first_open(ips, self.port, limit).await,
+            ips => Box::pin(first_open(ips, self.port, limit)).await,
         };
         let (addr, why) = match opened {
             Ok((stream, addr)) => {
@@ -265,7 +271,7 @@ impl Location {
             Err(failed) => failed,
         };
         let refused = why == DialError::Refused;
-        match self.listens_elsewhere(addr.ip()).await {
+        match Box::pin(self.listens_elsewhere(addr.ip())).await {
             Some(detail) if refused => Err(Reason::FamilyMismatch { detail }),
             _ => Err(Reason::PortUnreachable { addr, refused }),
         }

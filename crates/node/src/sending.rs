@@ -1,6 +1,6 @@
 //! How signals leave, and what happens where there is no connection.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -16,7 +16,11 @@ use crate::{SendError, Target};
 
 /// Signals for nodes that are being dialled for their sake, in order.
 #[derive(Default)]
-pub(crate) struct Unsent(Mutex<HashMap<NodeName, Vec<Control>>>);
+pub(crate) struct Unsent {
+    waiting: Mutex<HashMap<NodeName, Vec<Control>>>,
+    /// How many the end of this node has cost.
+    lost: Mutex<BTreeMap<NodeName, usize>>,
+}
 
 /// So many signals wait for one node; what is more fails, as if the node were not there. Messages
 /// do not wait here: their senders do.
@@ -66,7 +70,27 @@ impl Unsent {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<NodeName, Vec<Control>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// So many were for this node, and the own one ends.
+    fn lose(&self, node: &NodeName, count: usize) {
+        if count > 0 {
+            *self.lost_ones().entry(node.clone()).or_default() += count;
+        }
+    }
+
+    /// How many for each node are lost with this one, those included that wait yet.
+    pub(crate) fn lost(&self) -> BTreeMap<NodeName, usize> {
+        let waiting = std::mem::take(&mut *self.lock());
+        for (node, waiting) in waiting {
+            self.lose(&node, waiting.len());
+        }
+        self.lost_ones().clone()
+    }
+
+    fn lost_ones(&self) -> MutexGuard<'_, BTreeMap<NodeName, usize>> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The connection is there. Nobody sends by it yet.
@@ -142,7 +166,10 @@ impl Shared {
             if state.links.contains_key(name) {
                 return;
             }
-            self.unsent.take(name);
+            let waiting = self.unsent.take(name);
+            if self.life.closing.is_cancelled() {
+                self.unsent.lose(name, waiting.len());
+            }
             self.node_down(node, &mut then);
         }
         self.carry_out(then);

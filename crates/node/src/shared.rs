@@ -121,11 +121,21 @@ impl State {
         self.visits
     }
 
-    /// One of this name, with this number, has proved its cookie.
-    pub(crate) fn caller_proved(&mut self, name: &NodeName, number: u64) {
-        if let Some(callers) = self.incoming.get_mut(name) {
-            callers.proved = callers.proved.max(number);
+    /// One of this name, with this number, has proved its cookie. `false`: a later one has, and is the one that the peer means.
+    pub(crate) fn caller_proved(&mut self, name: &NodeName, number: u64) -> bool {
+        if self.later_proved(name, number) {
+            return false;
         }
+        if let Some(callers) = self.incoming.get_mut(name) {
+            callers.proved = number;
+        }
+        true
+    }
+
+    /// Whether a later one of this name than this one has, and its connection is not there yet.
+    fn later_proved(&self, name: &NodeName, number: u64) -> bool {
+        let callers = self.incoming.get(name);
+        callers.is_some_and(|callers| callers.proved > number)
     }
 
     /// Whether one of this name has, and its connection is not there yet.
@@ -228,7 +238,7 @@ impl Shared {
     }
 
     /// The handshake is through: the connection is there, and lives as soon as what this gives back is dropped. `None` when
-    /// the node makes none any more, or a later `visit` of the same peer has one.
+    /// the node makes none any more, or a later `visit` of the same peer has one, or is about to.
     pub(crate) fn install(
         self: &Arc<Self>,
         connected: Connected,
@@ -257,7 +267,11 @@ impl Shared {
         let mut then = Then::default();
         {
             let mut state = self.state_without(&peer, visit)?;
-            if self.life.closing.is_cancelled() {
+            let is_late = match visit {
+                Visited::Dialled => false,
+                Visited::Called(number) => state.later_proved(&peer, number),
+            };
+            if is_late || self.life.closing.is_cancelled() {
                 return None;
             }
             state.links.insert(peer, Arc::clone(&link));

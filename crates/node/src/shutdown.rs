@@ -25,8 +25,11 @@ const GRACE_OF_TASKS: Duration = Duration::from_millis(900);
 #[non_exhaustive]
 pub struct Shutdown {
     /// The connections that were cut at the limit, and those that were lost before all had left; empty when
-    /// everything that was sent by a connection has left. What waited for one that was being made is lost with it.
+    /// everything that was sent by a connection has left.
     pub cut: Vec<Cut>,
+    /// The nodes to which a connection was being made for the sake of signals (links, monitors, exits) that are lost with it.
+    /// Messages are not among them: their senders wait, and hear of it.
+    pub unreached: Vec<Unreached>,
     /// The processes that still run: their futures have not waited since they were to end. Nothing can
     /// end those but themselves.
     pub processes: Vec<Pid>,
@@ -43,6 +46,16 @@ pub struct Cut {
     pub peer: NodeName,
     /// Bytes of messages to it that never left this node. 0: all had left, and it did not hang up.
     pub unsent: usize,
+}
+
+/// A node to which no connection has come about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Unreached {
+    /// Which node.
+    pub peer: NodeName,
+    /// How many signals waited for it.
+    pub signals: usize,
 }
 
 impl Shutdown {
@@ -116,6 +129,7 @@ async fn end(shared: Arc<Shared>, limit: Instant) -> Shutdown {
     }
     let shutdown = Shutdown {
         cut: links.iter().map(|link| Cut::new(link)).collect(),
+        unreached: shared.unreached(),
         processes,
         tasks,
     };
@@ -152,6 +166,7 @@ impl Shared {
         tasks.push("the end of the node".to_owned());
         let shutdown = Shutdown {
             cut,
+            unreached: self.unreached(),
             processes: self.processes.tasks(),
             tasks,
         };
@@ -165,8 +180,20 @@ impl Shared {
         shutdown
     }
 
-    /// Says what has not ended.
+    fn unreached(&self) -> Vec<Unreached> {
+        let lost = self.unsent.lost().into_iter();
+        lost.map(|(peer, signals)| Unreached { peer, signals })
+            .collect()
+    }
+
+    /// Says what has not ended, and what never left.
     fn name(&self, shutdown: &Shutdown) {
+        for Unreached { peer, signals } in &shutdown.unreached {
+            tracing::warn!(
+                "the node has ended, and signals of its processes never left · {signals} to {peer} · it was not connected \
+                 yet: connect first, or wait for what is to be heard of it"
+            );
+        }
         for pid in &shutdown.processes {
             let name = self
                 .processes

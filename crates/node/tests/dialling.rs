@@ -319,3 +319,37 @@ async fn every_dial_gives_way_to_a_call() {
         .expect("as it should");
     connects.abort();
 }
+
+/// Anybody can call with the peer's name and prove nothing, each time that it is dialled.
+#[tokio::test(flavor = "multi_thread")]
+async fn after_some_calls_that_come_to_nothing_a_dial_gives_way_no_more() {
+    let (dialled, dials) = mpsc::channel();
+    let app = peer(move |wire| {
+        dialled.send(wire).ok();
+    });
+    let node = lesser(4 * PATIENT).await;
+    let connects = tokio::spawn({
+        let node = node.clone();
+        async move { node.connect(&app).await }
+    });
+    let calls = tokio::task::spawn_blocking(move || {
+        for round in 0..5 {
+            let mut dial = dials.recv_timeout(PATIENT).expect("it dials");
+            let limited = dial.stream.set_read_timeout(Some(PATIENT));
+            limited.expect("a time");
+            let mut caller = call(&node, "app@127.0.0.1");
+            assert_eq!(status(&mut caller), b"sok_simultaneous", "{round}");
+            assert!(dial.read().is_some(), "its name");
+            assert!(dial.read().is_none(), "dial {round} goes on");
+        }
+        let dial = dials.recv_timeout(PATIENT).expect("it dials");
+        let mut caller = call(&node, "app@127.0.0.1");
+        assert_eq!(status(&mut caller), b"sok_simultaneous");
+        let connection = dial.connect().expect("this one stays");
+        (connection, caller)
+    });
+    let ends = timeout(PATIENT, calls).await.expect("in time");
+    let _ends = ends.expect("as it should");
+    let connected = timeout(PATIENT, connects).await.expect("in time");
+    connected.expect("no panic").expect("a connection");
+}

@@ -492,3 +492,29 @@ async fn a_message_that_waited_for_a_lost_connection_is_not_sent() {
     assert_eq!(sent, Err(trunkline_node::SendError::NotConnected));
     drop(go);
 }
+
+/// What waits for a connection that does not come about in time is lost with the node, which says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn signals_that_wait_for_a_dial_are_counted() {
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let silent = peer(move |wire| {
+        wait.lock().expect("no panic").recv().ok();
+        drop(wire);
+    });
+    let one = Node::builder(name("one@127.0.0.1")).cookie(cookie("monster"));
+    let one = one.peer_port(silent.port.expect("it listens")).epmd(None);
+    let one = one.connect_timeout(PATIENT).start();
+    let one = one.await.expect("it starts");
+    let process = one.process();
+    process.link(&support::pid(1));
+    process.link(&support::pid(2));
+    let shutdown = one.shutdown(PATIENT).await;
+    let [lost] = shutdown.unreached.as_slice() else {
+        panic!("{shutdown:?}");
+    };
+    assert_eq!(lost.peer, name("app@127.0.0.1"));
+    // And what ends the links, as far as that still found them there.
+    assert!(lost.signals >= 2, "{shutdown:?}");
+    drop(go);
+}

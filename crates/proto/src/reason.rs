@@ -187,6 +187,12 @@ impl Reason {
             Self::AlreadyConnected => "nothing, the next attempt follows when that connection ends",
             Self::LostRace => "nothing, the other side's connection is used",
             Self::CookieMismatch => "give both nodes the same cookie (RELEASE_COOKIE)",
+            // Its port takes connections: no firewall is in the way.
+            Self::Timeout {
+                step: Step::Tls | Step::Greeting | Step::Handshake,
+            } => {
+                "see whether that node hangs or is overloaded: its port takes connections, nothing answers"
+            }
             Self::Timeout { .. } | Self::Closed { .. } => {
                 "look at that node's log, and for a firewall or proxy between"
             }
