@@ -14,7 +14,7 @@ mod writer;
 use std::future::poll_fn;
 use std::io;
 use std::panic::AssertUnwindSafe;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Poll;
@@ -444,7 +444,8 @@ pub(crate) fn spawn(
         let doing = shared.life.doing(Work::Writing(link.info.peer.clone()));
         async move {
             let _doing = doing;
-            let written = unless_panics(writer::run(&link, write)).await;
+            let written = pin!(writer::run(&link, write));
+            let written = unless_panics(written).await;
             if link.wire.failure().is_some() {
                 // The peer has closed it, as a rule. What it sent before lies here: the reader ends the
                 // connection once it has that, and pauses no more.
@@ -460,8 +461,8 @@ pub(crate) fn spawn(
     life.begin_task(async move {
         let _doing = doing;
         drop(over);
-        let received = unless_panics(reader::run(&shared, &link, read, rest));
-        let received = unless_stopped(&link.stop, received).await;
+        let received = pin!(reader::run(&shared, &link, read, rest));
+        let received = unless_stopped(&link.stop, unless_panics(received)).await;
         let reason = received.unwrap_or(DownReason::Disconnected);
         let reason = link.reason(reason);
         // Also when somebody panics who is told of the end.
@@ -475,6 +476,8 @@ pub(crate) fn spawn(
 }
 
 /// Runs a half until it ends, or is stopped, which is looked for only when that says so.
+///
+/// What runs a half has it pinned: a connection keeps one copy of what that is made of, however idle it is.
 async fn unless_stopped<T>(stop: &CancellationToken, half: impl Future<Output = T>) -> Option<T> {
     let (mut half, mut stopped) = (pin!(half), Quiet::new(stop.cancelled()));
     poll_fn(|cx| match stopped.poll(cx) {
@@ -501,7 +504,7 @@ impl Drop for Over<'_> {
 /// Why a half has ended, also when it panicked: what it calls is code of others, too (wakers of those
 /// who receive, whoever takes the log). Everybody who relies on the connection is told then as if the
 /// peer were gone.
-async fn unless_panics(half: impl Future<Output = DownReason>) -> DownReason {
+async fn unless_panics(half: Pin<&mut impl Future<Output = DownReason>>) -> DownReason {
     let half = AssertUnwindSafe(half).catch_unwind();
     // What it said is on standard error already, as of every panic.
     half.await.unwrap_or(DownReason::Panicked)

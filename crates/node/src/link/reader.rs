@@ -68,7 +68,8 @@ pub(super) async fn run(
         unfinished.set(inbound.held());
         if since_pause >= PAUSE_AFTER && link.account.is_over() {
             since_pause = 0;
-            pause(shared, link, &stream, &mut inbound, &mut unfinished).await;
+            // Apart: it is rare, and every connection would hold the room for it.
+            Box::pin(pause(shared, link, &stream, &mut inbound, &mut unfinished)).await;
         }
         if turn >= READ_TURN {
             turn = 0;

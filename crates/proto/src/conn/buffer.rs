@@ -6,8 +6,8 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use super::ConnectionError;
 
-/// The least that is read at once: many connections are quiet, and each holds this much.
-const MIN_READ: usize = 4 << 10;
+/// The least that is read at once: many connections are quiet, and each holds this much for a second after a word.
+const MIN_READ: usize = 1 << 10;
 
 /// What is read at once of a fragment that is to be read to its place: header, control message none.
 const HEAD_READ: usize = 64;

@@ -105,9 +105,9 @@ impl HandshakeFramer {
         &self.buffer
     }
 
-    /// What came after the last frame.
+    /// What came after the last frame, and no more memory than that takes.
     pub fn into_rest(self) -> BytesMut {
-        self.buffer
+        BytesMut::from(&self.buffer[..])
     }
 
     fn claimed(&self) -> Option<(usize, usize)> {
