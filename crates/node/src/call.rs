@@ -120,6 +120,7 @@ impl<'a> Under<'a> {
             server: &self.who,
             reference: &self.waiting.reference,
             aliases: self.aliases,
+            monitors: self.link.is_none_or(Link::takes_monitors),
         }
     }
 
@@ -147,6 +148,7 @@ impl Drop for Under<'_> {
             return;
         }
         match self.link {
+            Some(link) if !link.takes_monitors() => {}
             Some(link) => {
                 if let Err(why) = link.call_ends(self.called()) {
                     tracing::debug!(node = %link.atom, %why, "a signal is not sent");

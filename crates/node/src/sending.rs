@@ -10,6 +10,7 @@ use trunkline_proto::{Flags, NodeName};
 
 use crate::lifetime::Work;
 use crate::link::Link;
+use crate::process::table::Processes;
 use crate::process::{Outgoing, Then};
 use crate::shared::Shared;
 use crate::{SendError, Target};
@@ -94,8 +95,15 @@ impl Unsent {
     }
 
     /// The connection is there. Nobody sends by it yet.
-    pub(crate) fn flush(&self, link: &Link) {
+    pub(crate) fn flush(&self, link: &Link, processes: &Processes) {
         for control in self.take(&link.info.peer) {
+            if let Control::UnlinkId { id, from, to } = &control
+                && !link.is_there(to)
+                && let Some(inner) = processes.find(from)
+            {
+                // Nobody is there who could acknowledge it.
+                inner.unlink_acknowledged(*id, to);
+            }
             if let Err(why) = link.signal(control) {
                 tracing::debug!(%why, "a signal is not sent");
             }
@@ -229,6 +237,18 @@ impl Link {
         self.info.flags.contains(Flags::ALIAS)
     }
 
+    /// Whether the other node knows monitors. Where it does not, one of a process there hears of the end of the connection only, as
+    /// in OTP (`erts_dsig_send_monitor`).
+    pub(crate) fn takes_monitors(&self) -> bool {
+        let both = Flags::DIST_MONITOR | Flags::DIST_MONITOR_NAME;
+        self.info.flags.contains(both)
+    }
+
+    /// Whether a pid is one of the incarnation that is there. Without a creation it is of any.
+    pub(crate) fn is_there(&self, pid: &Pid) -> bool {
+        pid.creation == 0 || pid.creation == self.info.creation.0
+    }
+
     /// Queues a signal, in the form that the connection has.
     pub(crate) fn signal(&self, control: Control) -> Result<(), SendError> {
         self.signal_of(None, control)
@@ -236,7 +256,7 @@ impl Link {
 
     /// The same with who sends it, where the signal does not say so.
     pub(crate) fn signal_of(&self, from: Option<&Pid>, control: Control) -> Result<(), SendError> {
-        if self.is_of_former_link(&control) {
+        if self.is_of_former_link(&control) || (is_of_monitor(&control) && !self.takes_monitors()) {
             return Ok(());
         }
         let flags = self.info.flags;
@@ -255,10 +275,7 @@ impl Link {
             Control::UnlinkId { to, .. }
             | Control::UnlinkIdAck { to, .. }
             | Control::Exit { to, .. }
-            | Control::PayloadExit { to, .. } => {
-                // Without a creation it is of any.
-                to.creation != 0 && to.creation != self.info.creation.0
-            }
+            | Control::PayloadExit { to, .. } => !self.is_there(to),
             _ => false,
         }
     }
@@ -294,6 +311,17 @@ impl Link {
         let control = self.fitted(control);
         self.force(from.as_ref(), &control, Some(message))
     }
+}
+
+/// Whether only a node that knows monitors takes it.
+const fn is_of_monitor(control: &Control) -> bool {
+    matches!(
+        control,
+        Control::MonitorP { .. }
+            | Control::DemonitorP { .. }
+            | Control::MonitorPExit { .. }
+            | Control::PayloadMonitorPExit { .. }
+    )
 }
 
 #[cfg(test)]

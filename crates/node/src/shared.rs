@@ -1,7 +1,6 @@
 //! What all handles and tasks of one node share.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
@@ -23,6 +22,7 @@ use crate::handshake::initiator::OnAlive;
 use crate::lifetime::{Lifetime, Work};
 use crate::link::{self, Link};
 use crate::process::Then;
+use crate::process::recent::Epoch;
 use crate::process::table::Processes;
 use crate::reach::{Route, left};
 use crate::sending::Unsent;
@@ -69,8 +69,7 @@ pub(crate) struct Shared {
     /// Signals for nodes that are being dialled.
     pub(crate) unsent: Unsent,
     pub(crate) runtime: Handle,
-    /// Another number whenever connections come or go.
-    pub(crate) epoch: AtomicU64,
+    pub(crate) epoch: Epoch,
     state: Mutex<State>,
     /// Changes whenever a connection or a handshake that came in begins or ends.
     changed: watch::Sender<u64>,
@@ -181,7 +180,7 @@ impl Shared {
             budget: Budget::new(settings.mailboxes),
             unsent: Unsent::default(),
             runtime: Handle::current(),
-            epoch: AtomicU64::new(0),
+            epoch: Epoch::begin(),
             settings,
             atom,
             life,
@@ -233,7 +232,7 @@ impl Shared {
 
     /// Tells everybody who waits for a state to look again.
     pub(crate) fn state_changed(&self) {
-        self.epoch.fetch_add(1, Ordering::Release);
+        self.epoch.ends();
         self.changed.send_modify(|n| *n = n.wrapping_add(1));
     }
 
@@ -275,7 +274,7 @@ impl Shared {
                 return None;
             }
             state.links.insert(peer, Arc::clone(&link));
-            self.unsent.flush(&link);
+            self.unsent.flush(&link, &self.processes);
             self.events.publish(&up, &mut then);
         }
         self.state_changed();
@@ -327,7 +326,7 @@ impl Shared {
                 }
             };
             // Whoever is told and sends then finds another connection, or none.
-            self.epoch.fetch_add(1, Ordering::Release);
+            self.epoch.ends();
             self.tell_end(link, reason, &mut then);
         }
         self.state_changed();

@@ -1,6 +1,7 @@
 //! How a node ends in peace.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,12 +14,17 @@ use crate::reach::deadline;
 use crate::shared::Shared;
 use crate::{DownReason, Node};
 
-/// So long after the limit the node's own tasks may take to end. They do so at once where nothing keeps
-/// them: a [`Resolve`](crate::Resolve) that blocks its thread does, and a waker that does.
-const GRACE: Duration = Duration::from_secs(1);
+/// So long after the limit all of the node may take to end. It does so sooner where nothing keeps it but tasks: what does is a waker that
+/// does not return, and there is no hurry for that. Much longer than [`GRACE_OF_TASKS`], so that a machine that stands still for a
+/// moment does not look like one.
+const GRACE: Duration = Duration::from_secs(4);
 
-/// Of which tasks get so much: what they are is said before the rest is over.
-const GRACE_OF_TASKS: Duration = Duration::from_millis(900);
+/// So long the node's tasks may take when they were told to end. They do so at once where nothing keeps them: a
+/// [`Resolve`](crate::Resolve) that blocks its thread does.
+const GRACE_OF_TASKS: Duration = Duration::from_millis(700);
+
+/// What is waited for has so much more when the time is up: where the whole program stood still meanwhile, it had no turn.
+const LAST_LOOK: Duration = Duration::from_millis(200);
 
 /// How a shutdown went.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -69,7 +75,8 @@ impl Node {
     /// Ends the node in peace: takes and makes no connections any more, gives its name back to the
     /// port mapper, ends its processes for the reason `shutdown`, lets everything leave that was
     /// sent, and hangs up; at half the limit also when a process has not ended yet. Each peer sees one clean end of the
-    /// connection. At the limit what is still connected is cut, and the result says so; it is there 1 s later at the latest. What has not ended by
+    /// connection. At the limit what is still connected is cut, and the result says so; it is there about 1 s later, or, where a waker does not
+    /// return, 4 s. What has not ended by
     /// then is named in the result and in the log.
     ///
     /// When it returns nothing of the node is left: no task but those that the result names, no port,
@@ -81,10 +88,10 @@ impl Node {
     pub async fn shutdown(&self, limit: Duration) -> Shutdown {
         let limit = deadline(limit);
         let ending = tokio::spawn(end(Arc::clone(&self.shared), limit));
-        match timeout_at(limit + GRACE, ending).await {
-            Ok(Ok(shutdown)) => shutdown,
+        match within(limit + GRACE, ending).await {
+            Some(Ok(shutdown)) => shutdown,
             // It is in the hands of a waker that does not return, or the runtime ended under it.
-            Ok(Err(_)) | Err(_) => self.shared.unended(),
+            Some(Err(_)) | None => self.shared.unended(),
         }
     }
 }
@@ -118,12 +125,12 @@ async fn end(shared: Arc<Shared>, limit: Instant) -> Shutdown {
     }
     guarded(|| life.stop.cancel());
     life.tasks.close();
-    let ended = timeout(GRACE_OF_TASKS, life.tasks.wait()).await;
+    let ended = within(Instant::now() + GRACE_OF_TASKS, life.tasks.wait()).await;
     // Only now is it known: what writes has ended.
     let is_late = |link: &Arc<Link>| late.iter().any(|late| Arc::ptr_eq(late, link));
     links.retain(|link| is_late(link) || link.unsent() > 0);
     let processes = shared.processes.tasks();
-    let mut tasks = ended.map_or_else(|_| life.unfinished(), |()| Vec::new());
+    let mut tasks = ended.map_or_else(|| life.unfinished(), |()| Vec::new());
     if processes.is_empty() && !life.processes.is_empty() {
         tasks.push("a process that is about to end".to_owned());
     }
@@ -135,6 +142,15 @@ async fn end(shared: Arc<Shared>, limit: Instant) -> Shutdown {
     };
     shared.name(&shutdown);
     shutdown
+}
+
+/// Waits until then, and for a [`LAST_LOOK`].
+async fn within<F: Future>(end: Instant, awaited: F) -> Option<F::Output> {
+    let mut awaited = pin!(awaited);
+    match timeout_at(end, &mut awaited).await {
+        Ok(came) => Some(came),
+        Err(_) => timeout(LAST_LOOK, awaited).await.ok(),
+    }
 }
 
 /// Calls what may call somebody's waker; whether that did not panic.
@@ -217,7 +233,6 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
-    use std::pin::pin;
     use std::task::{Context, Wake, Waker};
 
     use trunkline_proto::Cookie;

@@ -212,6 +212,23 @@ async fn a_process_without_a_task_ends_by_exit_signals_too() {
     assert!(!node.is_alive(&pid));
 }
 
+/// One that is ended while it runs comes to the next point where it waits, and does nothing there: it is not even told.
+#[tokio::test]
+async fn who_is_being_ended_receives_nothing_more() {
+    let node = node().await;
+    let mut me = trapping(&node);
+    let (tell, told) = oneshot::channel();
+    let ends = me.spawn_link(async move |mut process: Process| {
+        let own = process.pid();
+        process.send(&own, term!(hello)).await.expect("always");
+        process.exit(&own, term!(kill)).expect("always");
+        let got = process.recv().await;
+        tell.send(got).expect("it is awaited");
+    });
+    assert_eq!(exit_of(&mut me, &ends).await, term!(killed));
+    assert!(told.await.is_err(), "it went on");
+}
+
 #[tokio::test]
 async fn a_dead_one_is_told_of_at_once() {
     let node = node().await;

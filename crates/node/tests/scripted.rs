@@ -351,3 +351,50 @@ async fn two_that_have_the_form_of_otp_28() {
 fn number_of(message: &Term) -> Term {
     term!({ended_by, (message.clone())})
 }
+
+/// A peer without monitors, as a C node may be: nothing of them goes there, and one of a process there hears of the end of the
+/// connection only (`erts_dsig_send_monitor`).
+#[tokio::test]
+async fn a_peer_that_knows_no_monitors() {
+    let flags = Flags::hidden_default() & !Flags::DIST_MONITOR;
+    let (tell, told) = std::sync::mpsc::channel();
+    let there = peer(move |wire| {
+        let mut conn = Conn::with(wire.connect_with(flags).expect("it connects"), flags);
+        while let Some(signal) = conn.next() {
+            let is_last = matches!(&signal.control, Control::RegSend { to, .. } if *to == "last");
+            tell.send(signal.control).ok();
+            if is_last {
+                return;
+            }
+        }
+    });
+    let node = Node::builder(name("me@127.0.0.1")).cookie(cookie("monster"));
+    let node = node.auto_connect(false).follow_tick_time(false);
+    let node = node.start().await.expect("it starts");
+    node.connect(&there).await.expect("it connects");
+    let mut me = node.process();
+    let ended = me.monitor((atom!("ended"), &there.name));
+    assert!(me.demonitor(&ended));
+    let monitor = me.monitor(&support::pid(1));
+    let limit = Duration::from_millis(1);
+    let answer = me.call(&support::pid(1), term!(hello), limit).await;
+    assert_eq!(answer, Err(trunkline_node::CallError::Timeout));
+    let last = (atom!("last"), &there.name);
+    me.send(last, term!(hello)).await.expect("it is connected");
+    let down = timeout(PATIENT, me.recv()).await.expect("in time");
+    assert!(
+        matches!(&down, Some(Message::Down { reference, reason, .. }) if *reference == monitor && reason.is_atom("noconnection")),
+        "{down:?}"
+    );
+    let came: Vec<_> = told.try_iter().collect();
+    assert!(
+        matches!(
+            &came[..],
+            [
+                Control::SendSender { .. } | Control::Send { .. },
+                Control::RegSend { .. }
+            ]
+        ),
+        "{came:?}"
+    );
+}

@@ -81,7 +81,9 @@ impl Again {
         let words = words(called.reference);
         put_last(&mut call.monitor, words);
         put_last(&mut call.begin, words);
-        out.push_again(now, from, true, &call.monitor, Payload::None)?;
+        if called.monitors {
+            out.push_again(now, from, true, &call.monitor, Payload::None)?;
+        }
         let request = Payload::Last(&call.begin, request);
         out.push_again(now, from, true, &call.control, request)
     }
@@ -138,6 +140,8 @@ pub(crate) struct Called<'a> {
     pub(crate) reference: &'a Reference,
     /// The other node sends to aliases.
     pub(crate) aliases: bool,
+    /// The other node knows monitors.
+    pub(crate) monitors: bool,
 }
 
 impl Called<'_> {
@@ -265,6 +269,7 @@ mod tests {
                     from: &from,
                     server,
                     reference: &reference,
+                    monitors: true,
                     aliases,
                 };
                 let request = term!({add, (calls)});

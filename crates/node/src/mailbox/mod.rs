@@ -46,6 +46,9 @@ const PLACE: usize = 32;
 /// What else a message takes that lies by itself, not in the queue's own memory.
 const APART: usize = 128;
 
+/// What a term of this node is taken for where somebody has to know before he looks at it.
+const OWN: usize = 4 << 10;
+
 /// What was taken is paid back in steps of so many bytes.
 const STEP: usize = 64 << 10;
 
@@ -57,6 +60,8 @@ pub(crate) struct Queue {
     small: Vec<u8>,
     at: usize,
     size: usize,
+    /// How many of them are this node's own: terms and events, whose memory is not in `size`.
+    own: usize,
     /// Bytes of read buffers that were kept since this was empty.
     kept: usize,
     /// For what came from other nodes, in the order in which it came.
@@ -192,6 +197,7 @@ impl Queue {
 
     fn place(&mut self, place: Place) {
         self.size += place.size();
+        self.own += usize::from(place.is_own());
         self.places.push_back(place);
     }
 
@@ -266,11 +272,50 @@ impl Queue {
         }
         self.places.append(&mut other.places);
         self.small.extend_from_slice(&other.small);
-        self.size += other.size;
+        (self.size, self.own) = (self.size + other.size, self.own + other.own);
         while let Some(charge) = other.charges.pop_front() {
             self.owe(charge);
         }
         other.clear();
+    }
+
+    /// Moves what waits first into another queue, which is empty: as many as have `bytes` together, and one at the least.
+    pub(crate) fn refill(&mut self, into: &mut Self, bytes: usize) {
+        if self.size + self.own * OWN <= bytes {
+            return mem::swap(self, into);
+        }
+        let (mut count, mut size, mut own, mut small, mut owed, mut left) = (0, 0, 0, 0, 0, bytes);
+        for place in &self.places {
+            let (is_own, counted) = (usize::from(place.is_own()), place.size());
+            match left.checked_sub(counted + is_own * OWN) {
+                Some(rest) => left = rest,
+                None if count > 0 => break,
+                None => left = 0,
+            }
+            (count, size, own) = (count + 1, size + counted, own + is_own);
+            owed += place.owed();
+            if let Place::Small(length) | Place::WithAtoms(length, _) = place {
+                small += *length as usize;
+            }
+        }
+        into.places.extend(self.places.drain(..count));
+        let behind = self.at + small;
+        let bytes = self.small.get(self.at..behind).unwrap_or_default();
+        into.small.extend_from_slice(bytes);
+        self.at = behind;
+        (self.size, self.own) = (self.size - size, self.own - own);
+        (into.size, into.own) = (into.size + size, into.own + own);
+        while owed > 0
+            && let Some(charge) = self.take_charge(owed)
+        {
+            owed -= charge.bytes();
+            into.owe(charge);
+        }
+        // Each byte is moved once at the most before it is taken.
+        if self.at >= self.small.len() / 2 {
+            self.small.drain(..self.at);
+            self.at = 0;
+        }
     }
 
     /// Forgets the news of a monitor; how many places were before it.
@@ -284,7 +329,7 @@ impl Queue {
         // A monitor fires once.
         let at = self.places.iter().position(of)?;
         let place = self.places.remove(at)?;
-        self.size -= place.size();
+        (self.size, self.own) = (self.size - place.size(), self.own - 1);
         // Perhaps nothing is left that would have it paid.
         self.pay(place.owed());
         Some(at)
@@ -337,6 +382,7 @@ impl Queue {
         self.settle();
         let place = self.places.pop_front()?;
         self.size -= place.size();
+        self.own -= usize::from(place.is_own());
         self.due = place.owed();
         Some(match place {
             Place::Small(length) => Incoming::Small(self.take_small(length), None),
@@ -360,7 +406,7 @@ impl Queue {
         self.places.clear();
         self.small.clear();
         self.charges.clear();
-        (self.at, self.size, self.kept) = (0, 0, 0);
+        (self.at, self.size, self.own, self.kept) = (0, 0, 0, 0);
         (self.due, self.unpaid) = (0, 0);
         let memory = self.memory();
         if memory > FREE && !self.memory.is(memory) {
@@ -396,6 +442,11 @@ impl Place {
             Self::Large(raw) => PLACE + size_of_raw(raw),
             Self::Local(_) | Self::Event(_) => PLACE,
         }
+    }
+
+    /// Whether its memory is not in its size.
+    const fn is_own(&self) -> bool {
+        matches!(self, Self::Local(_) | Self::Event(_))
     }
 
     /// What the charges of the queue have for it. The reason in an event has its own.

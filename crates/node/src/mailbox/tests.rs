@@ -75,6 +75,49 @@ fn all_that_is_charged_is_paid_back() {
     assert_eq!([a.held(), b.held()], [0, 0]);
 }
 
+/// Taken out in pieces it is what it was, in its order, while more comes behind it; and what is not taken out is charged where it
+/// is.
+#[test]
+fn what_is_taken_out_in_pieces() {
+    let budget = Budget::new(1 << 20);
+    let account = budget.account(&atom!("a@h"));
+    let atoms: Arc<[Atom]> = [atom!("some_atom"), atom!("another")].into();
+    for piece in [1, 100, 5000, 20_000, 1 << 20] {
+        let (mut mailbox, mut taken) = (Queue::default(), Queue::default());
+        let (mut expected, mut got) = (Vec::new(), Vec::new());
+        for round in 0..50 {
+            let mut batch = Queue::default();
+            for n in 0..round % 7 {
+                batch.push_small(&vec![7; round * 10 + n]);
+                batch.push_raw(RawTerm::with_atoms(vec![1; 50].into(), Arc::clone(&atoms)));
+                batch.push_raw(raw(5000));
+                expected.extend([round * 10 + n, 50, 5000]);
+            }
+            batch.charge(&account);
+            mailbox.append(&mut batch);
+            mailbox.push_local(Term::nil());
+            expected.push(0);
+            for _ in 0..round % 5 {
+                mailbox.refill(&mut taken, piece);
+                let of = |queue: &Queue| queue.places.iter().map(Place::size).sum::<usize>();
+                assert_eq!((of(&mailbox), of(&taken)), (mailbox.size(), taken.size()));
+                assert!(taken.len() == 1 || taken.size() <= piece);
+                got.extend(sizes(&mut taken));
+                taken.clear();
+                let held: usize = mailbox.places.iter().map(Place::owed).sum();
+                assert_eq!(account.held(), held);
+            }
+        }
+        while !mailbox.is_empty() {
+            mailbox.refill(&mut taken, piece);
+            got.extend(sizes(&mut taken));
+            taken.clear();
+        }
+        assert_eq!(got, expected);
+        assert_eq!((account.held(), mailbox.own, mailbox.size()), (0, 0, 0));
+    }
+}
+
 /// What is left in the queue is charged, as it is taken, in steps.
 #[test]
 fn what_is_taken_is_paid_back_soon() {

@@ -9,10 +9,12 @@ pub(crate) mod dest;
 mod elsewhere;
 pub(crate) mod ending;
 pub(crate) mod few;
+mod left;
 pub(crate) mod message;
 pub(crate) mod reason;
 mod receive;
-mod recent;
+mod received;
+pub(crate) mod recent;
 pub(crate) mod send;
 mod signals;
 pub(crate) mod spawn;
@@ -35,8 +37,7 @@ pub use send::SendError;
 
 pub(crate) use then::{Outgoing, Then};
 
-use self::receive::Received;
-use self::recent::Recent;
+use self::received::Received;
 use self::state::Inner;
 use self::table::Via;
 use crate::mailbox::MaxMailbox;
@@ -74,7 +75,6 @@ pub struct Process {
     shared: Arc<Shared>,
     inner: Arc<Inner>,
     received: Received,
-    recent: Recent,
 }
 
 /// Who it is and how much waits for it: what that is, is nobody else's.
@@ -96,7 +96,6 @@ impl Process {
             shared,
             inner,
             received: Received::default(),
-            recent: Recent::default(),
         }
     }
 

@@ -14,10 +14,15 @@ use crate::mailbox::Body;
 /// | `()` | `normal` |
 /// | a [`Term`] or an [`Atom`] | itself |
 /// | `Ok(value)` | that of the value |
-/// | `Err(error)` | `{error, <<"what the error says">>}` |
+/// | `Err(error)` | `{error, <<"what the error says">>}`; it is logged |
 pub trait ExitReason {
     /// The reason.
     fn into_reason(self) -> Term;
+
+    /// Whether it is an error, which a process that ends for it has in the log. Default: no.
+    fn is_error(&self) -> bool {
+        false
+    }
 }
 
 impl ExitReason for () {
@@ -50,6 +55,10 @@ impl<T: ExitReason, E: Display> ExitReason for Result<T, E> {
             Ok(value) => value.into_reason(),
             Err(error) => Term::tuple([atom!("error").into(), Term::from(&*error.to_string())]),
         }
+    }
+
+    fn is_error(&self) -> bool {
+        self.as_ref().map_or(true, ExitReason::is_error)
     }
 }
 

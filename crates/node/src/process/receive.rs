@@ -1,61 +1,21 @@
 //! Receiving.
 
-use std::collections::VecDeque;
-use std::ops::Range;
-use std::sync::LazyLock;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use thiserror::Error;
 use tokio::time::timeout;
-use trunkline_etf::{DecodeError, Limits, Reference, Term};
 
+use super::left::Skipped;
+use super::received::Received;
 use super::state::Life;
 use super::{Message, Process};
-use crate::budget::Charge;
-use crate::mailbox::{Incoming, Queue, parts};
-
-/// What a process has taken out of its mailbox: nobody else looks at it, so it needs no lock.
-#[derive(Default)]
-pub(super) struct Received {
-    /// Looked at and left by [`Process::recv_matching`], with their numbers in the order of arrival.
-    skipped: VecDeque<Skipped>,
-    /// What that was counted as.
-    skipped_bytes: usize,
-    queue: Queue,
-    /// The number of what comes out of the queue next.
-    next: u64,
-    /// The number of what came out last, and what it was counted as.
-    last: (u64, usize),
-    /// Numbers from `next` on of what was taken out of its place in between: ascending, with something
-    /// that waits between each two. Nothing else gets them, because marks count them.
-    gone: VecDeque<Range<u64>>,
-    /// The charge of what came out last, where it came as more than a message.
-    apart: Option<Charge>,
-    /// Since when others had no turn.
-    turn: u32,
-}
-
-struct Skipped {
-    number: u64,
-    /// What it was counted as in the mailbox.
-    size: usize,
-    message: Message,
-    /// It waits still, for all others too.
-    _charge: Option<Charge>,
-}
+use crate::mailbox::parts;
 
 /// A point in the order of arrival: [`Process::mark`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark(u64);
-
-/// So many messages are taken before the other tasks of the thread have a turn.
-const TURN: u32 = 4096;
-
-/// What one message may become.
-static LIMITS: LazyLock<Limits> = LazyLock::new(Limits::default);
 
 /// Waiting with a limit found nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -74,8 +34,10 @@ impl Process {
     /// signal: a spawned one never sees that, its future is dropped. A message that cannot be decoded
     /// is dropped, and said in the log. Cancel safe.
     pub async fn recv(&mut self) -> Option<Message> {
-        if let Some(first) = self.unskip(0) {
-            return Some(first);
+        if self.has_left()
+            && let Some(first) = self.inner.left().pop()
+        {
+            return Some(self.unskip(first));
         }
         let fresh = self.fresh().await;
         self.settle();
@@ -132,11 +94,8 @@ impl Process {
         mark: Mark,
         mut wanted: impl FnMut(&Message) -> bool,
     ) -> Option<Message> {
-        let skipped = &self.received.skipped;
-        let first = skipped.partition_point(|one| one.number < mark.0);
-        let found = skipped.range(first..).position(|one| wanted(&one.message));
-        if let Some(found) = found {
-            return self.unskip(first + found);
+        if let Some(found) = self.among_left(mark, &mut wanted) {
+            return Some(found);
         }
         loop {
             let message = self.fresh().await?;
@@ -157,17 +116,40 @@ impl Process {
                 message,
                 _charge: charge,
             };
-            self.received.skipped_bytes += size;
-            self.received.skipped.push_back(skipped);
+            self.received.left += 1;
+            self.received.left_bytes += size;
+            self.inner.left().push(skipped);
         }
     }
 
-    /// Takes one of those that were left.
-    fn unskip(&mut self, at: usize) -> Option<Message> {
-        let one = self.received.skipped.remove(at)?;
-        self.received.skipped_bytes -= one.size;
+    /// The first of those that were left, behind the mark, that is wanted.
+    fn among_left(
+        &mut self,
+        since: Mark,
+        mut wanted: impl FnMut(&Message) -> bool,
+    ) -> Option<Message> {
+        if !self.has_left() {
+            return None;
+        }
+        let mut left = self.inner.left().take();
+        let first = left.partition_point(|one| one.number < since.0);
+        let found = left.range(first..).position(|one| wanted(&one.message))?;
+        let one = left.remove(first + found)?;
+        drop(left);
+        Some(self.unskip(one))
+    }
+
+    /// Whether there are some.
+    fn has_left(&self) -> bool {
+        self.received.left > 0 && !self.inner.is_over()
+    }
+
+    /// One that was left is received.
+    fn unskip(&mut self, one: Skipped) -> Message {
+        self.received.left -= 1;
+        self.received.left_bytes -= one.size;
         self.count();
-        Some(one.message)
+        one.message
     }
 
     /// As [`recv_matching`](Self::recv_matching), but waits at most this long.
@@ -189,6 +171,9 @@ impl Process {
     fn at_last(&mut self, mut wanted: impl FnMut(&Message) -> bool) -> Option<Option<Message>> {
         let end = self.mark();
         loop {
+            if self.inner.is_over() {
+                return Some(None);
+            }
             let next = Mark(self.received.number(0));
             self.received.turn = 0;
             let found = self.recv_matching_since(next, &mut wanted).now_or_never();
@@ -200,8 +185,11 @@ impl Process {
 
     /// How many messages wait.
     pub fn waiting(&self) -> usize {
+        if self.inner.is_over() {
+            return 0;
+        }
         let received = &self.received;
-        received.skipped.len() + received.queue.len() + self.inner.state().queue.len()
+        received.left + received.queue.len() + self.inner.state().queue.len()
     }
 
     /// What nobody has looked at yet. It is to be [settled](Self::settle), or kept.
@@ -211,8 +199,10 @@ impl Process {
 
     fn poll_fresh(&mut self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
         loop {
-            let received = &mut self.received;
-            match received.take() {
+            if self.inner.is_over() {
+                return self.poll_over(cx);
+            }
+            match self.received.take() {
                 Some(Ok(message)) => return Poll::Ready(Some(message)),
                 Some(Err(why)) => {
                     tracing::warn!(
@@ -221,49 +211,46 @@ impl Process {
                     );
                     self.settle();
                 }
-                None => match self.poll_refill(cx) {
-                    Poll::Ready(true) => {}
-                    Poll::Ready(false) => {
-                        // Nobody receives any more of it.
-                        self.received = Received::default();
-                        return Poll::Ready(None);
-                    }
-                    Poll::Pending => return Poll::Pending,
-                },
+                None if self.poll_refill(cx).is_pending() => return Poll::Pending,
+                None => {}
             }
         }
     }
 
-    /// Takes all that waits; `false` when the process has ended.
-    fn poll_refill(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        let epoch = || self.shared.epoch.load(Ordering::Acquire);
-        self.recent.renew(epoch);
+    /// The process has ended, or is to: it receives nothing more. The future of a spawned one is dropped where it waits now.
+    #[cold]
+    fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+        self.received = Received::default();
+        let mut state = self.inner.state();
+        if self.inner.is_task() && state.life != Life::Ended {
+            // Whoever else has the handle hears of it when that is done.
+            state.waits(cx);
+            return Poll::Pending;
+        }
+        Poll::Ready(None)
+    }
+
+    /// Takes what waits first, or is to be asked again: the process may have ended.
+    fn poll_refill(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let received = &mut self.received;
-        if received.turn >= TURN {
+        if received.has_had_its_turn() {
             received.turn = 0;
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
         let mut state = self.inner.state();
         if state.life != Life::Running {
-            return Poll::Ready(false);
+            return Poll::Ready(());
         }
         if state.queue.is_empty() {
-            match &mut state.waker {
-                Some(waker) => waker.clone_from(cx.waker()),
-                none => *none = Some(cx.waker().clone()),
-            }
+            state.waits(cx);
             received.turn = 0;
             return Poll::Pending;
         }
-        std::mem::swap(&mut state.queue, &mut received.queue);
+        received.refill(&mut state.queue);
         // Under the lock: what moves from there to here counts all the time.
         self.count();
-        drop(state);
-        let received = &mut self.received;
-        let came = u32::try_from(received.queue.len()).unwrap_or(TURN);
-        received.turn = received.turn.saturating_add(came);
-        Poll::Ready(true)
+        Poll::Ready(())
     }
 
     /// What came out last is received: it waits no longer.
@@ -277,102 +264,9 @@ impl Process {
     pub(super) fn count(&self) {
         let received = &self.received;
         if self.inner.is_limited() {
-            let messages = received.skipped.len() + received.queue.len();
-            let bytes = received.skipped_bytes + received.queue.size();
+            let messages = received.left + received.queue.len();
+            let bytes = received.left_bytes + received.queue.size();
             self.inner.holds(messages, bytes);
-        }
-    }
-}
-
-impl Received {
-    /// What comes next, to be [settled](Self::settle) or [kept](Self::keep).
-    fn take(&mut self) -> Option<Result<Message, DecodeError>> {
-        self.settle();
-        let before = self.queue.size();
-        let message = match self.queue.pop()? {
-            Incoming::Small(bytes, atoms) => {
-                let atoms = atoms.as_deref().unwrap_or_default();
-                Term::decode_lent(bytes, atoms, &LIMITS).map(Message::Term)
-            }
-            Incoming::Large(raw) => raw.decode(&LIMITS).map(Message::Term),
-            Incoming::Local(term) => Ok(Message::Term(term)),
-            Incoming::Event(mut event) => {
-                self.apart = event.take_charge();
-                Ok((*event).into())
-            }
-        };
-        let size = before - self.queue.size();
-        let number = self.number(0);
-        self.last = (number, size);
-        self.next = number + 1;
-        let passed = |gone: &Range<u64>| gone.end < self.next;
-        if self.gone.front().is_some_and(passed) {
-            self.gone.pop_front();
-        }
-        Some(message)
-    }
-
-    /// What came out last is received.
-    fn settle(&mut self) {
-        self.apart = None;
-        self.queue.settle();
-        if self.queue.is_empty() {
-            self.queue.clear();
-        }
-    }
-
-    /// What came out last waits on, here: its charge.
-    fn keep(&mut self) -> Option<Charge> {
-        let charge = self.apart.take().or_else(|| self.queue.keep());
-        self.settle();
-        charge
-    }
-
-    /// The number that a message has, or gets, which comes out of the queue behind so many others.
-    fn number(&self, before: usize) -> u64 {
-        let mut number = self.next + before as u64;
-        for gone in &self.gone {
-            if gone.start > number {
-                break;
-            }
-            number += gone.end - gone.start;
-        }
-        number
-    }
-
-    fn is_gone(&mut self, number: u64) {
-        let place = self.gone.partition_point(|gone| gone.end < number);
-        match self.gone.get_mut(place) {
-            Some(gone) if gone.end == number => gone.end += 1,
-            Some(gone) if gone.start == number + 1 => gone.start = number,
-            _ => return self.gone.insert(place, number..number + 1),
-        }
-        // What was between two of them may be what has gone.
-        let after = self.gone.get(place + 1).cloned();
-        if let (Some(gone), Some(after)) = (self.gone.get_mut(place), after)
-            && gone.end == after.start
-        {
-            gone.end = after.end;
-            self.gone.remove(place + 1);
-        }
-    }
-
-    /// Forgets the news of this monitor, which may wait in the mailbox, here, or among what was
-    /// looked at.
-    pub(super) fn forget_down(&mut self, monitor: &Reference, mailbox: &mut Queue) {
-        let down = |message: &Message| matches!(message, Message::Down { reference, .. } if reference == monitor);
-        let bytes = &mut self.skipped_bytes;
-        self.skipped.retain(|one| {
-            let stays = !down(&one.message);
-            *bytes -= if stays { 0 } else { one.size };
-            stays
-        });
-        let here = self.queue.len();
-        let at = self.queue.forget_down(monitor);
-        let at = at.or_else(|| Some(here + mailbox.forget_down(monitor)?));
-        if let Some(at) = at {
-            let number = self.number(at);
-            self.is_gone(number);
         }
     }
 }
@@ -381,7 +275,7 @@ impl Received {
 mod tests {
     use std::net::Ipv4Addr;
 
-    use trunkline_etf::{atom, term};
+    use trunkline_etf::{Term, atom, term};
     use trunkline_proto::Cookie;
 
     use super::*;
@@ -431,5 +325,38 @@ mod tests {
             assert_eq!(picky.recv().await, Some(Message::Term(message)));
             assert_eq!(account.held(), 0);
         }
+    }
+
+    /// Whoever holds its handle never looks at it again.
+    #[tokio::test]
+    async fn what_a_process_had_is_given_back_when_it_ends() {
+        const COUNT: usize = 4000;
+        let (one, two) = (node("one@127.0.0.1").await, node("two@127.0.0.1").await);
+        let there = Target::new(two.name().clone()).on_port(two.port().unwrap());
+        one.connect(&there).await.unwrap();
+        let account = two.shared.budget.account(&atom!("one@127.0.0.1"));
+        let (sender, mut ended) = (one.process(), two.process());
+        let own = Term::binary(vec![7; 1000]);
+        for n in 0..COUNT {
+            let message = term!({ (n), (own.clone()) });
+            sender.send(&ended.pid(), message).await.unwrap();
+        }
+        let begun = std::time::Instant::now();
+        while ended.waiting() < COUNT {
+            assert!(begun.elapsed() < Duration::from_secs(60), "they come");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let middle = |message: &Message| {
+            let number = message.as_term().and_then(Term::as_tuple);
+            number.and_then(|parts| parts[0].as_u64()) == Some(COUNT as u64 / 2)
+        };
+        assert!(ended.recv_matching(middle).await.is_some());
+        assert_eq!(ended.waiting(), COUNT - 1);
+        assert!(account.held() > 1000 * COUNT);
+        two.process().exit(&ended.pid(), atom!("kill")).unwrap();
+        let held = account.held();
+        assert!(held <= 256 << 10, "{held}");
+        assert_eq!((ended.waiting(), ended.recv().await), (0, None));
+        assert_eq!(account.held(), 0);
     }
 }

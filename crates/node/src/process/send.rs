@@ -2,14 +2,13 @@
 
 use std::borrow::Borrow;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use thiserror::Error;
 use trunkline_etf::{Atom, Pid, Reference, Term};
 use trunkline_proto::control::{Control, PidOrName};
 use trunkline_proto::{Flags, NodeName};
 
-use super::{Dest, Process, Then};
+use super::{Dest, Process, Then, recent};
 use crate::Node;
 use crate::link::Link;
 use crate::mailbox::Body;
@@ -106,10 +105,13 @@ impl Process {
                 self.shared.send_here(&pid.clone().into(), message);
                 Ok(())
             }
-            Dest::Pid(pid) => match self.known(pid.node.as_bytes()) {
-                Some(link) => link.send(&self.inner.pid, pid, message),
-                None => self.send_away(pid, message).await,
-            },
+            Dest::Pid(pid) => {
+                let send = |link: &Link| link.send(&self.inner.pid, pid, message);
+                match self.by_known(pid.node.as_bytes(), send) {
+                    Some(sent) => sent,
+                    None => self.send_away(pid, message).await,
+                }
+            }
             Dest::Name(name) => self.shared.send_name_here(name, message),
             Dest::NameAt(name, node) if node.as_str() == self.shared.atom.as_str() => {
                 self.shared.send_here(&PidOrName::Name(name), message);
@@ -119,8 +121,8 @@ impl Process {
                 let (from, token) = (self.inner.pid.clone(), None);
                 let control = Control::RegSend { from, to, token };
                 let push = |link: &Link| link.push(&self.inner.pid, &control, message);
-                match self.known(node.as_str().as_bytes()) {
-                    Some(link) => push(link),
+                match self.by_known(node.as_str().as_bytes(), push) {
+                    Some(pushed) => pushed,
                     None => push(&*self.link_to(&atom_of(node)?).await?),
                 }
             }
@@ -133,12 +135,12 @@ impl Process {
         link.send(&self.inner.pid, to, message)
     }
 
-    /// The connection to a node, if this process has sent by it and need not wait.
+    /// Uses the connection to a node, if this thread knows it and the process need not wait.
     #[inline]
-    fn known(&self, node: &[u8]) -> Option<&Link> {
-        let epoch = self.shared.epoch.load(Ordering::Acquire);
-        let known = self.recent.known(epoch, node);
-        known.filter(|link| !link.is_busy())
+    fn by_known<T>(&self, node: &[u8], use_it: impl FnOnce(&Link) -> T) -> Option<T> {
+        let epoch = self.shared.epoch.now();
+        let use_it = |link: &Arc<Link>| (!link.is_busy()).then(|| use_it(link));
+        recent::with(epoch, node, use_it).flatten()
     }
 
     async fn send_alias(&self, alias: &Reference, message: &Term) -> Result<(), SendError> {
@@ -157,8 +159,8 @@ impl Process {
             }
             link.push(&self.inner.pid, &control, message)
         };
-        match self.known(alias.node().as_bytes()) {
-            Some(link) => push(link),
+        match self.by_known(alias.node().as_bytes(), push) {
+            Some(pushed) => pushed,
             None => push(&*self.link_to(alias.node()).await?),
         }
     }
@@ -184,12 +186,15 @@ impl Process {
             return Ok(());
         };
         let (alias, reply) = (crate::dispatch::alias_in(tag), reply.into());
-        if let Some(link) = self.known(pid.node.as_bytes())
-            && let Some(alias) = alias.filter(|_| link.takes_aliases())
-            && *alias.node() == pid.node
-        {
-            let (from, control) = (&self.inner.pid, self.to_alias(alias));
-            return link.push_pair(from, &control, (tag, &reply));
+        if let Some(alias) = alias.filter(|alias| *alias.node() == pid.node) {
+            let answer = |link: &Link| {
+                let (from, control) = (&self.inner.pid, self.to_alias(alias));
+                let answers = || link.push_pair(from, &control, (tag, &reply));
+                link.takes_aliases().then(answers)
+            };
+            if let Some(sent) = self.by_known(pid.node.as_bytes(), answer).flatten() {
+                return sent;
+            }
         }
         let answer = Term::tuple([tag.clone(), reply]);
         match alias {
@@ -203,15 +208,15 @@ impl Process {
     /// The connection to a node, as soon as this process may send there.
     pub(crate) async fn link_to(&self, node: &Atom) -> Result<Arc<Link>, SendError> {
         // Before the connection is looked for: what changes meanwhile is another epoch.
-        let epoch = self.shared.epoch.load(Ordering::Acquire);
-        if let Some(link) = self.recent.get(epoch, node) {
+        let epoch = self.shared.epoch.now();
+        if let Some(link) = recent::get(epoch, node) {
             link.room(&self.inner.pid).await;
             if !link.stop.is_cancelled() {
                 return Ok(link);
             }
         }
         let link = self.shared.with_room(node, &self.inner.pid).await?;
-        self.recent.set(epoch, &link);
+        recent::set(epoch, &link);
         Ok(link)
     }
 }

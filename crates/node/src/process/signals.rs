@@ -59,11 +59,30 @@ impl Process {
             self.shared
                 .carry_out(Outgoing::Signal(self.shared.atom.clone(), lost).into());
         }
-        if self.inner.living().is_none() {
+        let state = self.inner.state();
+        if state.life == Life::Ended {
+            drop(state);
             // Ended meanwhile, it may have said so to one that was not linked yet.
             let gone = exit(&self.inner.pid, to.clone(), atom!("noproc").into());
             self.shared.carry_out(gone.into());
+        } else if !state.links.contains(to) {
+            // It was told meanwhile that the link is lost, with a connection, and said this by the next one; or it has unlinked.
+            self.say_unlink(state, to);
         }
+    }
+
+    /// Has the other side forget a link that is none here.
+    fn say_unlink(&self, mut state: MutexGuard<'_, State>, to: &Pid) {
+        let id = self.shared.processes.unique();
+        state.unlinking.insert(to.clone(), id);
+        drop(state);
+        let control = Control::UnlinkId {
+            id,
+            from: self.inner.pid.clone(),
+            to: to.clone(),
+        };
+        self.shared
+            .carry_out(Outgoing::Signal(to.node.clone(), control).into());
     }
 
     /// Ends a link. From its return on nothing comes of it, but a [`Message::Exit`](crate::Message::Exit)
@@ -77,29 +96,20 @@ impl Process {
             }
             return;
         }
-        let id = self.shared.processes.unique();
         let connected = self.shared.link(to.node.as_str());
         let mut state = self.inner.state();
         if !state.links.remove(to) {
             return;
         }
         // A former incarnation is not told, and acknowledges nothing.
-        if connected.is_some_and(|link| link.info.creation.0 != to.creation) {
-            return;
+        if connected.is_none_or(|link| link.is_there(to)) {
+            self.say_unlink(state, to);
         }
-        state.unlinking.insert(to.clone(), id);
-        drop(state);
-        let control = Control::UnlinkId {
-            id,
-            from: self.inner.pid.clone(),
-            to: to.clone(),
-        };
-        self.shared
-            .carry_out(Outgoing::Signal(to.node.clone(), control).into());
     }
 
     /// Monitors a process, by pid or by name: when it ends one [`Message::Down`](crate::Message::Down)
-    /// comes. One that is not there, or cannot be reached, has ended: `noproc`, `noconnection`.
+    /// comes. One that is not there, or cannot be reached, has ended: `noproc`, `noconnection`. Of a node that knows no monitors (without
+    /// the flags `DIST_MONITOR` and `DIST_MONITOR_NAME`; every BEAM has them) only the loss of the connection is heard, as in OTP.
     pub fn monitor<'a>(&self, target: impl Into<Dest<'a>>) -> Reference {
         let reference = self.shared.processes.reference();
         self.start_monitor(target.into(), reference.clone());
@@ -144,8 +154,13 @@ impl Process {
         if self.shared.signal(node, control).is_err() {
             self.fires(reference, atom!("noconnection"));
         }
-        if self.inner.living().is_none() {
-            // Ended meanwhile, it may have said so before it said this.
+        let state = self.inner.state();
+        let is_away = *node != self.shared.atom;
+        let is_lost = is_away && !state.monitors.contains_key(reference);
+        let is_over = state.life == Life::Ended || is_lost;
+        drop(state);
+        if is_over {
+            // It may have ended, or have been told that the connection is lost, before it said this by the next one.
             let control = Control::DemonitorP {
                 from: self.inner.pid.clone(),
                 to: target,
@@ -190,7 +205,8 @@ impl Process {
         let mut state = self.inner.state();
         let was_alias = state.aliases.contains_key(reference);
         let told = state.demonitor(&self.inner.pid, reference);
-        self.received.forget_down(reference, &mut state.queue);
+        let left = self.inner.left();
+        self.received.forget_down(reference, left, &mut state.queue);
         // Another's alias, or the reference of a call, stays what it is.
         let alias_ended = was_alias && !state.aliases.contains_key(reference);
         drop(state);
@@ -350,6 +366,76 @@ mod tests {
         let (sent, heard) = sends.join().unwrap();
         assert!(matches!(heard, Some(Message::NodeDown { .. })), "{heard:?}");
         assert_eq!(sent, Err(SendError::NotConnected));
+    }
+
+    /// A connection is lost, and there is another one, between the two steps by which a process links, or monitors.
+    #[tokio::test]
+    async fn who_was_told_that_all_is_lost_is_not_linked_by_the_next_connection() {
+        let (one, two) = (node("one@127.0.0.1").await, node("two@127.0.0.1").await);
+        let there = Target::new(two.name().clone()).on_port(two.port().unwrap());
+        one.connect(&there).await.unwrap();
+        let (mut me, mut other) = (one.process(), two.process());
+        me.trap_exit(true);
+        let far = other.pid();
+        me.inner.state().links.insert(far.clone());
+        let reference = me.shared.processes.reference();
+        let target = PidOrName::from(far.clone());
+        let monitored = Monitored {
+            node: far.node.clone(),
+            target: target.clone(),
+        };
+        assert!(me.watches(&reference, monitored));
+        one.disconnect(two.name());
+        for _ in 0..2 {
+            let told = me.recv().await;
+            let lost = matches!(told, Some(Message::Exit { .. } | Message::Down { .. }));
+            assert!(lost, "{told:?}");
+        }
+        one.connect(&there).await.unwrap();
+        me.say_link(&far);
+        me.say_monitor(&far.node, target, &reference);
+        me.send(&far, Term::atom("behind")).await.unwrap();
+        assert!(other.recv().await.is_some());
+        let is_left = || {
+            let state = other.inner.state();
+            !state.links.is_empty() || !state.watchers.is_empty()
+        };
+        let begun = Instant::now();
+        while is_left() {
+            assert!(
+                begun.elapsed() < Duration::from_secs(20),
+                "half a link, or half a monitor"
+            );
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert!(other.waiting() == 0, "nothing broke there");
+    }
+
+    /// The link is given up while its node is dialled, and that turns out to be another incarnation.
+    #[tokio::test]
+    async fn an_unlink_that_is_never_sent_is_not_waited_for() {
+        let two = node("two@127.0.0.1").await;
+        let one = Node::builder("one@127.0.0.1".parse().unwrap());
+        let one = one.cookie(Cookie::new("monster").unwrap()).epmd(None);
+        let one = one.peer_port(two.port().unwrap()).start().await.unwrap();
+        let (me, mut former) = (one.process(), two.process().pid());
+        former.creation ^= 1 << 20;
+        me.link(&former);
+        me.unlink(&former);
+        assert_eq!(me.inner.state().unlinking.len(), 1);
+        let begun = Instant::now();
+        while !me.inner.state().unlinking.is_empty() {
+            assert!(
+                begun.elapsed() < Duration::from_secs(20),
+                "it waits for ever"
+            );
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert!(
+            one.shared.link("two@127.0.0.1").is_some(),
+            "the node is there"
+        );
+        assert!(one.is_alive(&me.pid()), "nothing came of it");
     }
 
     /// Somebody ends the process between the two steps by which it links, or monitors.

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::cell::Cell;
+use std::fmt;
 use std::future::Future;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::pin::Pin;
@@ -20,10 +21,14 @@ impl Node {
     /// Starts a process that runs this future, as a task of the runtime. It ends
     ///
     /// - when the future returns, for the reason that it returns ([`ExitReason`]; `()` is `normal`);
-    /// - when it, or what makes it, panics, for the reason `{panic, <<"message">>, <<"file:line:column">>}`, which is
-    ///   logged once; nothing else of the node is hurt (with `panic = "abort"` all is);
+    /// - when it, or what makes it, panics, for the reason `{panic, <<"message">>, <<"file:line:column">>}`; nothing else of the
+    ///   node is hurt (with `panic = "abort"` all is);
     /// - by an exit signal, at the next point where it waits: the future is dropped there. A future
     ///   that never waits cannot be ended, as nothing can be in Rust.
+    ///
+    /// A process that panics, or returns an `Err`, has one line in the log (level `ERROR`): why, its pid, and its name if it has one. As
+    /// everywhere in Rust the program's panic hook hears of each panic first, of one that the future catches itself too, which is
+    /// nobody else's and not in the log.
     ///
     /// All processes end with the node; one that is started when that has ended, or ends, does not run.
     ///
@@ -137,7 +142,7 @@ impl Shared {
                 }
             }
             // What makes the future is the process's own too.
-            Err(panic) => self.runs_no_more(inner, panicked(&inner.pid, &*panic)),
+            Err(panic) => self.runs_no_more(inner, panicked(inner, &*panic)),
         }
         inner.pid.clone()
     }
@@ -169,10 +174,14 @@ impl<F: Future<Output = R>, R: ExitReason> Future for Running<F> {
             return Poll::Ready(());
         };
         // What becomes of the value is code of the process too.
-        let reason = match watched(|| body.as_mut().poll(cx).map(ExitReason::into_reason)) {
+        let reason = match watched(|| {
+            body.as_mut()
+                .poll(cx)
+                .map(|value| reason_of(value, &this.inner))
+        }) {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(reason)) => reason,
-            Err(panic) => panicked(&this.inner.pid, &*panic),
+            Err(panic) => panicked(&this.inner, &*panic),
         };
         // What the future holds goes first: whoever hears of the end finds it gone.
         this.end(reason);
@@ -212,28 +221,54 @@ fn watched<T>(run: impl FnOnce() -> T) -> std::thread::Result<T> {
     result
 }
 
+/// The reason for which a process ends that returned this.
+fn reason_of(value: impl ExitReason, inner: &Inner) -> Term {
+    let is_error = value.is_error();
+    let reason = value.into_reason();
+    // What ends it already says why.
+    if is_error && !inner.is_over() {
+        let text = reason.as_tuple().and_then(|parts| parts.last()?.to_text());
+        match text {
+            Some(text) => inner.report(format_args!("a process ended with an error: {text}")),
+            None => inner.report(format_args!("a process ended with an error: {reason}")),
+        }
+    }
+    reason
+}
+
 /// The reason for which a process ends that panicked.
-fn panicked(pid: &Pid, panic: &(dyn Any + Send)) -> Term {
+fn panicked(inner: &Inner, panic: &(dyn Any + Send)) -> Term {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     let text = text.unwrap_or("a value that is no text");
     let place = PLACE.take();
-    tracing::error!(
-        "a process panicked: {text} · {pid} · {}",
-        place.as_deref().unwrap_or("the place is not known")
-    );
+    let at = place.as_deref().unwrap_or("an unknown place");
+    inner.report(format_args!("a process panicked: {text} · at {at}"));
     let place = place.map_or_else(|| atom!("undefined").into(), |place| Term::from(&*place));
     Term::tuple([atom!("panic").into(), Term::from(text), place])
 }
 
+impl Inner {
+    /// Says what the person on call is to see of a process, as a crash report does in Erlang.
+    fn report(&self, what: fmt::Arguments<'_>) {
+        let name = self.state().name.clone();
+        let name = name.map_or_else(String::new, |name| format!(" ({name})"));
+        tracing::error!(
+            "{what} · {}{name} · whatever is linked to it hears of it",
+            self.pid
+        );
+    }
+}
+
 thread_local! {
-    /// A process runs on this thread: whoever watches it says that it panicked.
+    /// A process runs on this thread: whoever watches it wants to know where it panicked.
     static WATCHED: Cell<bool> = const { Cell::new(false) };
     /// Where it panicked.
     static PLACE: Cell<Option<String>> = const { Cell::new(None) };
 }
 
-/// The place of a panic is known to the hook only. Panics of others go where they went.
+/// The place of a panic is known to the hook only. The hook that was there does what it did: it is the program's, and has the
+/// backtrace.
 fn note_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -241,15 +276,22 @@ fn note_panics() {
         panic::set_hook(Box::new(move |info: &PanicHookInfo<'_>| {
             if WATCHED.get() {
                 PLACE.set(info.location().map(ToString::to_string));
-            } else {
-                others(info);
             }
+            others(info);
         }));
     });
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Debug;
+    use std::sync::Mutex;
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+    use tracing::field::Field;
+    use tracing::span::{Attributes, Id, Record};
+    use tracing::{Event, Level, Metadata, Subscriber};
     use trunkline_proto::Cookie;
 
     use super::*;
@@ -267,5 +309,70 @@ mod tests {
         let (pid, _) = one.spawn_monitor(|_| std::future::pending::<()>());
         let inner = node.shared.processes.find(&pid).expect("it runs");
         assert!(inner.state().watchers.is_empty());
+    }
+
+    /// What is said as an error.
+    #[derive(Clone, Debug, Default)]
+    struct Errors(Arc<Mutex<Vec<String>>>);
+
+    impl Subscriber for Errors {
+        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+            *metadata.level() == Level::ERROR
+        }
+        fn event(&self, event: &Event<'_>) {
+            event.record(&mut |_: &Field, value: &dyn Debug| {
+                self.0.lock().unwrap().push(format!("{value:?}"));
+            });
+        }
+        fn new_span(&self, _: &Attributes<'_>) -> Id {
+            Id::from_u64(1)
+        }
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+        fn enter(&self, _: &Id) {}
+        fn exit(&self, _: &Id) {}
+    }
+
+    /// The person on call sees who ended with an error and why, once; what a process catches itself, and what it ends for on purpose,
+    /// is its own.
+    #[tokio::test]
+    async fn what_is_said_of_a_process_that_fails() {
+        let errors = Errors::default();
+        let _said = tracing::subscriber::set_default(errors.clone());
+        let node = Node::builder("one@127.0.0.1".parse().unwrap());
+        let node = node.cookie(Cookie::new("monster").unwrap());
+        let node = node.start().await.unwrap();
+        let mut me = node.process();
+        me.trap_exit(true);
+        let named = me.spawn_link(async |process| {
+            process.register(&atom!("worker"));
+            assert!(process.pid().creation == 0, "number {}", 7);
+        });
+        let fails = me.spawn_link(async |_| Err::<(), _>("no room"));
+        let catches = me.spawn_link(async |_| {
+            let caught = catch_unwind(|| panic!("caught"));
+            caught.is_err().then_some(()).ok_or("it was not caught")
+        });
+        let wants = me.spawn_link(async |_| Term::atom("enough"));
+        for _ in 0..4 {
+            let ended = timeout(Duration::from_secs(20), me.recv()).await;
+            assert!(ended.is_ok_and(|message| message.is_some()));
+        }
+        let said = errors.0.lock().unwrap().clone();
+        let of = |pid: &Pid| {
+            let pid = pid.to_string();
+            said.iter()
+                .filter(|line| line.contains(&pid))
+                .collect::<Vec<_>>()
+        };
+        assert!(
+            matches!(of(&named)[..], [line] if line.contains("number 7") && line.contains("(worker)") && line.contains("spawn.rs:")),
+            "{said:?}"
+        );
+        assert!(
+            matches!(of(&fails)[..], [line] if line.contains("no room")),
+            "{said:?}"
+        );
+        assert!(of(&catches).is_empty() && of(&wants).is_empty(), "{said:?}");
     }
 }

@@ -6,7 +6,7 @@ use std::fmt;
 use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use std::task::Waker;
+use std::task::{Context, Waker};
 
 use tokio::task::AbortHandle;
 use trunkline_etf::{Atom, Pid, Reference, Term, atom};
@@ -14,6 +14,7 @@ use trunkline_proto::control::{Control, PidOrName};
 
 use super::alias::AliasMode;
 use super::few::Few;
+use super::left::Left;
 use super::table::number;
 use super::{Outgoing, Then};
 use crate::mailbox::{Body, Event, MaxMailbox, Queue, WhenFull};
@@ -31,6 +32,9 @@ pub(crate) struct Inner {
     /// What the process has taken out of its mailbox and not received, where it has one.
     taken: AtomicUsize,
     taken_bytes: AtomicUsize,
+    /// It has ended, or is to.
+    over: AtomicBool,
+    left: Left,
     state: Mutex<State>,
 }
 
@@ -130,6 +134,8 @@ impl Inner {
             limited: AtomicBool::new(false),
             taken: AtomicUsize::new(0),
             taken_bytes: AtomicUsize::new(0),
+            over: AtomicBool::new(false),
+            left: Left::default(),
             state: Mutex::default(),
         }
     }
@@ -170,6 +176,17 @@ impl Inner {
 
     pub(crate) fn set_runs(&self, runs: bool) {
         self.runs.store(runs, Ordering::Release);
+    }
+
+    /// Whether it has ended, or is to: it receives nothing more.
+    #[inline]
+    pub(crate) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
+    }
+
+    /// What it has looked at and left.
+    pub(super) const fn left(&self) -> &Left {
+        &self.left
     }
 
     /// Drops its future where that waits next.
@@ -333,6 +350,7 @@ impl Inner {
 
     /// Ends the process: at once, or where it is a task at the next point where that waits.
     fn end_by(&self, mut state: MutexGuard<'_, State>, reason: Term, then: &mut Then) {
+        self.over.store(true, Ordering::Relaxed);
         if self.task {
             state.life = Life::Doomed(reason);
             drop(state);
@@ -354,8 +372,11 @@ impl Inner {
             Life::Doomed(doom) => doom,
             Life::Running => reason,
         };
+        self.over.store(true, Ordering::Relaxed);
         let left = mem::take(&mut *state);
         state.life = Life::Ended;
+        drop(state);
+        self.left.end();
         Some((left, reason))
     }
 
@@ -475,6 +496,14 @@ impl Inner {
 }
 
 impl State {
+    /// Somebody waits for what comes next.
+    pub(super) fn waits(&mut self, cx: &Context<'_>) {
+        match &mut self.waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
+        }
+    }
+
     /// The process no longer monitors; what to send, if it did.
     pub(crate) fn demonitor(&mut self, pid: &Pid, reference: &Reference) -> Option<Outgoing> {
         let Monitored { node, target } = self.monitors.remove(reference)?;
