@@ -61,7 +61,11 @@ pub(super) async fn run(
     let mut unfinished = link.account.unfinished();
     loop {
         match deliver(shared, link, &mut inbound, &mut receiver) {
-            Ok(small) if small && inbound.is_within_large() => window.shared(&stream),
+            Ok(small) if small && inbound.is_within_large() => {
+                window.shared(&stream);
+                // Whose they are has a turn before the next piece is read: he may have an answer.
+                turn = READ_TURN;
+            }
             Ok(_) => {}
             Err(why) => return why,
         }
@@ -266,3 +270,6 @@ fn too_long(link: &Link, batch: &mut Batch<'_>, mut signal: Signal, lost: Lost) 
     }
     !ends || batch.signal(signal)
 }
+
+#[cfg(test)]
+mod tests;

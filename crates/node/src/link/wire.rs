@@ -14,8 +14,9 @@ use crate::DownReason;
 use crate::process::Then;
 use crate::transport::{Progress, WriteHalf};
 
-/// How much is written before others get a turn: those before all whose messages go between two fragments.
-const WRITE_TURN: usize = 256 << 10;
+/// How much is written before others get a turn: those before all whose messages go between two fragments. One of these: an
+/// answer may have come meanwhile, and whoever waits for it says the next thing.
+const WRITE_TURN: usize = 64 << 10;
 
 /// The same where nobody goes between: one portion, which is one system call if there is room.
 const WRITE_TURN_ALONE: usize = 1 << 20;
@@ -302,6 +303,24 @@ mod tests {
         drop((open, stream, _reads));
         let after = theirs.read(&mut [0; 500]).await.expect("the end");
         assert_eq!(after, 0);
+    }
+
+    /// While small messages are about, all others have a turn after each fragment.
+    #[tokio::test]
+    async fn a_turn_is_one_fragment() {
+        let (ours, _theirs) = streams().await;
+        let (_reads, writes) = Transport::from(ours).split();
+        let (queue, wire) = (queue(), Wire::default());
+        let _open = wire.open(&Arc::new(writes));
+        for _ in 0..20 {
+            push(&queue, &Term::atom("small"));
+        }
+        assert!(matches!(wire.flush(&queue), Ok(Flushed::All)));
+        push(&queue, &Term::binary(vec![0; 4 << 20]));
+        let before = wire.lock().written;
+        assert!(matches!(wire.flush(&queue), Ok(Flushed::Turn)));
+        let written = wire.lock().written - before;
+        assert!((1..=66 << 10).contains(&written), "{written}");
     }
 
     /// Whoever waits for room may send on the spot when he has some, and by this connection; who panics

@@ -12,6 +12,10 @@ const MIN_READ: usize = 1 << 10;
 /// What is read at once of a fragment that is to be read to its place: header, control message none.
 const HEAD_READ: usize = 64;
 
+/// The same where many small messages go between two fragments: each read that brings nothing else is followed by one twice as
+/// large. No more of a large message is read than so much, while a small one waits in front of it.
+const HEAD_READ_MOST: usize = 16 << 10;
+
 /// The most that is read at once. What a frame claims is not taken in advance.
 pub(super) const MAX_READ: usize = 256 << 10;
 
@@ -27,35 +31,39 @@ pub(super) struct Buffer {
     /// What has come, behind the whole frames.
     read: BytesMut,
     /// The memory for `read`, empty, while that is a [small one](Self::head_buf).
-    parked: BytesMut,
+    parked: Option<BytesMut>,
     /// Whole frames that were not taken yet.
     whole: Bytes,
     /// How much is read at once: more with each read that brings all that was asked for.
     size: usize,
+    /// The same of heads, beyond what is missing of a frame that has begun.
+    head: usize,
+    /// When a head was read last, little was missing of the frame that had begun.
+    is_small: bool,
 }
 
 impl Buffer {
     pub(super) fn new() -> Self {
         Self {
             read: BytesMut::new(),
-            parked: BytesMut::new(),
+            parked: None,
             whole: Bytes::new(),
             size: MIN_READ,
+            head: HEAD_READ,
+            is_small: false,
         }
     }
 
     /// Where to read into.
     pub(super) fn read_buf(&mut self) -> &mut BytesMut {
-        if self.parked.capacity() > 0 {
-            let head = core::mem::replace(&mut self.read, core::mem::take(&mut self.parked));
+        if let Some(parked) = self.parked.take() {
+            let head = core::mem::replace(&mut self.read, parked);
             self.read.extend_from_slice(&head);
         }
         if self.read.is_empty() && self.read.try_reclaim(MAX_KEPT) {
             self.read = BytesMut::new();
         }
-        let missing = claimed(&self.read).map_or(0, |len| {
-            len.saturating_add(LENGTH).saturating_sub(self.read.len())
-        });
+        let missing = self.missing();
         let wanted = missing.clamp(self.size, MAX_READ);
         let spare = self.read.capacity().saturating_sub(self.read.len());
         // A new buffer where slices of this one are alive; no sooner than a good part of it is full.
@@ -68,29 +76,54 @@ impl Buffer {
         &mut self.read
     }
 
-    /// Where to read into, when what comes next is the head of a large fragment, mostly: no more than
-    /// that, so that all the rest is read straight to where it belongs.
+    /// Where to read into, when what comes next is the head of a large fragment, mostly, or a small message that goes between
+    /// two: no more than that, so that all the rest is read straight to where it belongs, and what is small is not kept
+    /// waiting by it.
     pub(super) fn head_buf(&mut self) -> &mut BytesMut {
-        if !self.read.is_empty() {
-            return self.read_buf();
+        let missing = self.missing();
+        self.is_small = missing <= self.head;
+        let wanted = match missing {
+            0..=HEAD_READ_MOST => missing.saturating_add(self.head),
+            // Whether it is a fragment is not known yet.
+            _ if self.read.len() < HEAD_READ => HEAD_READ,
+            _ => return self.read_buf(),
+        };
+        let spare = self.read.capacity().saturating_sub(self.read.len());
+        let fits = (wanted..=wanted.saturating_mul(2)).contains(&spare);
+        if self.parked.is_none() || !fits {
+            let mut small = BytesMut::with_capacity(self.read.len().saturating_add(wanted));
+            small.extend_from_slice(&self.read);
+            let mut before = core::mem::replace(&mut self.read, small);
+            before.clear();
+            self.parked.get_or_insert(before);
         }
-        if self.read.capacity() > HEAD_READ {
-            self.parked = core::mem::take(&mut self.read);
-        }
-        self.read.reserve(HEAD_READ);
         &mut self.read
+    }
+
+    /// How much is missing of a frame that has begun.
+    fn missing(&self) -> usize {
+        claimed(&self.read).map_or(0, |len| {
+            len.saturating_add(LENGTH).saturating_sub(self.read.len())
+        })
     }
 
     /// Something was read.
     pub(super) fn advance(&mut self) {
-        if self.read.len() == self.read.capacity() && self.parked.capacity() == 0 {
-            self.size = self.size.saturating_mul(2).min(MAX_READ);
+        if self.read.len() < self.read.capacity() {
+            return;
         }
+        let (size, most) = match self.parked {
+            None => (&mut self.size, MAX_READ),
+            Some(_) if self.is_small => (&mut self.head, HEAD_READ_MOST),
+            Some(_) => return,
+        };
+        *size = size.saturating_mul(2).min(most);
     }
 
     /// Whether it holds memory that a quiet connection does not need.
     pub(super) fn is_idle(&self) -> bool {
-        let memory = self.read.capacity().max(self.parked.capacity());
+        let parked = self.parked.as_ref().map_or(0, BytesMut::capacity);
+        let memory = self.read.capacity().max(parked);
         self.is_empty() && memory > 0
     }
 
@@ -177,9 +210,10 @@ impl Buffer {
         Some((self.read.get(LENGTH..)?, len))
     }
 
-    /// Forgets the frame that is not whole.
+    /// Forgets the frame that is not whole: a large one, which is read elsewhere.
     pub(super) fn drop_partial(&mut self) {
         self.read.clear();
+        self.head = HEAD_READ;
     }
 
     /// Where to put what was read beyond the end of a fragment.
