@@ -194,11 +194,12 @@ impl Drop for Visit {
 mod tests {
     use std::net::Ipv4Addr;
 
+    use tokio::time::Instant;
     use trunkline_proto::Flags;
     use trunkline_proto::handshake::Connected;
 
     use super::*;
-    use crate::Node;
+    use crate::{Node, Target};
 
     /// Between the acknowledgement and the moment in which this side has the connection, the peer may call again.
     #[tokio::test]
@@ -259,6 +260,34 @@ mod tests {
         assert!(install(&older).await.is_none(), "the later one is there");
         node.disconnect(&caller.name);
         assert!(install(&older).await.is_some());
+    }
+
+    /// A call that was accepted is silent; then a dial of ours is taken, and the peer drops the call.
+    #[tokio::test]
+    async fn a_call_that_a_dial_has_overtaken_ends_nothing() {
+        let node = async |name: &str| {
+            let node = Node::builder(name.parse().unwrap()).epmd(None);
+            let node = node.cookie(Cookie::new("monster").unwrap());
+            let node = node.listen([Ipv4Addr::LOCALHOST.into()], 0);
+            node.connect_timeout(Duration::from_secs(4)).start().await
+        };
+        let one = node("one@127.0.0.1").await.unwrap();
+        let two = node("two@127.0.0.1").await.unwrap();
+        let dead = visit(&one);
+        assert_eq!(dead.verdict(&caller()), Verdict::Accept);
+        let there = Target::new(two.name().clone()).on_port(two.port().unwrap());
+        let begun = Instant::now();
+        // A stall in the second half of its time may leave too little of it.
+        while let Err(why) = one.connect(&there).await {
+            assert!(begun.elapsed() < Duration::from_secs(60), "{why}");
+        }
+        assert!(!dead.proved(two.name()), "the dead call goes on");
+        assert_eq!(one.connected(), [two.name().clone()]);
+        // A peer that has forgotten that connection, and calls anew, means the new one.
+        let later = visit(&one);
+        assert_eq!(later.verdict(&caller()), Verdict::Alive);
+        assert!(later.proved(two.name()), "the later call counts");
+        assert!(one.connected().is_empty());
     }
 
     fn caller() -> Greeting {

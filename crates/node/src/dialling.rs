@@ -187,6 +187,7 @@ impl Shared {
         };
         // A dial keeps no record of its steps: who wants them probes.
         let peer = &target.name;
+        let number = self.state().dial_begins();
         let hello = Hello::new(Local::new(route.me.clone(), *flags, *creation), peer);
         let steps = &mut Steps::default();
         let there = route.walk(target, &hello.bytes(), deadline, steps).await?;
@@ -207,7 +208,7 @@ impl Shared {
             Err(Reason::AlreadyConnected) if comes => return Err(Reason::LostRace),
             connected => connected?,
         };
-        *begun = self.install(connected.clone(), framed, Visited::Dialled);
+        *begun = self.install(connected.clone(), framed, Visited::Dialled(number));
         match begun {
             Some(begun) => begun.over = over,
             None => return Err(closed()),

@@ -387,6 +387,7 @@ fn loopback_of_other_family(ip: IpAddr) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
+    use socket2::{Domain, Socket, Type};
     use trunkline_proto::epmd::{NodeType, Registration};
 
     use super::*;
@@ -395,10 +396,13 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(10);
 
     /// A node that EPMD at `::1` knows and whose port is closed. It ends when `Held` is dropped.
-    async fn closed_port() -> (Server, client::Held, Location) {
+    async fn closed_port() -> (Server, (client::Held, Socket), Location) {
         let epmd = Server::bind(&["[::1]:0".parse().unwrap()]).unwrap();
-        let free = std::net::TcpListener::bind("[::1]:0").unwrap();
-        let port = free.local_addr().unwrap().port();
+        // It listens to nobody, and keeps everybody else from that port.
+        let closed = Socket::new(Domain::IPV6, Type::STREAM, None).unwrap();
+        let any = SocketAddr::from((Ipv6Addr::LOCALHOST, 0));
+        closed.bind(&any.into()).unwrap();
+        let port = closed.local_addr().unwrap().as_socket().unwrap().port();
         let registration = Registration::new("app", port, NodeType::HIDDEN);
         let held = client::register(epmd.addrs()[0], registration, LIMIT).await;
         let location = Location {
@@ -412,7 +416,7 @@ mod tests {
                 epmd_port: epmd.port(),
             }),
         };
-        (epmd, held.unwrap(), location)
+        (epmd, (held.unwrap(), closed), location)
     }
 
     #[tokio::test]
@@ -428,7 +432,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_node_that_ends_is_not_blamed_for_its_family() {
-        let (_epmd, held, location) = closed_port().await;
+        let (_epmd, (held, _closed), location) = closed_port().await;
         let open = location.open(&[], Instant::now() + LIMIT);
         let end = async {
             tokio::time::sleep(ENDING / 4).await;

@@ -98,17 +98,21 @@ struct Callers {
 /// How a connection came to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Visited {
-    /// By this node, which knew of no other.
-    Dialled,
+    /// By this node, which knew of no other; [`State::dial_begins`] gave the number.
+    Dialled(u64),
     /// By the peer; [`State::caller_begins`] gave the number.
     Called(u64),
 }
 
 impl Visited {
-    /// A peer that dies in its handshake and dials again at once is seen twice, and which of the two
-    /// handshakes ends first is chance: the later call is the one that it means.
+    /// Whether `other`, which comes to its end now, is an older call than what made this connection. A peer that dies in its
+    /// handshake and dials again at once is seen twice, and one that is silent in its call for long may have dropped that and
+    /// taken a dial: which of the handshakes ends first is chance, and the later one is what it means.
     pub(crate) fn is_after(self, other: Self) -> bool {
-        matches!((self, other), (Self::Called(this), Self::Called(other)) if this > other)
+        match (self, other) {
+            (Self::Called(this) | Self::Dialled(this), Self::Called(other)) => this > other,
+            (_, Self::Dialled(_)) => false,
+        }
     }
 }
 
@@ -116,6 +120,11 @@ impl State {
     /// A caller of this name was told to go on. Its number: a later caller has a higher one.
     pub(crate) fn caller_begins(&mut self, name: &NodeName) -> u64 {
         self.incoming.entry(name.clone()).or_default().count += 1;
+        self.dial_begins()
+    }
+
+    /// This node dials. Its number, which is higher than that of every call before it.
+    pub(crate) fn dial_begins(&mut self) -> u64 {
         self.visits += 1;
         self.visits
     }
@@ -267,7 +276,7 @@ impl Shared {
         {
             let mut state = self.state_without(&peer, visit)?;
             let is_late = match visit {
-                Visited::Dialled => false,
+                Visited::Dialled(_) => false,
                 Visited::Called(number) => state.later_proved(&peer, number),
             };
             if is_late || self.life.closing.is_cancelled() {

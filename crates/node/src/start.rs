@@ -102,7 +102,7 @@ impl NodeBuilder<Cookie, Nameless> {
             name_giver: Some(connected.peer.clone()),
         };
         let shared = Shared::new(settings(identity, options), admission, life);
-        drop(shared.install(connected, framed, Visited::Dialled));
+        drop(shared.install(connected, framed, Visited::Dialled(0)));
         Ok(Node::new(shared, guard))
     }
 }

@@ -232,7 +232,7 @@ async fn a_peer_that_does_not_read_is_dead() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_peer_that_answers_ticks_only_gets_some() {
     const MUCH: usize = 64 << 20;
-    let tick = Duration::from_millis(1200);
+    let tick = Duration::from_millis(2400);
     let (read, ticks_read) = mpsc::channel();
     let target = peer(move |wire: Wire| {
         let mut stream = wire.connect().expect("a connection");
@@ -251,7 +251,7 @@ async fn a_peer_that_answers_ticks_only_gets_some() {
             }
             stream.read_exact(&mut bytes[..length]).expect("the frame");
             left = left.saturating_sub(length);
-            std::thread::sleep(Duration::from_millis(6));
+            std::thread::sleep(Duration::from_millis(12));
         }
         read.send((ticks, left)).ok();
     });

@@ -4,7 +4,7 @@ mod support;
 
 use std::future::{Future, pending};
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,6 +12,7 @@ use std::sync::{Mutex, mpsc};
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
+use socket2::{Domain, Socket, Type};
 use support::{cookie, name, peer, pid};
 use tokio::time::{Instant, sleep, timeout};
 use trunkline_etf::{Term, atom};
@@ -130,7 +131,7 @@ async fn a_connection_outlives_the_runtime_that_asked_for_it() {
 /// The peer's own call comes while its `nok` is waited out, in the second half of the time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_that_comes_late_is_what_the_dial_wanted() {
-    let limit = Duration::from_secs(6);
+    let limit = Duration::from_secs(12);
     let one = builder("one@127.0.0.1").connect_timeout(limit);
     let one = one.start().await.unwrap();
     let zed = node("zed@127.0.0.1").await;
@@ -232,9 +233,12 @@ async fn what_was_spawned_with_a_monitor_tells_its_end() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn five_hundred_dials_to_a_dead_port_leave_nothing() {
     let one = node("one@127.0.0.1").await;
-    let closed = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let port = closed.local_addr().unwrap().port();
-    drop(closed);
+    // It listens to nobody, and keeps everybody else from that port.
+    let closed = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    closed.bind(&any.into()).unwrap();
+    let there = closed.local_addr().unwrap().as_socket();
+    let port = there.unwrap().port();
     let dials = (0..500).map(|n| {
         let (one, peer) = (one.clone(), name(&format!("app{}@127.0.0.1", n % 250)));
         tokio::spawn(async move { one.connect(&Target::new(peer).on_port(port)).await })

@@ -221,7 +221,7 @@ async fn a_stranger_with_the_name_of_a_node_does_not_keep_us_from_it() {
         .epmd(None)
         .listen([Ipv4Addr::LOCALHOST.into()], 0)
         .follow_tick_time(false)
-        .connect_timeout(Duration::from_secs(4))
+        .connect_timeout(Duration::from_secs(10))
         .start()
         .await
         .expect("it starts");
@@ -251,7 +251,7 @@ async fn strangers_who_come_again_and_again_do_not_keep_us_from_a_node() {
         .epmd(None)
         .listen([Ipv4Addr::LOCALHOST.into()], 0)
         .follow_tick_time(false)
-        .connect_timeout(Duration::from_secs(6))
+        .connect_timeout(Duration::from_secs(12))
         .start()
         .await
         .expect("it starts");

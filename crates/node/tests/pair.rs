@@ -9,7 +9,7 @@ use trunkline_node::epmd::server::Server;
 use trunkline_node::{CallError, Message, Node, Process, RpcError, SendError, Target};
 use trunkline_proto::{Cookie, NodeName};
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 
 struct Pair {
     one: Node,

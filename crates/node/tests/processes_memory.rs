@@ -149,7 +149,7 @@ const COUNT: usize = 4_000;
 /// stays about within the budget, the sender is slowed down, and afterwards nothing is missing.
 async fn a_slow_process_makes_its_senders_slow(by_alias: bool) {
     // A thread may not get its turn for half a second.
-    let tick = Duration::from_millis(1200);
+    let tick = Duration::from_millis(3000);
     let budget = 8 << 20;
     let (one, two) = pair(
         builder("one@127.0.0.1")

@@ -216,6 +216,16 @@ impl Drop for Replaced {
     }
 }
 
+/// Whoever starts the next node at once, as a program does that restarts its node, finds it free.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_name_is_free_after_the_shutdown() {
+    let epmd = epmd();
+    for _ in 0..100 {
+        let one = node(&epmd, "one@127.0.0.1").await;
+        assert!(one.shutdown(PATIENT).await.is_clean());
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_begins_while_the_node_ends_ends_too() {
     for dropped in [false, true] {

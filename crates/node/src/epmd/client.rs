@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use trunkline_proto::epmd::{
@@ -80,6 +80,13 @@ impl Held {
     pub async fn lost(&mut self) {
         let mut ignored = [0; 64];
         while !matches!(self.stream.read(&mut ignored).await, Ok(0) | Err(_)) {}
+    }
+
+    /// Gives the name back: the mapper hangs up once it is free. Without an error: it is free when the mapper is gone, too.
+    pub async fn release(mut self) {
+        if self.stream.shutdown().await.is_ok() {
+            self.lost().await;
+        }
     }
 }
 

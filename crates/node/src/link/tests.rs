@@ -303,7 +303,7 @@ fn a_link_shows_how_much_waits_and_not_what() {
     let stop = CancellationToken::new();
     let budget = Budget::new(1 << 20);
     let sending = Sending::default();
-    let link = Link::new(info, ticks, sending, stop, Visited::Dialled, &budget);
+    let link = Link::new(info, ticks, sending, stop, Visited::Dialled(0), &budget);
     let control = Control::RegSend {
         from: Pid {
             node: atom!("me@h"),

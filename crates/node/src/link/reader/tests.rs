@@ -107,7 +107,7 @@ async fn connected(node: &Node, wire: &[u8]) -> (TcpStream, std::net::TcpStream)
     let stop = CancellationToken::new();
     let budget = Budget::new(64 << 20);
     let sending = Sending::default();
-    let link = Link::new(info, ticks, sending, stop, Visited::Dialled, &budget);
+    let link = Link::new(info, ticks, sending, stop, Visited::Dialled(0), &budget);
     let transport = Transport::from(TcpStream::from_std(stream).unwrap());
     let shared = Arc::clone(&node.shared);
     spawn(shared, link, transport, BytesMut::new(), None);
