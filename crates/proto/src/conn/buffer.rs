@@ -9,6 +9,9 @@ use super::ConnectionError;
 /// The least that is read at once: many connections are quiet, and each holds this much for a second after a word.
 const MIN_READ: usize = 1 << 10;
 
+/// A read that brought all that was asked for is followed by one so many times as large: a burst is a few reads.
+const GROWTH: usize = 8;
+
 /// What is read at once of a fragment that is to be read to its place: header, control message none.
 const HEAD_READ: usize = 64;
 
@@ -112,12 +115,11 @@ impl Buffer {
         if self.read.len() < self.read.capacity() {
             return;
         }
-        let (size, most) = match self.parked {
-            None => (&mut self.size, MAX_READ),
-            Some(_) if self.is_small => (&mut self.head, HEAD_READ_MOST),
-            Some(_) => return,
-        };
-        *size = size.saturating_mul(2).min(most);
+        match self.parked {
+            None => self.size = self.size.saturating_mul(GROWTH).min(MAX_READ),
+            Some(_) if self.is_small => self.head = self.head.saturating_mul(2).min(HEAD_READ_MOST),
+            Some(_) => {}
+        }
     }
 
     /// Whether it holds memory that a quiet connection does not need.
