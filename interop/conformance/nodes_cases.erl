@@ -323,10 +323,14 @@ goes_on(Pid, Node) ->
     catch error:{no_answer, _, _, _} = Why ->
         true = erlang:disconnect_node(Node),
         true = net_kernel:connect_node(Node),
-        try erpc:call(Node, erlang, system_info, [otp_release], 60000) of
-            [_ | _] -> ok
-        catch _:_ -> error(Why)
-        end
+        is_otp(Node) orelse error(Why)
+    end.
+
+%% Whether it runs Erlang code.
+is_otp(Node) ->
+    try erpc:call(Node, erlang, system_info, [otp_release], 60000) of
+        [_ | _] -> true
+    catch _:_ -> false
     end.
 
 allow(_) ->
@@ -343,9 +347,16 @@ allow(_) ->
 many(_) ->
     {Node, _} = launcher:start(many),
     check:each(100, fun(_) ->
-        ?is(true, net_kernel:connect_node(Node)),
+        connected_again(Node),
         true = erlang:disconnect_node(Node),
         alone(Node)
     end),
     ?is(pong, net_adm:ping(Node)),
     true = erlang:disconnect_node(Node).
+
+%% Between two nodes of OTP one of some thousand such connects failed on a busy machine (27 dialled 25), and the next one did not.
+connected_again(Node) ->
+    net_kernel:connect_node(Node) orelse begin
+        ?is(true, net_kernel:connect_node(Node)),
+        ?is(true, is_otp(Node))
+    end.

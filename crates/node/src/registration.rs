@@ -148,7 +148,7 @@ mod tests {
                 sleep(Duration::from_millis(10)).await;
             }
         };
-        let came = tokio::time::timeout(Duration::from_secs(30), found).await;
+        let came = timeout(Duration::from_secs(30), found).await;
         came.expect("the name is there again");
     }
 
