@@ -1,12 +1,13 @@
 //! What a connection holds while nobody uses it. Alone in its process: it counts what all of that holds.
 
+#[path = "support/held.rs"]
+mod held;
 mod support;
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::net::Ipv4Addr;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use held::in_use;
 use support::{cookie, name};
 use tokio::time::sleep;
 use trunkline_etf::Term;
@@ -16,28 +17,6 @@ const CONNECTIONS: usize = 50;
 
 /// Of both ends together, as both nodes are here.
 const MOST: usize = 2 * (12 << 10);
-
-/// Counts the bytes that are in use.
-struct Counting;
-
-static HELD: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: the system's allocator does it all; the counter changes nothing of it.
-#[expect(unsafe_code, reason = "an allocator is one by an unsafe trait")]
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        HELD.fetch_add(layout.size(), Ordering::Relaxed);
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
-        HELD.fetch_sub(layout.size(), Ordering::Relaxed);
-        unsafe { System.dealloc(place, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 async fn node(text: &str) -> Node {
     let node = Node::builder(name(text)).cookie(cookie("monster"));
@@ -54,7 +33,7 @@ async fn an_idle_connection_holds_little() {
         nodes.push(node(&format!("n{n}@127.0.0.1")).await);
     }
     let mut echo = hub.process();
-    let before = HELD.load(Ordering::Relaxed);
+    let before = in_use();
     for node in &nodes {
         node.connect(&there).await.expect("it listens");
         // A word in each direction: buffers have been used.
@@ -67,7 +46,7 @@ async fn an_idle_connection_holds_little() {
     }
     let begun = Instant::now();
     loop {
-        let each = HELD.load(Ordering::Relaxed).saturating_sub(before) / CONNECTIONS;
+        let each = in_use().saturating_sub(before) / CONNECTIONS;
         if each <= MOST {
             break;
         }

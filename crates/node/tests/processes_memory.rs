@@ -1,38 +1,19 @@
 //! What waits in mailboxes: how much memory it takes, and who stops when it is too much.
 
-use std::alloc::{GlobalAlloc, Layout, System};
+#[path = "support/held.rs"]
+mod held;
+
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use held::in_use;
 use tokio::time::timeout;
 use trunkline_etf::{Term, term};
 use trunkline_node::{AliasMode, Message, Node, NodeBuilder, Target};
 use trunkline_proto::Cookie;
 
 const SOON: Duration = Duration::from_secs(60);
-
-/// Counts what is held.
-struct Counting;
-
-static HELD: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: the system's allocator does it all; the counter changes nothing of it.
-#[expect(unsafe_code, reason = "an allocator is one by an unsafe trait")]
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        HELD.fetch_add(layout.size(), Ordering::Relaxed);
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
-        HELD.fetch_sub(layout.size(), Ordering::Relaxed);
-        unsafe { System.dealloc(place, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 fn builder(name: &str) -> NodeBuilder<Cookie> {
     Node::builder(name.parse().expect("a node name"))
@@ -65,7 +46,7 @@ async fn what_waits() {
 async fn small_messages_are_small() {
     let (one, two) = pair(builder("one@127.0.0.1"), builder("two@127.0.0.1")).await;
     let mut sink = two.process();
-    let before = HELD.load(Ordering::Relaxed);
+    let before = in_use();
     let (pid, count) = (sink.pid(), 100_000_usize);
     one.spawn(async move |process| {
         let other = process.pid();
@@ -80,7 +61,7 @@ async fn small_messages_are_small() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     assert_eq!(sink.waiting(), count);
-    let held = HELD.load(Ordering::Relaxed).saturating_sub(before);
+    let held = in_use().saturating_sub(before);
     println!(
         "{count} messages take {} KiB, {} bytes each",
         held >> 10,
@@ -98,7 +79,7 @@ async fn small_messages_are_small() {
             other => panic!("{other:?}"),
         }
     }
-    let held = HELD.load(Ordering::Relaxed).saturating_sub(before);
+    let held = in_use().saturating_sub(before);
     assert!(held < 4 << 20, "{held} bytes are still held");
 }
 
@@ -120,7 +101,7 @@ async fn a_few_large_ones_keep_no_read_buffers() {
         }
         last
     });
-    let before = HELD.load(Ordering::Relaxed);
+    let before = in_use();
     one.spawn(async move |process| {
         let length = |n: usize| (4 << 10) + n % (4 << 10);
         for n in 0..COUNT {
@@ -136,7 +117,7 @@ async fn a_few_large_ones_keep_no_read_buffers() {
     while slow.waiting() < COUNT && begun.elapsed() < SOON {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    let held = HELD.load(Ordering::Relaxed).saturating_sub(before);
+    let held = in_use().saturating_sub(before);
     let bytes = COUNT * (6 << 10);
     println!("{} KiB that wait take {} KiB", bytes >> 10, held >> 10);
     assert_eq!(slow.waiting(), COUNT);
@@ -162,7 +143,7 @@ async fn a_slow_process_makes_its_senders_slow(by_alias: bool) {
     )
     .await;
     let mut slow = two.process();
-    let before = HELD.load(Ordering::Relaxed);
+    let before = in_use();
     let (pid, alias) = (slow.pid(), slow.alias(AliasMode::Explicit));
     let (told, sent, count) = (std::sync::Arc::new(AtomicUsize::new(0)), 32 << 10, 2_000);
     let counter = std::sync::Arc::clone(&told);
@@ -187,7 +168,7 @@ async fn a_slow_process_makes_its_senders_slow(by_alias: bool) {
     tokio::time::sleep(3 * tick).await;
     let left = told.load(Ordering::Relaxed);
     assert!(left < count, "the sender is slowed down");
-    let held = HELD.load(Ordering::Relaxed).saturating_sub(before);
+    let held = in_use().saturating_sub(before);
     println!(
         "{left} of {count} messages left, {} KiB are held",
         held >> 10
